@@ -1,0 +1,144 @@
+"""MMSA's losses, one method per equation of section 4.4."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from env_registry.contract import ACTION_MASK, OBS
+from rllib_mmsa.algorithms.mmsa_modules import MODEL, SALE_OBS, ModelOutputs, observation_mask
+from rllib_mmsa.algorithms.model_quality import latent_statistics, prediction_errors
+from rllib_mmsa.common.batch import LOSS_MASK
+from rllib_mmsa.common.q_learner import QLearner
+from rllib_mmsa.nets.sale import sale_prediction_error
+from rllib_mmsa.td import gaussian_kl, masked_mean
+
+
+class MMSALearner(QLearner):
+    """L_total = L_KL + L_REC + L_TD + L(f, g), each with a weight (1 in the paper)."""
+
+    def compute_loss_for_module(
+        self, *, module_id: str, config: Any, batch: dict, fwd_out: dict
+    ) -> Tensor:
+        """The weighted sum of the losses, a scalar."""
+        total = self.td_loss(config, batch, fwd_out)
+        if SALE_OBS in fwd_out:
+            total = total + config.sale_weight * self.sale_loss_observations(batch, fwd_out)
+        if MODEL in fwd_out:
+            outputs: ModelOutputs = fwd_out[MODEL]
+            total = total + config.kl_weight * self.kl_loss(config, batch, outputs)
+            total = total + config.reconstruction_weight * self.reconstruction_loss(
+                config, batch, outputs
+            )
+            if outputs.sale is not None:
+                total = total + config.sale_weight * self.sale_loss_latents(batch, outputs)
+        return total
+
+    def kl_loss(self, config: Any, batch: dict, outputs: ModelOutputs) -> Tensor:
+        """L_KL = KL[prior || N(0, I)] + balanced KL[posterior || prior].
+
+        Means over batch, time and latent dimensions. ``free_bits`` is the KL (nats per
+        dimension) below which a dimension is left alone.
+        """
+        mask = observation_mask(batch[LOSS_MASK])
+        prior, posterior = outputs.prior, outputs.posterior
+        zeros = torch.zeros_like(prior.mean)
+        prior_kl = masked_mean(gaussian_kl(*prior, zeros, zeros), mask)
+        balanced = self._balanced_kl(config, mask, posterior, prior)
+        self.log_tensors({"kl_prior_loss": prior_kl, "kl_balanced_loss": balanced})
+        return config.kl_prior_weight * prior_kl + balanced
+
+    @staticmethod
+    def _balanced_kl(config: Any, mask: Tensor, posterior: Any, prior: Any) -> Tensor:
+        """alpha KL[q || sg(p)] + (1 - alpha) KL[sg(q) || p], or which side alpha is on.
+
+        ``kl_balance="posterior"`` is the equation as printed; ``"prior"`` (default) puts alpha
+        on the term that trains the prior, as its prose and DreamerV2 do; None is No-KLB.
+        """
+
+        def kl(p: Any, q: Any) -> Tensor:
+            per_dimension = gaussian_kl(*p, *q)  # (B, T+1, J)
+            weights = mask.unsqueeze(-1)
+            mean = (per_dimension * weights).sum((0, 1)) / weights.sum().clamp(min=1.0)
+            return mean.clamp(min=config.free_bits).mean()
+
+        if config.kl_balance is None:
+            return kl(posterior, prior)
+        alpha = config.kl_balance_alpha
+        trains_posterior = kl(posterior, prior.detach())
+        trains_prior = kl(posterior.detach(), prior)
+        if config.kl_balance == "posterior":
+            return alpha * trains_posterior + (1 - alpha) * trains_prior
+        return alpha * trains_prior + (1 - alpha) * trains_posterior
+
+    def reconstruction_loss(self, config: Any, batch: dict, outputs: ModelOutputs) -> Tensor:
+        """L_REC = MSE(z^sa) + MSE(z^s) + MSE(phi^sa) + MSE(h), and the heads of Eq. 1.
+
+        Targets are detached. Latents of both VAEs are decoded, so each counts half. h and o
+        are standardised first.
+        """
+        mask = observation_mask(batch[LOSS_MASK])
+        model = self.team_module.world_model
+        hidden = model.hidden_scale(outputs.hidden).detach()
+        obs = model.obs_scale(batch[OBS]).detach()
+        legal = batch[ACTION_MASK].to(obs.dtype)
+        embeddings = outputs.embeddings.detach()
+        # Three MSEs of one size each are three times the MSE of the three side by side.
+        parts = 3.0 if model.sale is not None else 1.0
+        losses = dict.fromkeys(("embeddings", "hidden", "obs", "mask"), torch.zeros_like(obs.sum()))
+        for decoded in outputs.decoded:
+            share = 1.0 / len(outputs.decoded)
+            errors = {
+                "embeddings": parts
+                * masked_mean((decoded.embeddings[:, :-1] - embeddings) ** 2, batch[LOSS_MASK]),
+                "hidden": masked_mean((decoded.hidden - hidden) ** 2, mask),
+                "obs": masked_mean((decoded.obs - obs) ** 2, mask),
+                "mask": masked_mean(
+                    F.binary_cross_entropy_with_logits(
+                        decoded.mask_logits, legal, reduction="none"
+                    ),
+                    mask,
+                ),
+            }
+            losses = {name: losses[name] + share * error for name, error in errors.items()}
+        self.log_tensors({f"reconstruction_{name}_loss": loss for name, loss in losses.items()})
+        return (
+            losses["embeddings"]
+            + config.hidden_weight * losses["hidden"]
+            + config.observation_weight * losses["obs"]
+            + config.observation_weight * losses["mask"]
+        )
+
+    def sale_loss_latents(self, batch: dict, outputs: ModelOutputs) -> Tensor:
+        """L(f, g) = (g(f(s_t), a_t) - sg(f(s_{t+1})))^2 for the world model's encoders."""
+        loss = masked_mean(sale_prediction_error(*outputs.sale), batch[LOSS_MASK])
+        self.log_tensors({"sale_latent_loss": loss})
+        return loss
+
+    def sale_loss_observations(self, batch: dict, fwd_out: dict) -> Tensor:
+        """The same loss for the agents' encoders, on observations (section 4.2)."""
+        loss = masked_mean(sale_prediction_error(*fwd_out[SALE_OBS]), batch[LOSS_MASK])
+        self.log_tensors({"sale_observation_loss": loss})
+        return loss
+
+    def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
+        super().before_gradient_based_update(timesteps=timesteps)
+        # Noise derived from the update's number: a resumed run draws what it would have drawn.
+        self.team_module.seed_noise((self.config.seed or 0) * 1_000_003 + self._num_updates)
+
+    def compute_losses(self, *, fwd_out: dict, batch: dict) -> dict:
+        """The losses, and at intervals the quality of the world model."""
+        losses = super().compute_losses(fwd_out=fwd_out, batch=batch)
+        interval = self.config.model_quality_interval
+        for module_id, outputs in fwd_out.items():
+            if MODEL in outputs and self._num_updates % interval == 0:
+                module, fields = self.team_module, batch[module_id]
+                self.log_tensors(latent_statistics(outputs[MODEL], fields))
+                horizon = self.config.rollout_horizon
+                self.log_tensors(
+                    prediction_errors(module, fields, outputs[MODEL].hidden, horizon)
+                )
+        return losses

@@ -1,0 +1,91 @@
+"""How good the world model is: errors of its predictions, and whether its latents are alive.
+
+Shapes: B episodes, T steps, N agents, D observation numbers, J numbers of the joint latent.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from env_registry.contract import OBS
+from rllib_mmsa.algorithms.mmsa_modules import MMSAModule, ModelOutputs, observation_mask
+from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK
+from rllib_mmsa.td import gaussian_kl, masked_mean
+
+#: Variance of a latent's posterior mean above which it is counted as active
+#: (Burda et al., 2016, "Importance weighted autoencoders", section 5).
+ACTIVE_VARIANCE = 0.01
+
+
+@torch.no_grad()
+def latent_statistics(outputs: ModelOutputs, batch: dict[str, Any]) -> dict[str, Tensor]:
+    """Is the posterior alive?
+
+    Returns:
+        ``kl_posterior_prior`` and ``kl_prior_normal``: nats, summed over the joint latent;
+        ``latent_active_dims``: latents whose posterior mean moves with the data;
+        ``latent_active_share``: the same as a share of J.
+    """
+    mask = observation_mask(batch[LOSS_MASK])
+    size = outputs.prior.mean.shape[-1]
+    zeros = torch.zeros_like(outputs.prior.mean)
+    weights = mask.unsqueeze(-1) / mask.sum()
+    mean = (outputs.posterior.mean * weights).sum((0, 1))
+    variance = (((outputs.posterior.mean - mean) ** 2) * weights).sum((0, 1))
+    active = (variance > ACTIVE_VARIANCE).float().sum()
+    posterior_kl = gaussian_kl(*outputs.posterior, *outputs.prior)
+    return {
+        "kl_posterior_prior": size * masked_mean(posterior_kl, mask),
+        "kl_prior_normal": size * masked_mean(gaussian_kl(*outputs.prior, zeros, zeros), mask),
+        "latent_active_dims": active,
+        "latent_active_share": active / size,
+    }
+
+
+@torch.no_grad()
+def prediction_errors(
+    module: MMSAModule, batch: dict[str, Any], hidden: Tensor, horizon: int
+) -> dict[str, Tensor]:
+    """Open-loop predictions under the actions really taken, against "nothing changes".
+
+    Mean squared errors over every step whose future is known, for one step and for
+    ``horizon`` steps. Observation errors are in the observations' own units.
+
+    Args:
+        module: the team module with a world model.
+        batch: see common/batch.py.
+        hidden: (B, T+1, N, H), the agents' hidden states.
+        horizon: K.
+
+    Returns:
+        For k in {1, K}: ``obs_error_{k}_step``, ``obs_nothing_changes_{k}_step``,
+        ``latent_error_{k}_step``, ``latent_nothing_changes_{k}_step``; and
+        ``obs_error_0_step``, the error of decoding the present.
+    """
+    model, obs = module.world_model, batch[OBS]
+    latent = model.posterior(hidden, obs).mean
+    mask = observation_mask(batch[LOSS_MASK])
+
+    def decoded_error(latents: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        predicted = model.obs_scale.invert(model.decode(latents).obs)
+        return masked_mean((predicted - target) ** 2, valid)
+
+    errors = {"obs_error_0_step": decoded_error(latent, obs, mask)}
+    steps = batch[ACTIONS].shape[1]
+    predictions = model.predict(latent[:, :-1], batch[ACTIONS], min(horizon, steps))
+    for k in sorted({1, len(predictions)}):
+        reach = steps - k + 1  # steps t with an observation at t + k
+        foreseen, valid = predictions[k - 1][:, :reach], mask[:, k:]
+        later_obs, later_latent = obs[:, k:], latent[:, k:]
+        errors[f"obs_error_{k}_step"] = decoded_error(foreseen, later_obs, valid)
+        errors[f"obs_nothing_changes_{k}_step"] = masked_mean(
+            (obs[:, :reach] - later_obs) ** 2, valid
+        )
+        errors[f"latent_error_{k}_step"] = masked_mean((foreseen - later_latent) ** 2, valid)
+        errors[f"latent_nothing_changes_{k}_step"] = masked_mean(
+            (latent[:, :reach] - later_latent) ** 2, valid
+        )
+    return errors

@@ -1,0 +1,301 @@
+"""Pure checks of what a user wrote: value, rule, remedy, in one message. No Ray, no torch.
+
+Every function returns the corrected value or raises `ConfigError`, whose text is the whole message
+the command line prints.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+# Result keys that a `stop` criterion or a checkpoint score may name. Their counterparts under
+# `learners/<module>/` depend on the algorithm's losses and are accepted as they are.
+STOP_METRICS = (
+    "training_iteration",
+    "time_total_s",
+    "num_env_steps_sampled_lifetime",
+    "env_runners/num_env_steps_sampled_lifetime",
+    "env_runners/num_episodes_lifetime",
+    "env_runners/episode_return_mean",
+    "env_runners/episode_return_min",
+    "env_runners/episode_return_max",
+    "env_runners/episode_len_mean",
+    "env_runners/win_rate",
+    "env_runners/epsilon",
+    "evaluation/env_runners/episode_return_mean",
+    "evaluation/env_runners/episode_return_min",
+    "evaluation/env_runners/episode_return_max",
+    "evaluation/env_runners/episode_len_mean",
+    "evaluation/env_runners/win_rate",
+)
+
+# Names of RLlib's old API stack -> today's.
+RENAMED_METRICS = {
+    "timesteps_total": "num_env_steps_sampled_lifetime",
+    "num_env_steps_sampled": "num_env_steps_sampled_lifetime",
+    "num_env_steps_trained": "num_env_steps_sampled_lifetime",
+    "episodes_total": "env_runners/num_episodes_lifetime",
+    "episode_reward_mean": "env_runners/episode_return_mean",
+    "episode_reward_min": "env_runners/episode_return_min",
+    "episode_reward_max": "env_runners/episode_return_max",
+    "sampler_results/episode_reward_mean": "env_runners/episode_return_mean",
+    "evaluation/episode_reward_mean": "evaluation/env_runners/episode_return_mean",
+}
+
+# Options of RLlib's old API stack -> today's. A target that the algorithm lacks is not offered.
+RENAMED_OPTIONS = {
+    "num_workers": "num_env_runners",
+    "num_rollout_workers": "num_env_runners",
+    "num_envs_per_worker": "num_envs_per_env_runner",
+    "num_cpus_per_worker": "num_cpus_per_env_runner",
+    "num_gpus_per_worker": "num_gpus_per_env_runner",
+    "num_cpus_for_driver": "num_cpus_for_main_process",
+    "num_gpus": "num_gpus_per_learner",
+    "evaluation_num_workers": "evaluation_num_env_runners",
+    "evaluation_num_episodes": "evaluation_duration",
+    "timesteps_per_iteration": "min_sample_timesteps_per_iteration",
+    "min_iter_time_s": "min_time_s_per_iteration",
+    "metrics_smoothing_episodes": "metrics_num_episodes_for_smoothing",
+    "create_env_on_driver": "create_env_on_local_worker",
+    "custom_eval_function": "custom_evaluation_function",
+    "exploration_config": "epsilon",
+    "grad_norm_clipping": "grad_clip",
+    "buffer_size": "replay_capacity_episodes",
+    "replay_buffer_config": "replay_capacity_episodes",
+    "model": "hidden_dim",
+}
+
+# Tune's search spaces as one-key mappings -> the numbers of arguments each takes.
+SEARCH_SPACES: dict[str, tuple[int, ...]] = {
+    "grid_search": (),
+    "choice": (),
+    "uniform": (2,),
+    "loguniform": (2, 3),
+    "quniform": (3,),
+    "qloguniform": (3, 4),
+    "randint": (2,),
+    "lograndint": (2, 3),
+    "qrandint": (3,),
+    "randn": (2,),
+}
+
+
+class ConfigError(ValueError):
+    """A user's mistake; its text names the value, the rule and the remedy."""
+
+
+def nearest(name: object, valid: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the valid name most like `name`, or None where none is near."""
+    by_lower = {v.lower(): v for v in valid}
+    found = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=cutoff)
+    return by_lower[found[0]] if found else None
+
+
+def unknown(what: str, name: object, valid: Iterable[str], where: str = "") -> ConfigError:
+    """Build the error for a name that is not one of `valid`.
+
+    Args:
+        what: What the name stands for, such as "algorithm".
+        name: The name the user wrote.
+        valid: The names that exist; listed in full where there are few.
+        where: The place in the file, put first.
+
+    Returns:
+        The error, to be raised by the caller.
+    """
+    names = sorted(valid)
+    near = nearest(name, names)
+    text = f"{where + ': ' if where else ''}unknown {what} '{name}'."
+    if near:
+        text += f" Did you mean '{near}'?"
+    if len(names) <= 16:
+        text += f" Valid: {', '.join(names)}."
+    return ConfigError(text)
+
+
+def mapping(value: Any, where: str) -> dict[str, Any]:
+    """Return `value` as a dict, or say what it is instead."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where} must be a mapping (key: value), but is {describe(value)}.")
+    return dict(value)
+
+
+def describe(value: Any) -> str:
+    """Name a YAML value's kind and show it, shortened."""
+    kinds = {
+        bool: "a boolean",
+        int: "a whole number",
+        float: "a number",
+        str: "text",
+        list: "a list",
+        dict: "a mapping",
+        type(None): "empty",
+    }
+    shown = repr(value)
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    return f"{kinds.get(type(value), type(value).__name__)} ({shown})"
+
+
+def check_keys(given: Mapping[str, Any], valid: Iterable[str], what: str, where: str) -> None:
+    """Raise for the first key of `given` that is not in `valid`."""
+    valid = set(valid)
+    for key in given:
+        if key not in valid:
+            raise unknown(what, key, valid, where)
+
+
+def number(value: Any, where: str, *, minimum: float | None = None, whole: bool = False) -> Any:
+    """Check that `value` is a number, optionally whole and not below `minimum`."""
+    kind = "a whole number" if whole else "a number"
+    ok = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+    if whole and isinstance(value, float) and value.is_integer():
+        value, ok = int(value), True
+    if not ok:
+        raise ConfigError(f"{where} must be {kind}, but is {describe(value)}.")
+    if minimum is not None and value < minimum:
+        raise ConfigError(f"{where} must be {minimum} or more, but is {value}.")
+    return value
+
+
+def flag(value: Any, where: str) -> bool:
+    """Check that `value` is true or false."""
+    if not isinstance(value, bool):
+        raise ConfigError(f"{where} must be true or false, but is {describe(value)}.")
+    return value
+
+
+def metric(name: str, where: str) -> str:
+    """Resolve a metric's name to its full path in the result.
+
+    A short name (`episode_return_mean`) stands for the training metric; a path under `learners/`
+    is taken as it is, since the losses differ between algorithms.
+
+    Args:
+        name: What the user wrote.
+        where: The place in the file, for the message.
+
+    Returns:
+        The path, such as "env_runners/episode_return_mean".
+
+    Raises:
+        ConfigError: If no such metric is reported.
+    """
+    if name in STOP_METRICS or str(name).startswith("learners/"):
+        return name
+    if name in RENAMED_METRICS:
+        raise ConfigError(
+            f"{where}: '{name}' is a name of RLlib's old API stack; "
+            f"write '{RENAMED_METRICS[name]}'."
+        )
+    short = {"evaluation/" + m.rsplit("/", 1)[1]: m for m in STOP_METRICS if "evaluation/" in m}
+    short.update({m.rsplit("/", 1)[-1]: m for m in reversed(STOP_METRICS) if "eval" not in m})
+    if name in short:
+        return short[name]
+    near = nearest(name, [*STOP_METRICS, *short])
+    # A full path is the better advice where only its last part was misspelt.
+    hint = f" Did you mean '{near}'?" if near else ""
+    raise ConfigError(
+        f"{where}: unknown metric '{name}'.{hint} Metrics: {', '.join(STOP_METRICS)}, "
+        "learners/<module>/<name>."
+    )
+
+
+def stop_criteria(stop: Any, where: str = "stop") -> dict[str, float]:
+    """Check a `stop` mapping and resolve its metric names.
+
+    Args:
+        stop: Metric name (or nested mapping of names) -> value at which training ends.
+        where: The place in the file, for the message.
+
+    Returns:
+        Full metric path -> number.
+    """
+    checked: dict[str, float] = {}
+    for name, value in _flatten(mapping(stop, where)).items():
+        path = metric(name, where)
+        checked[path] = number(value, f"{where}: {name}")
+        if path in ("training_iteration", "time_total_s") or path.endswith("_lifetime"):
+            number(value, f"{where}: {name}", minimum=1)
+    return checked
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Join nested keys with '/', as Tune does with results."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        path = f"{prefix}{key}"
+        flat.update(_flatten(value, path + "/") if isinstance(value, Mapping) else {path: value})
+    return flat
+
+
+def is_search_space(value: Any) -> bool:
+    """Whether `value` is one of Tune's search spaces written as a one-key mapping."""
+    return isinstance(value, Mapping) and len(value) == 1 and next(iter(value)) in SEARCH_SPACES
+
+
+def search_values(value: Any, where: str) -> list[Any]:
+    """Check one search space and return values that represent it.
+
+    Args:
+        value: A one-key mapping such as {"uniform": [0, 1]}.
+        where: The place in the file, for the message.
+
+    Returns:
+        Every listed value of `grid_search` and `choice`; the ends of a numeric range.
+    """
+    ((kind, args),) = value.items()
+    if not isinstance(args, list) or not args:
+        raise ConfigError(f"{where}: '{kind}' takes a list of values, but has {describe(args)}.")
+    arity = SEARCH_SPACES[kind]
+    if not arity:
+        return list(args)
+    if len(args) not in arity:
+        wanted = " or ".join(map(str, arity))
+        raise ConfigError(f"{where}: '{kind}' takes {wanted} numbers, but has {describe(args)}.")
+    for arg in args:
+        number(arg, f"{where}: {kind}")
+    if kind == "randn":
+        return [float(args[0])]
+    low, high = args[:2]
+    if low >= high:
+        raise ConfigError(f"{where}: '{kind}' needs low < high, but has {low} and {high}.")
+    if "log" in kind and low <= 0:
+        raise ConfigError(f"{where}: '{kind}' needs low > 0, but has {low}.")
+    return [low, high - 1] if "randint" in kind else [low, high]
+
+
+def misspelt_search_space(value: Any) -> str | None:
+    """The search space that a one-key mapping with a list almost names, if any."""
+    if not isinstance(value, Mapping) or len(value) != 1:
+        return None
+    ((key, args),) = value.items()
+    if key in SEARCH_SPACES or not isinstance(args, list):
+        return None
+    return nearest(key, SEARCH_SPACES, cutoff=0.8)
+
+
+def option_type(value: Any, default: Any, where: str) -> None:
+    """Compare a value with the kind of the option's default.
+
+    Numbers may be given as schedules (lists) or as RLlib's "auto"; an option without a default
+    takes anything.
+
+    Args:
+        value: What the user wrote.
+        default: The option's default.
+        where: The option's place, for the message.
+    """
+    if default is None or value is None or isinstance(value, type(default)):
+        if not (isinstance(value, bool) and not isinstance(default, bool | type(None))):
+            return
+    if isinstance(default, bool):
+        flag(value, where)
+    elif isinstance(default, int | float):
+        if not isinstance(value, list | tuple) and value != "auto":
+            number(value, where)
+    elif isinstance(default, str) and not isinstance(value, str | type):
+        raise ConfigError(f"{where} must be text (default '{default}'), but is {describe(value)}.")

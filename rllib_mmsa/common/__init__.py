@@ -1,0 +1,1 @@
+"""Shared by every algorithm: sampling, batches, replay, the learner and its module."""

@@ -1,0 +1,417 @@
+"""Samples whole episodes of a grouped environment, all sub-environments in one forward pass."""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import Space
+from ray.rllib.callbacks.callbacks import RLlibCallback
+from ray.rllib.callbacks.utils import make_callback
+from ray.rllib.core.columns import Columns
+from ray.rllib.env import INPUT_ENV_SINGLE_SPACES, INPUT_ENV_SPACES
+from ray.rllib.env.env_context import EnvContext
+from ray.rllib.env.multi_agent_env_runner import MultiAgentEnvRunner
+from ray.rllib.env.multi_agent_episode import MultiAgentEpisode
+from ray.rllib.env.utils import _gym_env_creator
+from ray.rllib.env.vector.sync_vector_multi_agent_env import SyncVectorMultiAgentEnv
+from ray.rllib.utils.metrics import (
+    NUM_ENV_STEPS_SAMPLED,
+    NUM_ENV_STEPS_SAMPLED_LIFETIME,
+    NUM_EPISODES,
+    NUM_EPISODES_LIFETIME,
+    SAMPLE_TIMER,
+    WEIGHTS_SEQ_NO,
+)
+from ray.tune.registry import ENV_CREATOR, _global_registry
+
+from env_registry.contract import (
+    ACTION_MASK,
+    AGENT_REWARDS,
+    ALL,
+    OBS,
+    STATE,
+    TEAM,
+    WIN,
+    as_grouped_env,
+)
+
+from rllib_mmsa.common.batch import TeamEpisode
+from rllib_mmsa.common.metrics import NUM_EPISODES_DROPPED_LIFETIME, WIN_RATE
+
+logger = logging.getLogger(__name__)
+
+_EPISODE_CALLBACKS = (
+    "on_episode_created",
+    "on_episode_start",
+    "on_episode_step",
+    "on_episode_end",
+)
+
+
+class _Recording:
+    """The episode a sub-environment is playing, in arrays that grow by doubling."""
+
+    def __init__(self, first: dict[str, np.ndarray], capacity: int):
+        self.length = 0
+        self.started = time.perf_counter()
+        self._per_observation = {
+            name: np.empty((capacity + 1, *first[name].shape), dtype)
+            for name, dtype in ((OBS, np.float32), (ACTION_MASK, np.int8), (STATE, np.float32))
+        }
+        self._actions = np.empty((capacity, first[OBS].shape[0]), np.int64)
+        self._rewards = np.empty(capacity, np.float32)
+        self.agent_returns = np.zeros(first[OBS].shape[0], np.float32)
+        self.rllib_episode: MultiAgentEpisode | None = None
+        self._observe(first)
+
+    def _observe(self, observation: dict[str, np.ndarray]) -> None:
+        for name, values in self._per_observation.items():
+            values[self.length] = observation[name]
+
+    def observation(self, name: str) -> np.ndarray:
+        """The newest observation's entry ``name``."""
+        return self._per_observation[name][self.length]
+
+    def add(
+        self, actions: np.ndarray, reward: float, observation: dict[str, np.ndarray], info: dict
+    ) -> None:
+        if self.length == len(self._rewards):
+            self._grow()
+        self._actions[self.length], self._rewards[self.length] = actions, reward
+        if AGENT_REWARDS in info:
+            self.agent_returns += info[AGENT_REWARDS]
+        self.length += 1
+        self._observe(observation)
+
+    def _grow(self) -> None:
+        def double(values: np.ndarray, rows: int) -> np.ndarray:
+            grown = np.empty((rows, *values.shape[1:]), values.dtype)
+            grown[: len(values)] = values
+            return grown
+
+        rows = 2 * len(self._rewards)
+        self._actions, self._rewards = double(self._actions, rows), double(self._rewards, rows)
+        self._per_observation = {
+            name: double(values, rows + 1) for name, values in self._per_observation.items()
+        }
+
+    def finish(self, terminated: bool, win: bool | None) -> TeamEpisode:
+        """The episode, in arrays of its own length."""
+        steps = self.length
+        fields = {name: v[: steps + 1].copy() for name, v in self._per_observation.items()}
+        return TeamEpisode(
+            actions=self._actions[:steps].copy(),
+            rewards=self._rewards[:steps].copy(),
+            terminated=terminated,
+            agent_returns=self.agent_returns,
+            win=win,
+            duration_s=time.perf_counter() - self.started,
+            **fields,
+        )
+
+
+class EpisodeRunner(MultiAgentEnvRunner):
+    """RLlib's MultiAgentEnvRunner, sampling ``TeamEpisode`` arrays.
+
+    What differs from the parent: every started episode is played to its end and returned
+    (none is thrown away, so short ones are not preferred); no connector runs between
+    environment and module; each episode has a seed of its own, derived from the run's seed,
+    the runner's index and the episodes played, so that a resumed run plays what an
+    uninterrupted one would have played.
+    """
+
+    def __init__(self, config: Any, **kwargs: Any):
+        self._episodes_started = 0
+        self._finished: list[TeamEpisode] = []
+        self._episode_capacity = 64
+        super().__init__(config, **kwargs)
+        seed = self.config.seed
+        self._run_seed = np.random.SeedSequence().entropy if seed is None else int(seed)
+        custom = any(
+            getattr(type(callback), name) is not getattr(RLlibCallback, name)
+            for callback in self._callbacks
+            for name in _EPISODE_CALLBACKS
+        )
+        self._has_episode_callbacks = custom or any(
+            getattr(self.config, f"callbacks_{name}") for name in _EPISODE_CALLBACKS
+        )
+
+    # Environment and spaces.
+
+    def make_env(self) -> None:
+        """Creates the sub-environments, each brought under the contract."""
+        if self.env is not None:
+            self.env.close()
+        context = self.config.env_config
+        if not isinstance(context, EnvContext):
+            context = EnvContext(
+                context, worker_index=self.worker_index or 0, num_workers=self.num_workers
+            )
+        self._creator = self._env_creator()
+        contexts = [
+            context.copy_with_overrides(vector_index=index)
+            for index in range(self.config.num_envs_per_env_runner)
+        ]
+        self.env = SyncVectorMultiAgentEnv(
+            [partial(self._make_sub_env, sub_context) for sub_context in contexts]
+        )
+        self.num_envs = self.env.num_envs
+        make_callback(
+            "on_environment_created",
+            callbacks_objects=self._callbacks,
+            callbacks_functions=self.config.callbacks_on_environment_created,
+            kwargs=dict(
+                env_runner=self, metrics_logger=self.metrics, env=self.env, env_context=context
+            ),
+        )
+
+    def _env_creator(self) -> Any:
+        name = self.config.env
+        if isinstance(name, str) and _global_registry.contains(ENV_CREATOR, name):
+            return _global_registry.get(ENV_CREATOR, name)
+        return lambda context: _gym_env_creator(env_descriptor=name, env_context=context)
+
+    def _make_sub_env(self, context: EnvContext) -> Any:
+        return as_grouped_env(self._creator(context))
+
+    def get_spaces(self) -> dict[str, tuple[Space, Space]]:
+        """The team module's spaces are the team agent's: no connector changes them."""
+        if self.env is None:
+            return self.spaces
+        single = (self.env.single_observation_space, self.env.single_action_space)
+        return {
+            INPUT_ENV_SPACES: (self.env.observation_space, self.env.action_space),
+            INPUT_ENV_SINGLE_SPACES: single,
+            TEAM: (single[0][TEAM], single[1][TEAM]),
+        }
+
+    # Sampling.
+
+    def sample(
+        self,
+        *,
+        num_timesteps: int | None = None,
+        num_episodes: int | None = None,
+        explore: bool | None = None,
+        random_actions: bool = False,
+        force_reset: bool = False,
+    ) -> list[TeamEpisode]:
+        """Plays whole episodes.
+
+        Args:
+            num_timesteps: play episodes until at least so many environment steps are done.
+            num_episodes: play so many episodes. Neither: one per sub-environment.
+            explore: epsilon-greedy (True), greedy (False), or as configured (None).
+            random_actions: legal actions at random, without the module.
+            force_reset: every call starts new episodes anyway.
+
+        Returns:
+            The finished episodes, in the order they ended.
+        """
+        if self.env is None:
+            raise ValueError(f"{self} has no environment to sample from")
+        if num_timesteps is not None and num_episodes is not None:
+            raise ValueError("give num_timesteps or num_episodes, not both")
+        if num_timesteps is None and num_episodes is None:
+            num_episodes = self.num_envs
+        explore = self.config.explore if explore is None else explore
+        self.metrics.log_value(WEIGHTS_SEQ_NO, self._weights_seq_no, window=1)
+        with self.metrics.log_time(SAMPLE_TIMER):
+            episodes = self._play(num_episodes, num_timesteps, explore, random_actions)
+        self._log_sampled(episodes)
+        make_callback(
+            "on_sample_end",
+            callbacks_objects=self._callbacks,
+            callbacks_functions=self.config.callbacks_on_sample_end,
+            kwargs=dict(env_runner=self, metrics_logger=self.metrics, samples=episodes),
+        )
+        return episodes
+
+    def _play(
+        self,
+        num_episodes: int | None,
+        num_timesteps: int | None,
+        explore: bool,
+        random_actions: bool,
+    ) -> list[TeamEpisode]:
+        """Steps all busy sub-environments until enough episodes are finished."""
+        sampled = self.num_env_steps_sampled_lifetime
+        rng = np.random.default_rng(self._next_seed(1))
+        limit = self.num_envs if num_episodes is None else min(num_episodes, self.num_envs)
+        left = None if num_episodes is None else num_episodes - limit
+        slots = [(index, self._start(index)) for index in range(limit)]
+        state = self._initial_state(limit)
+        done: list[TeamEpisode] = []
+        steps = 0
+        epsilon_step = max(1, self.num_workers)  # all runners sample at the same time
+        while slots:
+            actions, state = self._act(
+                [recording for _, recording in slots],
+                state,
+                sampled + steps * epsilon_step,
+                explore,
+                random_actions,
+                rng,
+            )
+            keep, fresh = [], []
+            for row, (index, recording) in enumerate(slots):
+                episode, failed = self._step(index, recording, actions[row])
+                steps += not failed
+                if episode is None and not failed:
+                    keep.append(row)
+                    fresh.append(False)
+                    continue
+                if episode is not None:
+                    done.append(episode)
+                if failed or self._start_another(left, steps, num_timesteps):
+                    if left and not failed:
+                        left -= 1
+                    slots[row] = (index, self._start(index))
+                    keep.append(row)
+                    fresh.append(True)
+            if len(keep) < len(slots) or any(fresh):
+                slots = [slots[row] for row in keep]
+                state = self._select_state(state, keep, fresh)
+        return done
+
+    @staticmethod
+    def _start_another(left: int | None, steps: int, num_timesteps: int | None) -> bool:
+        return left > 0 if left is not None else steps < (num_timesteps or 0)
+
+    def _next_seed(self, use: int) -> list[int]:
+        """Entropy for the next episode; ``use`` keeps apart what draws from it."""
+        runner = [self.worker_index or 0, int(self.config.in_evaluation)]
+        progress = [self.num_env_steps_sampled_lifetime, self._episodes_started]
+        return [self._run_seed, *runner, *progress, use]
+
+    def _start(self, index: int) -> _Recording:
+        """Resets a sub-environment under a seed of its own."""
+        seed = int(np.random.SeedSequence(self._next_seed(0)).generate_state(1)[0] >> 1)
+        self._episodes_started += 1
+        observations, infos = self.env.envs[index].reset(seed=seed)
+        recording = _Recording(observations[TEAM], self._episode_capacity)
+        if self._has_episode_callbacks:
+            self._ongoing_episodes = self._ongoing_episodes or [None] * self.num_envs
+            self._new_episode(index)
+            recording.rllib_episode = self._ongoing_episodes[index]
+            recording.rllib_episode.add_env_reset(observations=observations, infos=infos)
+            self._make_on_episode_callback("on_episode_start", index, self._ongoing_episodes)
+        return recording
+
+    def _act(
+        self,
+        recordings: list[_Recording],
+        state: dict[str, torch.Tensor],
+        env_steps: int,
+        explore: bool,
+        random_actions: bool,
+        rng: np.random.Generator,
+    ) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
+        """One forward pass for all busy sub-environments: actions (E, N) and the next state."""
+        observation = {
+            name: torch.from_numpy(np.stack([r.observation(name) for r in recordings]))
+            for name in (OBS, ACTION_MASK)
+        }
+        module = self.module[TEAM]
+        batch = {
+            Columns.OBS: {k: v.to(self._device) for k, v in observation.items()},
+            Columns.STATE_IN: state,
+        }
+        with torch.no_grad():
+            if random_actions or explore:
+                epsilon = 1.0 if random_actions else None
+                out = module.forward_exploration(batch, t=env_steps, rng=rng, epsilon=epsilon)
+            else:
+                out = module.forward_inference(batch)
+        return out[Columns.ACTIONS].cpu().numpy(), out[Columns.STATE_OUT]
+
+    def _step(
+        self, index: int, recording: _Recording, actions: np.ndarray
+    ) -> tuple[TeamEpisode | None, bool]:
+        """Steps one sub-environment: (the episode if it has ended, whether the game failed)."""
+        try:
+            observations, rewards, terminateds, truncateds, infos = self.env.envs[index].step(
+                {TEAM: actions}
+            )
+        except Exception:
+            if not self.config.restart_failed_sub_environments:
+                raise
+            logger.exception("an environment failed; its episode is dropped and it is remade")
+            self.metrics.log_value(NUM_EPISODES_DROPPED_LIFETIME, 1, reduce="lifetime_sum")
+            self.env.envs[index].close()
+            self.env.envs[index] = self.env.env_fns[index]()
+            return None, True
+        info = infos.get(TEAM, {})
+        recording.add(actions, rewards[TEAM], observations[TEAM], info)
+        ended = terminateds[ALL] or truncateds[ALL]
+        if recording.rllib_episode is not None:
+            recording.rllib_episode.add_env_step(
+                observations, {TEAM: actions}, rewards, infos,
+                terminateds=terminateds, truncateds=truncateds,
+            )  # fmt: skip
+            self._make_on_episode_callback("on_episode_step", index, self._ongoing_episodes)
+            if ended:
+                self._make_on_episode_callback("on_episode_end", index, self._ongoing_episodes)
+        if not ended:
+            return None, False
+        self._episode_capacity = max(self._episode_capacity, recording.length)
+        return recording.finish(bool(terminateds[ALL]), info.get(WIN)), False
+
+    def _initial_state(self, batch: int) -> dict[str, torch.Tensor]:
+        return self.module[TEAM].agent.initial_state(batch, self._device)
+
+    def _select_state(
+        self, state: dict[str, torch.Tensor], keep: list[int], fresh: list[bool]
+    ) -> dict[str, torch.Tensor]:
+        """Drops the rows of finished episodes and resets those of episodes just begun."""
+        rows = torch.tensor(keep, dtype=torch.int64, device=self._device)
+        state = {name: values[rows] for name, values in state.items()}
+        if any(fresh):
+            begun = torch.tensor(fresh, device=self._device)
+            for name, initial in self._initial_state(len(keep)).items():
+                state[name][begun] = initial[begun]
+        return state
+
+    # Metrics and state.
+
+    def _log_sampled(self, episodes: list[TeamEpisode]) -> None:
+        steps = sum(len(episode) for episode in episodes)
+        self.num_env_steps_sampled_lifetime += steps * max(1, self.num_workers)
+        self.metrics.log_value(NUM_ENV_STEPS_SAMPLED, steps, reduce="sum")
+        self.metrics.log_value(
+            NUM_ENV_STEPS_SAMPLED_LIFETIME, steps, reduce="lifetime_sum", with_throughput=True
+        )
+        self.metrics.log_value(NUM_EPISODES, len(episodes), reduce="sum")
+        self.metrics.log_value(NUM_EPISODES_LIFETIME, len(episodes), reduce="lifetime_sum")
+        if steps:
+            self._log_env_steps(self._metrics_num_env_steps_sampled, steps)
+        self._finished.extend(episodes)
+
+    def get_metrics(self) -> dict[str, Any]:
+        """RLlib's episode metrics of the episodes since the last call, and the win rate."""
+        window = max(
+            1, -(-self.config.metrics_num_episodes_for_smoothing // max(1, self.num_workers))
+        )
+        for episode in self._finished:
+            returns = episode.episode_return
+            self._log_episode_metrics(len(episode), returns, episode.duration_s)
+            if episode.win is not None:
+                self.metrics.log_value(WIN_RATE, float(episode.win), window=window)
+        self._finished.clear()
+        return self.metrics.reduce()
+
+    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The parent's state and what the seeds of the next episodes derive from."""
+        state = super().get_state(*args, **kwargs)
+        return {**state, "episodes_started": self._episodes_started, "run_seed": self._run_seed}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Restores what ``get_state`` returned; entries may be missing."""
+        super().set_state(state)
+        self._episodes_started = state.get("episodes_started", self._episodes_started)
+        self._run_seed = state.get("run_seed", self._run_seed)

@@ -1,0 +1,22 @@
+"""The names of what this project logs beside RLlib's own metrics, once."""
+
+from __future__ import annotations
+
+# Under env_runners/ and evaluation/env_runners/.
+WIN_RATE = "win_rate"
+EPSILON = "epsilon"
+NUM_EPISODES_DROPPED_LIFETIME = "num_episodes_dropped_lifetime"
+
+# Under learners/team/.
+TD_LOSS = "td_loss"
+TD_ERROR_ABS = "td_error_abs"
+Q_TOT_MEAN = "q_tot_mean"
+TD_TARGET_MEAN = "td_target_mean"
+NUM_TARGET_UPDATES = "num_target_updates"
+NUM_UPDATES_LIFETIME = "num_updates_lifetime"
+
+# Under replay/.
+REPLAY = "replay"
+REPLAY_NUM_EPISODES = "num_episodes"
+REPLAY_NUM_ENV_STEPS = "num_env_steps"
+REPLAY_NBYTES = "bytes"

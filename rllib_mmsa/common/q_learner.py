@@ -1,0 +1,145 @@
+"""The learner: TD loss, one optimiser over the team module, target networks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from ray.rllib.core.learner.torch.torch_learner import TorchLearner
+from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, NUM_EPISODES_LIFETIME
+from torch import Tensor
+
+from env_registry.contract import TEAM
+from rllib_mmsa.common import metrics as keys
+from rllib_mmsa.common.batch import LOSS_MASK, REWARDS, TERMINATED
+from rllib_mmsa.common.q_modules import CHOSEN_Q_TOT, NEXT_Q_TOT, QModule
+from rllib_mmsa.td import masked_mean, td_targets
+
+
+class QLearner(TorchLearner):
+    """Minimises the squared TD error of the mixed value (section 4.4, L_TD)."""
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+        self._num_updates = 0
+        self._target_synced_at = 0  # in the unit of the target update interval
+        self._num_target_updates = 0
+        self._logged: dict[str, Tensor] = {}
+
+    @property
+    def team_module(self) -> QModule:
+        """The module itself, also when it is wrapped for several learners."""
+        return self.module[TEAM].unwrapped()
+
+    # Optimiser.
+
+    def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
+        """One optimiser under the module's own id: RLlib clips the gradients of no other."""
+        params = [p for p in self.module[module_id].parameters() if p.requires_grad]
+        if config.optim == "rmsprop":
+            optimizer = torch.optim.RMSprop(
+                params, lr=1.0, alpha=config.optim_alpha, eps=config.optim_eps, foreach=True
+            )
+        else:
+            optimizer = torch.optim.Adam(params, lr=1.0, eps=config.optim_eps, foreach=True)
+        # The learning rate (or its schedule) is set by register_optimizer.
+        self.register_optimizer(
+            module_id=module_id, optimizer=optimizer, params=params, lr_or_lr_schedule=config.lr
+        )
+
+    def get_parameters(self, module: Any) -> list[torch.nn.Parameter]:
+        """The parameters that learn: target networks do not."""
+        return [p for p in module.parameters() if p.requires_grad]
+
+    def compute_gradients(self, loss_per_module: dict, **kwargs: Any) -> dict:
+        """The parent's, without parameters the loss did not reach."""
+        gradients = super().compute_gradients(loss_per_module, **kwargs)
+        return {ref: grad for ref, grad in gradients.items() if grad is not None}
+
+    # Loss.
+
+    def compute_loss_for_module(
+        self, *, module_id: str, config: Any, batch: dict, fwd_out: dict
+    ) -> Tensor:
+        """The total loss, a scalar."""
+        return self.td_loss(config, batch, fwd_out)
+
+    def td_loss(self, config: Any, batch: dict, fwd_out: dict) -> Tensor:
+        """L_TD = (y^tot - Q_tot)^2, y^tot = r + gamma (1 - terminated) max_a' Q_tot^-."""
+        chosen, mask = fwd_out[CHOSEN_Q_TOT], batch[LOSS_MASK]
+        targets = td_targets(
+            batch[REWARDS], batch[TERMINATED], fwd_out[NEXT_Q_TOT], config.gamma
+        ).detach()
+        error = chosen - targets
+        loss = masked_mean(error**2, mask)
+        self.log_tensors(
+            {
+                keys.TD_LOSS: loss,
+                keys.TD_ERROR_ABS: masked_mean(error.abs(), mask),
+                keys.Q_TOT_MEAN: masked_mean(chosen, mask),
+                keys.TD_TARGET_MEAN: masked_mean(targets, mask),
+            }
+        )
+        return loss
+
+    def log_tensors(self, values: dict[str, Tensor]) -> None:
+        """Keeps scalars for the log; they leave the device together, once per update."""
+        self._logged.update({name: value.detach() for name, value in values.items()})
+
+    # Before and after the update.
+
+    def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
+        super().before_gradient_based_update(timesteps=timesteps)
+        self._logged.clear()
+
+    def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
+        """Moves the target networks when they are due and writes the log."""
+        super().after_gradient_based_update(timesteps=timesteps)
+        self._num_updates += 1
+        self._update_targets(timesteps)
+        numbers = torch.stack([v.float() for v in self._logged.values()]).tolist()
+        logged = dict(zip(self._logged, numbers, strict=True))
+        logged[keys.NUM_TARGET_UPDATES] = self._num_target_updates
+        logged[keys.NUM_UPDATES_LIFETIME] = self._num_updates
+        for name, value in logged.items():
+            self.metrics.log_value((TEAM, name), value, window=1)
+
+    def _update_targets(self, timesteps: dict[str, Any]) -> None:
+        """Hard copies at an interval of episodes or env steps, or a soft step each update."""
+        config = self.config
+        if config.target_update_tau is not None:
+            self.sync_targets(config.target_update_tau)
+            return
+        if config.target_network_update_freq is not None:
+            now = timesteps[NUM_ENV_STEPS_SAMPLED_LIFETIME]
+            interval = config.target_network_update_freq
+        else:
+            now = timesteps[NUM_EPISODES_LIFETIME]
+            interval = config.target_update_episodes
+        if now - self._target_synced_at >= interval:
+            self.sync_targets(1.0)
+            self._target_synced_at = now
+
+    @torch.no_grad()
+    def sync_targets(self, tau: float) -> None:
+        """target <- tau * network + (1 - tau) * target, buffers copied."""
+        self._num_target_updates += 1
+        for network, target in self.team_module.target_pairs():
+            for ours, theirs in zip(network.parameters(), target.parameters(), strict=True):
+                theirs.lerp_(ours, tau)
+            for ours, theirs in zip(network.buffers(), target.buffers(), strict=True):
+                theirs.copy_(ours)
+
+    # State.
+
+    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        state = super().get_state(*args, **kwargs)
+        state["q_learner"] = (self._num_updates, self._target_synced_at, self._num_target_updates)
+        return state
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        super().set_state(state)
+        if "q_learner" in state:
+            self._num_updates, self._target_synced_at, self._num_target_updates = state[
+                "q_learner"
+            ]

@@ -1,0 +1,174 @@
+"""The team's RLModule: the agents act; mixer and target networks stay with the learner.
+
+Shapes: B episodes, T steps, N agents, A actions, H hidden, S state numbers, M mixed values
+(1 with a mixer, N without), E environments of a runner.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import torch
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.rl_module.apis import InferenceOnlyAPI
+from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
+from torch import Tensor, nn
+
+from env_registry.contract import ACTION_MASK, OBS, STATE
+from rllib_mmsa.common.batch import ACTIONS
+from rllib_mmsa.common.exploration import epsilon_at, epsilon_greedy
+from rllib_mmsa.nets.agents import RecurrentAgent, Unrolled
+from rllib_mmsa.nets.mixers import IndependentMixer, QMixer, VDNMixer
+from rllib_mmsa.td import greedy_actions, mask_illegal, take_actions
+
+#: Keys of what ``forward_train`` returns: values of the actions taken (B, T, M) and the
+#: target networks' values of the next step (B, T, M).
+CHOSEN_Q_TOT = "chosen_q_tot"
+NEXT_Q_TOT = "next_q_tot"
+
+
+def frozen_copy(network: nn.Module) -> nn.Module:
+    """A copy that no optimiser moves: a target network."""
+    return copy.deepcopy(network).requires_grad_(False)
+
+
+class QModule(TorchRLModule, InferenceOnlyAPI):
+    """Recurrent agents with shared weights, a mixer and their target networks.
+
+    Acting needs ``agent`` alone. Its recurrent state travels as RLlib's ``state_in`` /
+    ``state_out``: {"hidden": (E, N, H), "last_action": (E, N), ...}.
+
+    ``model_config`` keys are those of ``QLearningConfig``.
+    """
+
+    def setup(self) -> None:
+        spaces = self.observation_space
+        self.num_agents, self.obs_size = spaces[OBS].shape
+        self.num_actions = spaces[ACTION_MASK].shape[1]
+        self.state_size = spaces[STATE].shape[0]
+        self.agent = self.make_agent()
+        if not self.inference_only:
+            self.setup_training()
+
+    def make_agent(self) -> RecurrentAgent:
+        """The network that acts."""
+        return RecurrentAgent(**self.agent_arguments())
+
+    def agent_arguments(self) -> dict[str, Any]:
+        """Arguments every agent network has."""
+        config = self.model_config
+        return {
+            "num_agents": self.num_agents,
+            "num_actions": self.num_actions,
+            "obs_size": self.obs_size,
+            "hidden_dim": config["hidden_dim"],
+            "observe_last_action": config["observe_last_action"],
+            "observe_agent_id": config["observe_agent_id"],
+        }
+
+    def setup_training(self) -> None:
+        """What only the learner has."""
+        self.mixer = self.make_mixer(self.state_size)
+        self.target_agent = frozen_copy(self.agent)
+        self.target_mixer = frozen_copy(self.mixer)
+
+    def make_mixer(self, state_size: int) -> nn.Module:
+        """The mixer for a state of ``state_size`` numbers."""
+        config = self.model_config
+        if config["mixer"] == "qmix":
+            return QMixer(
+                self.num_agents,
+                state_size,
+                config["mixing_embed_dim"],
+                config["hypernet_embed_dim"],
+            )
+        return VDNMixer() if config["mixer"] == "vdn" else IndependentMixer()
+
+    def get_non_inference_attributes(self) -> list[str]:
+        return ["mixer", "target_agent", "target_mixer"]
+
+    def target_pairs(self) -> list[tuple[nn.Module, nn.Module]]:
+        """(network, its target network)."""
+        return [(self.agent, self.target_agent), (self.mixer, self.target_mixer)]
+
+    # Acting.
+
+    def get_initial_state(self) -> dict[str, Tensor]:
+        """Recurrent state of one environment, without the batch dimension."""
+        return {name: value[0] for name, value in self.agent.initial_state(1).items()}
+
+    def _forward_inference(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """Greedy legal actions (E, N)."""
+        q_values, state = self.agent.step(batch[Columns.OBS][OBS], batch[Columns.STATE_IN])
+        actions = greedy_actions(q_values, batch[Columns.OBS][ACTION_MASK])
+        return self._acted(actions, state)
+
+    def _forward_exploration(
+        self,
+        batch: dict[str, Any],
+        t: int = 0,
+        rng: np.random.Generator | None = None,
+        epsilon: float | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Epsilon-greedy legal actions (E, N).
+
+        Args:
+            batch: {"obs": {"obs", "action_mask"}, "state_in": recurrent state}.
+            t: environment steps sampled by all runners, for the schedule of epsilon.
+            rng: source of randomness; None draws a new one.
+            epsilon: instead of the schedule.
+        """
+        mask = batch[Columns.OBS][ACTION_MASK]
+        q_values, state = self.agent.step(batch[Columns.OBS][OBS], batch[Columns.STATE_IN])
+        if epsilon is None:
+            epsilon = epsilon_at(self.model_config["epsilon"], t)
+        actions = epsilon_greedy(
+            greedy_actions(q_values, mask).cpu().numpy(),
+            mask.cpu().numpy(),
+            epsilon,
+            rng or np.random.default_rng(),
+        )
+        return self._acted(torch.from_numpy(actions).to(q_values.device), state)
+
+    @staticmethod
+    def _acted(actions: Tensor, state: dict[str, Tensor]) -> dict[str, Any]:
+        return {Columns.ACTIONS: actions, Columns.STATE_OUT: {**state, "last_action": actions}}
+
+    # Training.
+
+    def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
+        """Values of the actions taken and of the next steps (batch contract: batch.py).
+
+        Returns:
+            ``CHOSEN_Q_TOT`` (B, T, M), with gradient, and ``NEXT_Q_TOT`` (B, T, M), without.
+        """
+        online = self.agent.unroll(batch[OBS], batch[ACTIONS])
+        with torch.no_grad():
+            target = self.target_agent.unroll(batch[OBS], batch[ACTIONS])
+        state, next_state, extra = self.mixer_states(batch, online)
+        chosen = take_actions(online.q_values[:, :-1], batch[ACTIONS])  # (B, T, N)
+        with torch.no_grad():
+            next_q = self._next_q(online.q_values, target.q_values, batch[ACTION_MASK])
+            next_q_tot = self.target_mixer(next_q, next_state)
+        return {CHOSEN_Q_TOT: self.mixer(chosen, state), NEXT_Q_TOT: next_q_tot, **extra}
+
+    def mixer_states(
+        self, batch: dict[str, Any], online: Unrolled
+    ) -> tuple[Tensor, Tensor, dict[str, Any]]:
+        """What the mixer reads.
+
+        Returns:
+            The state of steps 0..T-1 for the mixer and of steps 1..T for the target mixer,
+            (B, T, S) each, and what the losses need besides.
+        """
+        return batch[STATE][:, :-1], batch[STATE][:, 1:], {}
+
+    def _next_q(self, online_q: Tensor, target_q: Tensor, action_mask: Tensor) -> Tensor:
+        """Per-agent target values at steps 1..T, (B, T, N)."""
+        target_q, mask = target_q[:, 1:], action_mask[:, 1:]
+        if not self.model_config["double_q"]:
+            return mask_illegal(target_q, mask).amax(-1)
+        return take_actions(target_q, greedy_actions(online_q[:, 1:].detach(), mask))

@@ -1,0 +1,114 @@
+"""Replay of whole episodes: bytes known, state saved and restored."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+
+from rllib_mmsa.common.batch import PER_OBSERVATION, PER_STEP, TeamEpisode
+
+
+class EpisodeReplay:
+    """Keeps the last ``capacity_episodes`` episodes and draws some of them evenly.
+
+    An episode is kept at its own length, so the memory is that of the steps played.
+
+    Args:
+        capacity_episodes: episodes kept (5000, Table 6); the oldest goes first.
+        seed: of the draws; None draws one.
+    """
+
+    def __init__(self, capacity_episodes: int, seed: int | None = None):
+        self.capacity_episodes = capacity_episodes
+        self._episodes: deque[TeamEpisode] = deque(maxlen=capacity_episodes)
+        self._rng = np.random.default_rng(seed)
+        self.num_episodes_added = 0
+        # Sums over every reward ever added, for the running deviation.
+        self._reward_count, self._reward_sum, self._reward_square_sum = 0, 0.0, 0.0
+
+    def __len__(self) -> int:
+        return len(self._episodes)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the stored arrays."""
+        return sum(episode.nbytes for episode in self._episodes)
+
+    @property
+    def num_env_steps(self) -> int:
+        """Environment steps stored."""
+        return sum(len(episode) for episode in self._episodes)
+
+    def add(self, episodes: list[TeamEpisode]) -> None:
+        """Stores episodes."""
+        for episode in episodes:
+            self._episodes.append(episode)
+            self.num_episodes_added += 1
+            self._reward_count += len(episode)
+            self._reward_sum += float(episode.rewards.sum(dtype=np.float64))
+            self._reward_square_sum += float((episode.rewards.astype(np.float64) ** 2).sum())
+
+    def sample(self, num_episodes: int) -> list[TeamEpisode]:
+        """Draws ``num_episodes`` different episodes evenly.
+
+        Raises:
+            ValueError: fewer episodes are stored.
+        """
+        if num_episodes > len(self):
+            raise ValueError(
+                f"cannot draw {num_episodes} episodes from the {len(self)} stored; "
+                "sample more episodes first (learning_starts_episodes)"
+            )
+        rows = self._rng.choice(len(self), num_episodes, replace=False)
+        return [self._episodes[row] for row in rows]
+
+    @property
+    def reward_deviation(self) -> float:
+        """Standard deviation of every step reward ever added; 1 before there is one."""
+        if self._reward_count == 0:
+            return 1.0
+        mean = self._reward_sum / self._reward_count
+        variance = self._reward_square_sum / self._reward_count - mean**2
+        return float(np.sqrt(variance)) if variance > 1e-12 else 1.0
+
+    def get_state(self, with_episodes: bool = True) -> dict[str, Any]:
+        """State for a checkpoint.
+
+        Args:
+            with_episodes: whether the episodes are part of it.
+        """
+        state: dict[str, Any] = {
+            "rng": self._rng.bit_generator.state,
+            "num_episodes_added": self.num_episodes_added,
+            "rewards": (self._reward_count, self._reward_sum, self._reward_square_sum),
+        }
+        if with_episodes and self._episodes:
+            episodes = list(self._episodes)
+            # One array per field: thousands of small ones pickle slowly.
+            state["fields"] = {
+                name: np.concatenate([getattr(e, name) for e in episodes])
+                for name in (*PER_OBSERVATION, *PER_STEP)
+            }
+            state["lengths"] = np.array([len(e) for e in episodes])
+            state["terminated"] = np.array([e.terminated for e in episodes])
+        return state
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Restores what ``get_state`` returned."""
+        self._rng.bit_generator.state = state["rng"]
+        self.num_episodes_added = state["num_episodes_added"]
+        self._reward_count, self._reward_sum, self._reward_square_sum = state["rewards"]
+        self._episodes.clear()
+        if "fields" not in state:
+            return
+        ends = {
+            name: np.cumsum(state["lengths"] + (name in PER_OBSERVATION))[:-1]
+            for name in state["fields"]
+        }
+        columns = {name: np.split(values, ends[name]) for name, values in state["fields"].items()}
+        for row, terminated in enumerate(state["terminated"]):
+            # Copies: a view would keep the whole field alive after the episode has gone.
+            fields = {name: column[row].copy() for name, column in columns.items()}
+            self._episodes.append(TeamEpisode(**fields, terminated=bool(terminated)))

@@ -1,0 +1,229 @@
+"""Runs checked experiments with Ray Tune: start Ray, fit or resume, say what came of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ray
+import typer
+import yaml
+from ray import tune
+
+from rllib_mmsa import checks, imports, interrupt
+from rllib_mmsa.checks import ConfigError
+from rllib_mmsa.experiments import RECORD, Experiment
+from rllib_mmsa.progress import ProgressCallback
+
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
+# TensorBoard and a crash see what was synced last; Tune's own five minutes are long for both.
+SYNC_PERIOD_S = 30
+
+
+@dataclasses.dataclass(frozen=True)
+class LaunchOptions:
+    """How to run, as opposed to what.
+
+    Attributes:
+        resume: Continue what an earlier run of the same experiments left unfinished.
+        verbose: Show the logs of Ray and of the workers.
+        ray_address: A running cluster; None: Ray is started here, for this run alone.
+        num_cpus: CPUs that a Ray started here may use; None: all.
+        resume_command: What the user types to resume; {path} stands for the results folder.
+    """
+
+    resume: bool = False
+    verbose: bool = False
+    ray_address: str | None = None
+    num_cpus: int | None = None
+    resume_command: str = "rllib train resume {path}"
+
+
+def run(experiments: Sequence[Experiment], options: LaunchOptions) -> int:
+    """Run experiments one after another.
+
+    Args:
+        experiments: Checked experiments.
+        options: How to run them.
+
+    Returns:
+        Exit code: 0, 1 where a trial failed, 130 where the user interrupted.
+    """
+    if options.resume:
+        _check_resumable(experiments)
+    code = 0
+    interrupt.requested.clear()
+    with interrupt.graceful():
+        start_ray(experiments, options)
+        try:
+            for experiment in experiments:
+                code = max(code, _run_one(experiment, options))
+                if interrupt.requested.is_set():
+                    return EXIT_INTERRUPTED
+        except KeyboardInterrupt:
+            typer.echo("stopped at once; what came after the last checkpoint is lost", err=True)
+            typer.echo(f"resume: {_resume_command(experiment, options)}", err=True)
+            return EXIT_INTERRUPTED
+        finally:
+            ray.shutdown()
+    return code
+
+
+def start_ray(experiments: Sequence[Experiment], options: LaunchOptions) -> None:
+    """Start a quiet Ray for this run alone, or connect to a cluster."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # see rllib_mmsa/interrupt.py
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the new reporter prints tables even at verbose=0
+    names = tuple(dict.fromkeys(name for e in experiments for name in e.imports))
+    # Networks this small gain nothing from more threads, and trials beside each other lose.
+    threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+    level = logging.INFO if options.verbose else logging.ERROR
+    if not options.verbose:
+        warnings.simplefilter("ignore")
+    address = options.ray_address or os.environ.get("RAY_ADDRESS")
+    ray.init(
+        address=address or "local",
+        num_cpus=None if address else options.num_cpus,
+        include_dashboard=None if address else False,
+        log_to_driver=options.verbose,
+        logging_level=level,
+        runtime_env={
+            "env_vars": {**threads, **imports.worker_variables(names)},
+            "worker_process_setup_hook": "rllib_mmsa.imports.setup_worker",
+        },
+    )
+    for name in ("ray", "ray.tune", "ray.rllib", "ray.train"):
+        logging.getLogger(name).setLevel(level)
+
+
+def build_tuner(experiment: Experiment) -> tune.Tuner:
+    """Turn a checked experiment into a Tune run."""
+    return tune.Tuner(
+        experiment.run,
+        param_space=search_space({"env": experiment.env, **experiment.config}),
+        tune_config=tune.TuneConfig(
+            num_samples=experiment.num_samples,
+            max_concurrent_trials=experiment.max_concurrent_trials,
+            scheduler=interrupt.PausingScheduler(),
+        ),
+        run_config=tune.RunConfig(
+            name=experiment.name,
+            storage_path=experiment.storage_path,
+            stop=experiment.stop or None,
+            checkpoint_config=tune.CheckpointConfig(**experiment.checkpoint),
+            failure_config=tune.FailureConfig(max_failures=experiment.max_failures),
+            sync_config=tune.SyncConfig(sync_period=SYNC_PERIOD_S),
+            callbacks=[ProgressCallback(), interrupt.EndWhenPaused()],
+            verbose=0,
+        ),
+    )
+
+
+def search_space(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace one-key mappings such as {"uniform": [0, 1]} by Tune's objects."""
+    space: dict[str, Any] = {}
+    for key, value in settings.items():
+        if not checks.is_search_space(value):
+            space[key] = search_space(value) if isinstance(value, Mapping) else value
+            continue
+        ((kind, args),) = value.items()
+        takes_list = kind in ("grid_search", "choice")
+        space[key] = getattr(tune, kind)(args) if takes_list else getattr(tune, kind)(*args)
+    return space
+
+
+def _run_one(experiment: Experiment, options: LaunchOptions) -> int:
+    """Run or resume one experiment, then report."""
+    typer.echo(f"{experiment.name}: {experiment.run} on {experiment.env} -> {experiment.path}")
+    if not experiment.stop:
+        typer.echo(f"{experiment.name}: no stop criterion; trains until Ctrl-C")
+    if options.resume and _has_state(experiment):
+        tuner = tune.Tuner.restore(
+            str(experiment.path),
+            trainable=experiment.run,
+            resume_unfinished=True,
+            resume_errored=True,
+        )
+    else:
+        tuner = build_tuner(experiment)
+        _record(experiment)
+    return report(experiment, tuner.fit(), options)
+
+
+def _has_state(experiment: Experiment) -> bool:
+    """Whether an earlier run left something to resume."""
+    return tune.Tuner.can_restore(str(experiment.path))
+
+
+def _check_resumable(experiments: Sequence[Experiment]) -> None:
+    """Refuse to resume where nothing was run; warn where the settings have changed since."""
+    if not any(_has_state(experiment) for experiment in experiments):
+        raise ConfigError(
+            f"nothing to resume in '{experiments[0].path}'; leave out --resume to start it, or "
+            "name its folder with --storage-path."
+        )
+    for experiment in experiments:
+        record = experiment.path / RECORD
+        if not record.exists():
+            continue
+        before = yaml.safe_load(record.read_text(encoding="utf-8"))
+        if before != yaml.safe_load(yaml.safe_dump(experiment.to_mapping())):
+            typer.echo(
+                f"note: the settings of '{experiment.name}' have changed since its start; a "
+                f"resumed run keeps those it started with ({record})",
+                err=True,
+            )
+
+
+def _record(experiment: Experiment) -> None:
+    """Write what runs beside its results."""
+    if "://" in experiment.storage_path:
+        return
+    experiment.path.mkdir(parents=True, exist_ok=True)
+    text = yaml.safe_dump(experiment.to_mapping(), sort_keys=False)
+    (experiment.path / RECORD).write_text(text, encoding="utf-8")
+
+
+def _resume_command(experiment: Experiment, options: LaunchOptions) -> str:
+    """What the user types to resume."""
+    return options.resume_command.format(path=experiment.path)
+
+
+def report(experiment: Experiment, results: tune.ResultGrid, options: LaunchOptions) -> int:
+    """Print what each trial came to, and what to do next.
+
+    Args:
+        experiment: What was run.
+        results: What Tune returned.
+        options: How it was run.
+
+    Returns:
+        Exit code of this experiment.
+    """
+    failed = [result for result in results if result.error]
+    for result in failed:
+        last = str(result.error).strip().splitlines()[-12:]
+        typer.echo(f"\nfailed: {result.path}", err=True)
+        typer.echo("  " + "\n  ".join(last), err=True)
+        typer.echo(f"  whole error: {Path(result.path) / 'error.txt'}", err=True)
+    saved = [result.checkpoint.path for result in results if result.checkpoint]
+    interrupted = interrupt.requested.is_set()
+    for path in saved:
+        typer.echo(f"checkpoint: {path}")
+    if saved:
+        typer.echo(f"evaluate:   rllib evaluate {saved[0]}")
+    elif interrupted:
+        typer.echo("no checkpoint yet: the first iteration had not begun")
+    if interrupted or failed:
+        typer.echo(f"resume:     {_resume_command(experiment, options)}")
+    typer.echo(f"curves:     tensorboard --logdir {experiment.path}")
+    if interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_FAILED if failed else 0

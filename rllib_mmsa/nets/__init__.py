@@ -1,0 +1,1 @@
+"""Torch networks: no Ray, no environment."""

@@ -1,0 +1,226 @@
+"""Agent networks: the only part that acts. One network is shared by all agents.
+
+Shapes: B episodes (or environments), T steps, N agents, A actions, D observation numbers,
+H hidden size, E size of a state-action learned embedding. An action index of A means "none
+yet" (the first step of an episode).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rllib_mmsa.nets.sale import SaleEncoder
+
+#: Recurrent state of an agent network: name -> tensor with leading (B, N).
+AgentState = dict[str, Tensor]
+
+
+class Unrolled(NamedTuple):
+    """What an agent network computes over whole episodes.
+
+    Attributes:
+        hidden: (B, T, N, H), recurrent state after each observation.
+        q_values: (B, T, N, A).
+    """
+
+    hidden: Tensor
+    q_values: Tensor
+
+
+class RecurrentAgent(nn.Module):
+    """ReLU(Linear) -> GRU -> Linear, PyMARL's recurrent agent (section 4.2, Table 6).
+
+    The input is [o_t ; onehot(a_{t-1}) ; onehot(i) ; features]. The one-hot parts are never
+    built: their product with the first layer is a row of its weights.
+
+    Args:
+        num_agents, num_actions, obs_size: N, A, D.
+        hidden_dim: H.
+        observe_last_action: whether a_{t-1} is an input.
+        observe_agent_id: whether the agent's index is an input.
+        feature_size: numbers a subclass adds to the input.
+    """
+
+    def __init__(
+        self,
+        num_agents: int,
+        num_actions: int,
+        obs_size: int,
+        hidden_dim: int,
+        observe_last_action: bool = True,
+        observe_agent_id: bool = True,
+        feature_size: int = 0,
+    ):
+        super().__init__()
+        self.num_agents, self.num_actions = num_agents, num_actions
+        self.obs_size, self.hidden_dim = obs_size, hidden_dim
+        self.observe_last_action, self.observe_agent_id = observe_last_action, observe_agent_id
+        onehots = num_actions * observe_last_action + num_agents * observe_agent_id
+        self.input = nn.Linear(obs_size + feature_size + onehots, hidden_dim)
+        self.rnn = nn.GRU(hidden_dim, hidden_dim)
+        self.head = nn.Linear(hidden_dim, num_actions)
+
+    def initial_state(self, batch: int, device: torch.device | None = None) -> AgentState:
+        """State before the first observation of ``batch`` environments."""
+        shape = (batch, self.num_agents)
+        return {
+            "hidden": torch.zeros(*shape, self.hidden_dim, device=device),
+            "last_action": torch.full(shape, self.num_actions, dtype=torch.int64, device=device),
+        }
+
+    def step(self, obs: Tensor, state: AgentState) -> tuple[Tensor, AgentState]:
+        """One step of acting.
+
+        Args:
+            obs: (B, N, D).
+            state: what ``initial_state`` or the last call returned. The caller writes the
+                action it takes into ``state["last_action"]``.
+
+        Returns:
+            Q values (B, N, A) and the next state.
+        """
+        x = self._embed(obs, state["last_action"], self._step_features(obs, state))
+        flat = x.reshape(1, -1, self.hidden_dim)
+        _, hidden = self.rnn(flat, state["hidden"].reshape(1, -1, self.hidden_dim))
+        hidden = hidden.view(*obs.shape[:2], self.hidden_dim)
+        return self.q_values(hidden, obs), {**state, "hidden": hidden}
+
+    def unroll(self, obs: Tensor, actions: Tensor) -> Unrolled:
+        """Runs whole episodes from their first step.
+
+        Args:
+            obs: (B, T, N, D).
+            actions: (B, T-1, N) int64, or (B, T, N) of which the last step is not used.
+        """
+        batch, steps = obs.shape[:2]
+        last_actions = F.pad(
+            actions[:, : steps - 1], (0, 0, 1, 0), value=self.num_actions
+        )  # (B, T, N)
+        x = self._embed(obs, last_actions, self._unroll_features(obs, actions))
+        by_time = x.transpose(0, 1).reshape(steps, batch * self.num_agents, self.hidden_dim)
+        hidden, _ = self.rnn(by_time)
+        hidden = hidden.view(steps, batch, self.num_agents, self.hidden_dim).transpose(0, 1)
+        return Unrolled(hidden, self.q_values(hidden, obs))
+
+    def q_values(self, hidden: Tensor, obs: Tensor) -> Tensor:
+        """Q(h, .) of every action: (..., N, H), (..., N, D) to (..., N, A)."""
+        return self.head(hidden)
+
+    def _embed(self, obs: Tensor, last_actions: Tensor, features: Tensor | None) -> Tensor:
+        """First layer on [obs ; features ; onehot(last action) ; onehot(id)], (..., N, H)."""
+        dense = obs if features is None else torch.cat([obs, features], -1)
+        weight = self.input.weight
+        split = dense.shape[-1]
+        x = F.linear(dense, weight[:, :split], self.input.bias)
+        if self.observe_last_action:
+            rows = F.pad(weight[:, split : split + self.num_actions].t(), (0, 0, 0, 1))
+            x = x + F.embedding(last_actions, rows)  # row A, "none yet", is zero
+        if self.observe_agent_id:
+            x = x + weight[:, -self.num_agents :].t()
+        return F.relu(x)
+
+    def _step_features(self, obs: Tensor, state: AgentState) -> Tensor | None:
+        return None
+
+    def _unroll_features(self, obs: Tensor, actions: Tensor) -> Tensor | None:
+        return None
+
+
+class _SaleAgent(RecurrentAgent):
+    """A recurrent agent with state-action learned embeddings of its observation.
+
+    f and g get no gradient from what the agent computes ("decoupled", section 4.2).
+    """
+
+    def __init__(
+        self, *, sale_dim: int, sale_hidden_dim: int, normaliser: str, feature_size: int, **kwargs
+    ):
+        super().__init__(feature_size=feature_size, **kwargs)
+        self.sale_dim = sale_dim
+        self.sale = SaleEncoder(
+            self.obs_size, self.num_actions, sale_dim, sale_hidden_dim, normaliser
+        )
+
+    def one_hot(self, actions: Tensor) -> Tensor:
+        """(...) int64 to (..., A) float; "none yet" becomes zeros."""
+        return F.one_hot(actions, self.num_actions + 1)[..., :-1].to(self.input.weight.dtype)
+
+    def encode(self, obs: Tensor) -> Tensor:
+        """z^o without gradient, (..., E)."""
+        with torch.no_grad():
+            return self.sale.encode(obs)
+
+
+class PreviousActionSaleAgent(_SaleAgent):
+    """``sale_action="previous"``: (z^o_t, z^oa_{t-1}, phi^oa_{t-1}) enter the GRU.
+
+    What the embeddings foresaw for this step lies beside what came, at the price of one
+    embedding per step.
+    """
+
+    def __init__(self, *, sale_dim: int, **kwargs):
+        super().__init__(sale_dim=sale_dim, feature_size=3 * sale_dim, **kwargs)
+
+    def initial_state(self, batch: int, device: torch.device | None = None) -> AgentState:
+        state = super().initial_state(batch, device)
+        shape = (batch, self.num_agents, self.obs_size)
+        return {**state, "last_obs": torch.zeros(shape, device=device)}
+
+    def step(self, obs: Tensor, state: AgentState) -> tuple[Tensor, AgentState]:
+        q_values, state = super().step(obs, state)
+        return q_values, {**state, "last_obs": obs}
+
+    def _action_features(self, obs: Tensor, z: Tensor, actions: Tensor) -> Tensor:
+        """[z^oa ; phi^oa] of the actions taken, (..., N, 2E)."""
+        one_hot = self.one_hot(actions)
+        with torch.no_grad():
+            z_a = self.sale.encode_action(z, one_hot)
+        return torch.cat([z_a, self.sale.direct(obs, one_hot)], -1)
+
+    def _step_features(self, obs: Tensor, state: AgentState) -> Tensor:
+        last_obs, last_action = state["last_obs"], state["last_action"]
+        past = self._action_features(last_obs, self.encode(last_obs), last_action)
+        past = past * (last_action < self.num_actions).unsqueeze(-1)
+        return torch.cat([self.encode(obs), past], -1)
+
+    def _unroll_features(self, obs: Tensor, actions: Tensor) -> Tensor:
+        z = self.encode(obs)
+        last = obs.shape[1] - 1
+        past = self._action_features(obs[:, :last], z[:, :last], actions[:, :last])
+        return torch.cat([z, F.pad(past, (0, 0, 0, 0, 1, 0))], -1)  # (B, T, N, 3E)
+
+
+class CandidateActionSaleAgent(_SaleAgent):
+    """``sale_action="candidate"``: Q_i(h_t, z^o, z^oa(a), phi^oa(a)) for every action a.
+
+    The candidates' embeddings are one batched product; no loop over actions.
+    """
+
+    def __init__(self, *, sale_dim: int, **kwargs):
+        super().__init__(sale_dim=sale_dim, feature_size=0, **kwargs)
+        self.from_state = nn.Linear(self.hidden_dim + sale_dim, self.hidden_dim)
+        self.from_action = nn.Linear(2 * sale_dim, self.hidden_dim, bias=False)
+        self.head = nn.Linear(self.hidden_dim, 1)
+
+    def q_values(self, hidden: Tensor, obs: Tensor) -> Tensor:
+        z = self.encode(obs)
+        every = torch.eye(self.num_actions, device=obs.device, dtype=obs.dtype)
+        shape = (*obs.shape[:-1], self.num_actions)
+        actions = every.expand(*shape, self.num_actions)
+        with torch.no_grad():
+            z_a = self.sale.encode_action(z.unsqueeze(-2).expand(*shape, -1), actions)
+        phi = self.sale.direct(obs.unsqueeze(-2).expand(*shape, -1), actions)
+        per_action = self.from_action(torch.cat([z_a, phi], -1))  # (..., A, H)
+        per_state = self.from_state(torch.cat([hidden, z], -1)).unsqueeze(-2)
+        return self.head(F.relu(per_state + per_action)).squeeze(-1)
+
+
+#: MMSA's readings of "the action inside z^oa", by the name they have in a configuration.
+SALE_AGENTS: dict[str, type[_SaleAgent]] = {
+    "previous": PreviousActionSaleAgent,
+    "candidate": CandidateActionSaleAgent,
+}

@@ -1,0 +1,130 @@
+"""State-action learned embeddings (SALE): encoders, normalisers and their loss.
+
+SALE embeds a state, z^s = f(s), and a state with an action, z^sa = g(z^s, a), so that z^sa
+predicts the embedding of the next state (Fujimoto et al., 2023, "TD7"; paper section 4.2).
+The same class embeds agents' observations (z^o, z^oa) and the world model's latents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_EPS = 1e-8
+
+
+def avg_l1_norm(x: Tensor) -> Tensor:
+    """AvgL1Norm(x) = x / mean_i |x_i| over the last dimension (section 4.2)."""
+    return x / x.abs().mean(-1, keepdim=True).clamp(min=_EPS)
+
+
+class _BatchNorm(nn.Module):
+    """BatchNorm1d over all leading dimensions."""
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(x.reshape(-1, x.shape[-1])).view_as(x)
+
+
+class _Function(nn.Module):
+    """A normaliser without parameters."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+def _l2_norm(x: Tensor) -> Tensor:
+    return F.normalize(x, dim=-1)
+
+
+def _softmax(x: Tensor) -> Tensor:
+    return F.softmax(x, dim=-1)
+
+
+#: The normalisers of Figure 7, by the name they have in a configuration.
+NORMALISERS: dict[str, Callable[[int], nn.Module]] = {
+    "avg_l1": lambda size: _Function(avg_l1_norm),
+    "none": lambda size: nn.Identity(),
+    "layer": nn.LayerNorm,
+    "batch": _BatchNorm,
+    "softmax": lambda size: _Function(_softmax),
+    "l2": lambda size: _Function(_l2_norm),
+}
+
+
+def make_normaliser(name: str, size: int) -> nn.Module:
+    """Builds one of ``NORMALISERS`` for vectors of ``size`` numbers."""
+    return NORMALISERS[name](size)
+
+
+class SaleEncoder(nn.Module):
+    """The encoders f and g and the direct map phi.
+
+    z = normalise(f(x)); z_a = g(z, a); phi = normalise(Linear(x, a)). f and g learn from the
+    SALE loss alone; phi learns from whoever uses it ("decoupled", section 4.2).
+
+    Args:
+        input_size: numbers in x.
+        action_size: numbers in the embedded action a.
+        embed_dim: size of z, z_a and phi.
+        hidden_dim: width of the hidden layers of f and g.
+        normaliser: a key of ``NORMALISERS``.
+    """
+
+    def __init__(
+        self, input_size: int, action_size: int, embed_dim: int, hidden_dim: int, normaliser: str
+    ):
+        super().__init__()
+        self.embed_dim = embed_dim
+        self.f = nn.Sequential(
+            nn.Linear(input_size, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, embed_dim)
+        )
+        self.f_norm = make_normaliser(normaliser, embed_dim)
+        self.g = nn.Sequential(
+            nn.Linear(embed_dim + action_size, hidden_dim),
+            nn.ReLU(),
+            nn.Linear(hidden_dim, embed_dim),
+        )
+        self.phi = nn.Linear(input_size + action_size, embed_dim)
+        self.phi_norm = make_normaliser(normaliser, embed_dim)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """z = normalise(f(x)): (..., input_size) to (..., embed_dim)."""
+        return self.f_norm(self.f(x))
+
+    def encode_action(self, z: Tensor, action: Tensor) -> Tensor:
+        """z_a = g(z, a): the prediction of the next z, (..., embed_dim)."""
+        return self.g(torch.cat([z, action], -1))
+
+    def direct(self, x: Tensor, action: Tensor) -> Tensor:
+        """phi = normalise(Linear(x, a)), (..., embed_dim)."""
+        return self.phi_norm(self.phi(torch.cat([x, action], -1)))
+
+    def encoder_parameters(self) -> list[nn.Parameter]:
+        """The parameters that only the SALE loss may move: those of f and g."""
+        return [*self.f.parameters(), *self.f_norm.parameters(), *self.g.parameters()]
+
+
+def sale_prediction_error(z_a: Tensor, z: Tensor) -> Tensor:
+    """(z_a_t - sg(z_{t+1}))^2 for the T steps of z_a (L(f, g) in section 4.4).
+
+    Args:
+        z_a: (B, T, ..., E), embeddings of state and action at steps 0..T-1.
+        z: (B, T+1, ..., E), embeddings of the states 0..T.
+
+    Returns:
+        (B, T, ..., E), squared errors.
+    """
+    if z.shape[1] != z_a.shape[1] + 1:
+        raise ValueError(f"z {tuple(z.shape)} must have one step more than z_a {z_a.shape}")
+    return (z_a - z[:, 1:].detach()) ** 2

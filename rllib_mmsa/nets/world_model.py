@@ -1,0 +1,291 @@
+"""The world model: a posterior VAE, a prior VAE and imagination in latent space (section 4.3).
+
+Training only; it is never shipped to the actors.
+
+Shapes: B episodes, T steps, N agents, A actions, D observation numbers, H hidden size of the
+agents, L latent numbers per agent, J = N L (the joint latent), F size of the embeddings that
+the prior reads, K roll-out horizon.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rllib_mmsa.nets.agents import RecurrentAgent
+from rllib_mmsa.nets.sale import SaleEncoder
+from rllib_mmsa.td import greedy_actions
+
+_LOG_STD_RANGE = (-5.0, 2.0)
+
+
+class Gaussian(NamedTuple):
+    """A diagonal Gaussian over joint latents, mean and log_std (..., J)."""
+
+    mean: Tensor
+    log_std: Tensor
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """A reparameterised sample, (..., J)."""
+        noise = torch.empty_like(self.mean).normal_(generator=generator)
+        return self.mean + self.log_std.exp() * noise
+
+    def detach(self) -> Gaussian:
+        """The same distribution without gradient."""
+        return Gaussian(self.mean.detach(), self.log_std.detach())
+
+
+class Decoded(NamedTuple):
+    """What a joint latent is decoded into.
+
+    Attributes:
+        embeddings: (..., F), VAE-1's decoder: (z^sa, z^s, phi^sa) of this step.
+        hidden: (..., N, H), VAE-2's decoder, in standardised units.
+        obs: (..., N, D), observation head, in standardised units.
+        mask_logits: (..., N, A), availability head.
+    """
+
+    embeddings: Tensor
+    hidden: Tensor
+    obs: Tensor
+    mask_logits: Tensor
+
+
+class Standardiser(nn.Module):
+    """Running mean and deviation per feature, so that each asks for the same accuracy.
+
+    The variance of a GRU state is about 0.005: a plain squared error on it asks for nothing,
+    and the posterior collapses.
+
+    Args:
+        size: number of features.
+        momentum: weight of the past per update.
+        floor: least deviation, so that constant features do not blow up.
+    """
+
+    def __init__(self, size: int, momentum: float = 0.99, floor: float = 1e-2):
+        super().__init__()
+        self.momentum, self.floor = momentum, floor
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("variance", torch.ones(size))
+        self.register_buffer("updates", torch.zeros(()))
+
+    @torch.no_grad()
+    def update(self, x: Tensor, mask: Tensor) -> None:
+        """Moves the statistics towards a batch: x (B, T, N, size), mask (B, T)."""
+        weights = mask[:, :, None, None].to(x.dtype)
+        count = (weights.sum() * x.shape[2]).clamp(min=1.0)
+        mean = (x * weights).sum((0, 1, 2)) / count
+        variance = (((x - mean) ** 2) * weights).sum((0, 1, 2)) / count
+        keep = torch.where(self.updates == 0, 0.0, self.momentum)
+        self.mean.mul_(keep).add_((1 - keep) * mean)
+        self.variance.mul_(keep).add_((1 - keep) * variance)
+        self.updates.add_(1)
+
+    def _deviation(self) -> Tensor:
+        return self.variance.sqrt().clamp(min=self.floor)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(x - mean) / deviation."""
+        return (x - self.mean) / self._deviation()
+
+    def invert(self, x: Tensor) -> Tensor:
+        """x * deviation + mean."""
+        return x * self._deviation() + self.mean
+
+
+def _mlp(inputs: int, width: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, outputs))
+
+
+class WorldModel(nn.Module):
+    """Posterior q(s_t | h_t), prior p(s_t | z^sa, z^s, phi^sa of t-1) and their decoders.
+
+    Args:
+        num_agents, num_actions, obs_size, hidden_dim: N, A, D, H.
+        latent_dim: L (16, Table 6).
+        action_embed_dim: numbers an action is embedded in (4, Table 6).
+        width: hidden width of every network.
+        normaliser: a key of ``NORMALISERS``.
+        use_sale: False is the No-SALE ablation: the prior reads [s ; e(a)].
+        posterior_sees_obs: q(s_t | h_t, o_t) instead of q(s_t | h_t).
+        rollout_latent: "prior" hands the mixer the imagined latents; "embedding" their
+            embeddings z^s, {s_t, z^s_{t+1}, ..., z^s_{t+K}} as section 4.4 writes it.
+    """
+
+    def __init__(
+        self,
+        num_agents: int,
+        num_actions: int,
+        obs_size: int,
+        hidden_dim: int,
+        latent_dim: int = 16,
+        action_embed_dim: int = 4,
+        width: int = 128,
+        normaliser: str = "avg_l1",
+        use_sale: bool = True,
+        posterior_sees_obs: bool = True,
+        rollout_latent: str = "prior",
+    ):
+        super().__init__()
+        self.num_agents, self.num_actions = num_agents, num_actions
+        self.obs_size, self.hidden_dim, self.latent_dim = obs_size, hidden_dim, latent_dim
+        self.joint_dim = num_agents * latent_dim
+        self.posterior_sees_obs, self.rollout_latent = posterior_sees_obs, rollout_latent
+        actions = num_agents * action_embed_dim
+        self.action_embedding = nn.Linear(num_actions, action_embed_dim, bias=False)
+        self.sale = (
+            SaleEncoder(self.joint_dim, actions, self.joint_dim, width, normaliser)
+            if use_sale
+            else None
+        )
+        self.embeddings_dim = 3 * self.joint_dim if use_sale else self.joint_dim + actions
+        self.posterior_net = _mlp(hidden_dim + obs_size * posterior_sees_obs, width, 2 * latent_dim)
+        self.prior_net = _mlp(self.embeddings_dim, width, 2 * self.joint_dim)
+        self.embeddings_decoder = _mlp(self.joint_dim, width, self.embeddings_dim)
+        self.hidden_decoder = _mlp(self.embeddings_dim, width, num_agents * hidden_dim)
+        self.obs_decoder = _mlp(latent_dim, width, obs_size + num_actions)
+        self.hidden_scale = Standardiser(hidden_dim)
+        self.obs_scale = Standardiser(obs_size)
+
+    def posterior(self, hidden: Tensor, obs: Tensor) -> Gaussian:
+        """q(s_t | h_t), per agent with shared weights: (..., N, H), (..., N, D) to (..., J)."""
+        x = self.hidden_scale(hidden)
+        if self.posterior_sees_obs:
+            x = torch.cat([x, self.obs_scale(obs)], -1)
+        mean, log_std = self.posterior_net(x).chunk(2, -1)
+        return Gaussian(mean.flatten(-2), log_std.flatten(-2).clamp(*_LOG_STD_RANGE))
+
+    def prior(self, embeddings: Tensor) -> Gaussian:
+        """p(s_t | z^sa_{t-1}, z^s_{t-1}, phi^sa_{t-1}): (..., F) to (..., J)."""
+        mean, log_std = self.prior_net(embeddings).chunk(2, -1)
+        return Gaussian(mean, log_std.clamp(*_LOG_STD_RANGE))
+
+    def embed_actions(self, actions: Tensor) -> Tensor:
+        """e(a): (..., N) int64 to (..., N * action_embed_dim)."""
+        return F.embedding(actions, self.action_embedding.weight.t()).flatten(-2)
+
+    def embed(self, latent: Tensor, actions: Tensor) -> Tensor:
+        """(z^sa, z^s, phi^sa) of s_t and a_t: (..., J), (..., N) to (..., F).
+
+        f_s and g_s get no gradient here; they learn from their SALE loss alone.
+        """
+        action = self.embed_actions(actions)
+        if self.sale is None:
+            return torch.cat([latent, action], -1)
+        with torch.no_grad():
+            z = self.sale.encode(latent)
+            z_a = self.sale.encode_action(z, action)
+        return torch.cat([z_a, z, self.sale.direct(latent, action)], -1)
+
+    def decode(self, latent: Tensor) -> Decoded:
+        """Both decoders and both heads: (..., J) to ``Decoded``."""
+        embeddings = self.embeddings_decoder(latent)
+        hidden = self.hidden_decoder(embeddings)
+        hidden = hidden.unflatten(-1, (self.num_agents, self.hidden_dim))
+        per_agent = latent.unflatten(-1, (self.num_agents, self.latent_dim))
+        heads = self.obs_decoder(per_agent)
+        return Decoded(
+            embeddings, hidden, heads[..., : self.obs_size], heads[..., self.obs_size :]
+        )
+
+    def imagine(
+        self,
+        agent: RecurrentAgent,
+        hidden: Tensor,
+        obs: Tensor,
+        action_mask: Tensor,
+        horizon: int,
+        sample: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Imagines ``horizon`` steps from every given step in parallel (Figure 2).
+
+        Per step: act greedily under the (predicted) mask, embed, prior, decode, next h.
+
+        Args:
+            agent: the network that acts in the imagination; it gets no gradient.
+            hidden: (B, T, N, H), the agents' real hidden states.
+            obs: (B, T, N, D).
+            action_mask: (B, T, N, A).
+            horizon: K.
+            sample: draw latents instead of following their means.
+
+        Returns:
+            [s_t, s_{t+1}, ..., s_{t+K}], (B, T, K+1, J).
+        """
+
+        def pick(distribution: Gaussian) -> Tensor:
+            return distribution.sample(generator) if sample else distribution.mean
+
+        latents = [pick(self.posterior(hidden, obs))]
+        for depth in range(horizon):
+            with torch.no_grad():
+                actions = greedy_actions(agent.q_values(hidden, obs), action_mask)
+            latents.append(pick(self.prior(self.embed(latents[-1], actions))))
+            if depth + 1 < horizon:
+                with torch.no_grad():
+                    decoded = self.decode(latents[-1])
+                    hidden = self.hidden_scale.invert(decoded.hidden)
+                    obs = self.obs_scale.invert(decoded.obs)
+                    action_mask = self._likely_mask(decoded.mask_logits)
+        if self.rollout_latent == "embedding" and self.sale is not None:
+            with torch.no_grad():
+                latents[1:] = [self.sale.encode(latent) for latent in latents[1:]]
+        return torch.stack(latents, 2)
+
+    @staticmethod
+    def _likely_mask(logits: Tensor) -> Tensor:
+        """Predicted mask, never empty: likely actions and the likeliest, (..., N, A) bool."""
+        return (logits > 0) | (logits == logits.amax(-1, keepdim=True))
+
+    def predict(self, latent: Tensor, actions: Tensor, horizon: int) -> list[Tensor]:
+        """Follows the actions really taken, open loop, from every step.
+
+        Args:
+            latent: (B, T, J), posterior means of the steps.
+            actions: (B, T, N) int64; past the end of an episode any value.
+            horizon: K.
+
+        Returns:
+            K tensors (B, T, J): entry k-1 at step t foresees step t + k.
+        """
+        predictions = []
+        for depth in range(horizon):
+            shifted = F.pad(actions[:, depth:], (0, 0, 0, depth))  # a_{t+depth} at step t
+            latent = self.prior(self.embed(latent, shifted)).mean
+            predictions.append(latent)
+        return predictions
+
+
+class RolloutAggregator(nn.Module):
+    """s_t^Rollout from [s_t, ..., s_{t+K}]; part of the mixer (section 4.4).
+
+    ``"gru"``: a GRU over the latents from the last to the first, so that the present is read
+    last (as in MBVD, the closest published predecessor). ``"concat"``: side by side.
+
+    Args:
+        kind: "gru" or "concat"; the paper does not say.
+        joint_dim: J.
+        horizon: K.
+        out_size: size of the GRU's result; ``"concat"`` has (K + 1) J.
+    """
+
+    def __init__(self, kind: str, joint_dim: int, horizon: int, out_size: int):
+        super().__init__()
+        if kind not in ("gru", "concat"):
+            raise ValueError(f"rollout_aggregation is {kind!r}; it must be 'gru' or 'concat'")
+        self.gru = nn.GRU(joint_dim, out_size) if kind == "gru" else None
+        self.out_size = out_size if kind == "gru" else (horizon + 1) * joint_dim
+
+    def forward(self, rollout: Tensor) -> Tensor:
+        """(B, T, K+1, J) to (B, T, out_size)."""
+        if self.gru is None:
+            return rollout.flatten(2)
+        batch, steps = rollout.shape[:2]
+        backwards = rollout.flip(2).flatten(0, 1).transpose(0, 1)  # (K+1, B T, J)
+        _, last = self.gru(backwards)
+        return last.view(batch, steps, -1)

@@ -1,0 +1,100 @@
+"""Pure tensor functions of Q-learning with whole episodes: no Ray, no modules, no state.
+
+Shapes: B episodes, T steps, N agents, A actions, M mixed values (1 with a mixer, N without).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+#: Value of an illegal action wherever a maximum is taken over actions.
+ILLEGAL = -1e9
+
+
+def mask_illegal(q_values: Tensor, action_mask: Tensor) -> Tensor:
+    """Sets the values of illegal actions so low that no maximum picks them.
+
+    Args:
+        q_values: (..., A) float.
+        action_mask: (..., A) bool or 0/1, same shape; true where the action is legal.
+
+    Returns:
+        (..., A) float, a copy.
+    """
+    return q_values.masked_fill(action_mask == 0, ILLEGAL)
+
+
+def greedy_actions(q_values: Tensor, action_mask: Tensor) -> Tensor:
+    """Returns argmax_a Q(a) over the legal actions, (...) int64."""
+    return mask_illegal(q_values, action_mask).argmax(dim=-1)
+
+
+def take_actions(values: Tensor, actions: Tensor) -> Tensor:
+    """Picks the entry of each chosen action.
+
+    Args:
+        values: (..., A) float.
+        actions: (...) int64, one action per leading index.
+
+    Returns:
+        (...) float.
+    """
+    if values.shape[:-1] != actions.shape:
+        raise ValueError(f"actions {tuple(actions.shape)} do not index values {values.shape}")
+    return values.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+
+
+def td_targets(rewards: Tensor, terminated: Tensor, next_values: Tensor, gamma: float) -> Tensor:
+    """One-step targets y = r + gamma (1 - terminated) V(t+1) (section 4.4).
+
+    Truncation bootstraps, termination does not: ``terminated`` must be false where an
+    episode was only cut off by a time limit.
+
+    Args:
+        rewards: (B, T) float, team rewards.
+        terminated: (B, T) bool.
+        next_values: (B, T, M) float, values of the states reached.
+        gamma: discount factor per environment step.
+
+    Returns:
+        (B, T, M) float.
+    """
+    if rewards.shape != terminated.shape or rewards.shape != next_values.shape[:2]:
+        raise ValueError(
+            f"rewards {tuple(rewards.shape)}, terminated {tuple(terminated.shape)} and "
+            f"next_values {tuple(next_values.shape)} must share (B, T)"
+        )
+    alive = 1.0 - terminated.to(next_values.dtype)
+    return rewards.unsqueeze(-1) + gamma * alive.unsqueeze(-1) * next_values
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the valid steps and over every trailing dimension.
+
+    Args:
+        values: (B, T, ...) float.
+        mask: (B, T) float or bool, true on steps that were really played.
+
+    Returns:
+        () float. Zero where no step is valid.
+    """
+    if values.shape[:2] != mask.shape:
+        raise ValueError(f"mask {tuple(mask.shape)} does not cover values {tuple(values.shape)}")
+    per_step = values.flatten(2).mean(-1) if values.dim() > 2 else values
+    weights = mask.to(per_step.dtype)
+    return (per_step * weights).sum() / weights.sum().clamp(min=1.0)
+
+
+def gaussian_kl(mean_p: Tensor, log_std_p: Tensor, mean_q: Tensor, log_std_q: Tensor) -> Tensor:
+    """KL(p || q) of diagonal Gaussians, per dimension, in nats.
+
+    Args:
+        mean_p, log_std_p, mean_q, log_std_q: (..., L) float.
+
+    Returns:
+        (..., L) float, >= 0.
+    """
+    variance_ratio = torch.exp(2.0 * (log_std_p - log_std_q))
+    distance = ((mean_p - mean_q) * torch.exp(-log_std_q)) ** 2
+    return 0.5 * (variance_ratio + distance - 1.0) + log_std_q - log_std_p
