@@ -10,7 +10,7 @@ from torch import Tensor
 
 from env_registry.contract import ACTION_MASK, OBS
 from rllib_mmsa.algorithms.mmsa_modules import MODEL, SALE_OBS, ModelOutputs, observation_mask
-from rllib_mmsa.algorithms.model_quality import latent_statistics, prediction_errors
+from rllib_mmsa.algorithms.model_quality import model_quality
 from rllib_mmsa.common.batch import LOSS_MASK
 from rllib_mmsa.common.q_learner import QLearner
 from rllib_mmsa.nets.sale import sale_prediction_error
@@ -19,6 +19,10 @@ from rllib_mmsa.td import gaussian_kl, masked_mean
 
 class MMSALearner(QLearner):
     """L_total = L_KL + L_REC + L_TD + L(f, g), each with a weight (1 in the paper)."""
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+        self._model_quality: dict[str, Tensor] = {}
 
     def compute_loss_for_module(
         self, *, module_id: str, config: Any, batch: dict, fwd_out: dict
@@ -132,13 +136,12 @@ class MMSALearner(QLearner):
     def compute_losses(self, *, fwd_out: dict, batch: dict) -> dict:
         """The losses, and at intervals the quality of the world model."""
         losses = super().compute_losses(fwd_out=fwd_out, batch=batch)
-        interval = self.config.model_quality_interval
+        due = self._num_updates % self.config.model_quality_interval == 0
         for module_id, outputs in fwd_out.items():
-            if MODEL in outputs and self._num_updates % interval == 0:
-                module, fields = self.team_module, batch[module_id]
-                self.log_tensors(latent_statistics(outputs[MODEL], fields))
-                horizon = self.config.rollout_horizon
-                self.log_tensors(
-                    prediction_errors(module, fields, outputs[MODEL].hidden, horizon)
+            if MODEL in outputs and due:
+                self._model_quality = model_quality(
+                    self.team_module, batch[module_id], outputs[MODEL], self.config.rollout_horizon
                 )
+        # Logged in every update: RLlib reports what is missing in one as NaN.
+        self.log_tensors(self._model_quality)
         return losses

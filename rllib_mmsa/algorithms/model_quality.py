@@ -20,6 +20,16 @@ from rllib_mmsa.td import gaussian_kl, masked_mean
 ACTIVE_VARIANCE = 0.01
 
 
+def model_quality(
+    module: MMSAModule, batch: dict[str, Any], outputs: ModelOutputs, horizon: int
+) -> dict[str, Tensor]:
+    """``latent_statistics`` and ``prediction_errors`` of one batch."""
+    return {
+        **latent_statistics(outputs, batch),
+        **prediction_errors(module, batch, outputs.hidden, horizon),
+    }
+
+
 @torch.no_grad()
 def latent_statistics(outputs: ModelOutputs, batch: dict[str, Any]) -> dict[str, Tensor]:
     """Is the posterior alive?

@@ -39,7 +39,6 @@ from env_registry.contract import (
     WIN,
     as_grouped_env,
 )
-
 from rllib_mmsa.common.batch import TeamEpisode
 from rllib_mmsa.common.metrics import NUM_EPISODES_DROPPED_LIFETIME, WIN_RATE
 

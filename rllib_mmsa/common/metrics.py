@@ -12,6 +12,7 @@ TD_LOSS = "td_loss"
 TD_ERROR_ABS = "td_error_abs"
 Q_TOT_MEAN = "q_tot_mean"
 TD_TARGET_MEAN = "td_target_mean"
+NUM_SKIPPED_UPDATES = "num_skipped_updates"
 NUM_TARGET_UPDATES = "num_target_updates"
 NUM_UPDATES_LIFETIME = "num_updates_lifetime"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import torch
@@ -15,6 +16,8 @@ from rllib_mmsa.common.batch import LOSS_MASK, REWARDS, TERMINATED
 from rllib_mmsa.common.q_modules import CHOSEN_Q_TOT, NEXT_Q_TOT, QModule
 from rllib_mmsa.td import masked_mean, td_targets
 
+logger = logging.getLogger(__name__)
+
 
 class QLearner(TorchLearner):
     """Minimises the squared TD error of the mixed value (section 4.4, L_TD)."""
@@ -24,6 +27,7 @@ class QLearner(TorchLearner):
         self._num_updates = 0
         self._target_synced_at = 0  # in the unit of the target update interval
         self._num_target_updates = 0
+        self._num_skipped_updates = 0
         self._logged: dict[str, Tensor] = {}
 
     @property
@@ -55,6 +59,18 @@ class QLearner(TorchLearner):
         """The parent's, without parameters the loss did not reach."""
         gradients = super().compute_gradients(loss_per_module, **kwargs)
         return {ref: grad for ref, grad in gradients.items() if grad is not None}
+
+    def apply_gradients(self, gradients_dict: dict) -> None:
+        """One optimiser step; skipped, and said, where a gradient is not finite."""
+        optimizer = self.get_optimizer(TEAM)
+        norms = torch._foreach_norm(list(gradients_dict.values()))
+        if not torch.stack(norms).isfinite().all():
+            self._num_skipped_updates += 1
+            logger.warning("a gradient is not finite; this update is skipped")
+            return
+        for parameter, gradient in gradients_dict.items():
+            parameter.grad = gradient
+        optimizer.step()
 
     # Loss.
 
@@ -100,6 +116,7 @@ class QLearner(TorchLearner):
         numbers = torch.stack([v.float() for v in self._logged.values()]).tolist()
         logged = dict(zip(self._logged, numbers, strict=True))
         logged[keys.NUM_TARGET_UPDATES] = self._num_target_updates
+        logged[keys.NUM_SKIPPED_UPDATES] = self._num_skipped_updates
         logged[keys.NUM_UPDATES_LIFETIME] = self._num_updates
         for name, value in logged.items():
             self.metrics.log_value((TEAM, name), value, window=1)

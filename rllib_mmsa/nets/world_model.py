@@ -66,6 +66,10 @@ class Standardiser(nn.Module):
         floor: least deviation, so that constant features do not blow up.
     """
 
+    mean: Tensor
+    variance: Tensor
+    updates: Tensor
+
     def __init__(self, size: int, momentum: float = 0.99, floor: float = 1e-2):
         super().__init__()
         self.momentum, self.floor = momentum, floor
@@ -80,7 +84,7 @@ class Standardiser(nn.Module):
         count = (weights.sum() * x.shape[2]).clamp(min=1.0)
         mean = (x * weights).sum((0, 1, 2)) / count
         variance = (((x - mean) ** 2) * weights).sum((0, 1, 2)) / count
-        keep = torch.where(self.updates == 0, 0.0, self.momentum)
+        keep = self.momentum * (self.updates > 0)
         self.mean.mul_(keep).add_((1 - keep) * mean)
         self.variance.mul_(keep).add_((1 - keep) * variance)
         self.updates.add_(1)

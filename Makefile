@@ -1,0 +1,62 @@
+# A machine needs only Python 3.10-3.12 and make: the targets set up .venv by themselves, once.
+
+PYTHON   ?= python3
+EXTRAS   ?= lbf,dev
+PIP_ARGS ?=
+FILE      = tuned_examples/mmsa_lbf.yaml
+ARGS      =
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+LOG   := $(VENV)/install.log
+comma := ,
+# One stamp per set of extras, so that another set is installed on top and the default one still stands.
+STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
+
+.DEFAULT_GOAL := help
+.PHONY: help install train test test-slow test-learning lint clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo '  FILE=F.yaml ARGS="..."   another experiment file and more arguments (train)'
+	@echo '  ARGS="..."               more arguments for pytest (test, test-slow, test-learning)'
+	@echo '  EXTRAS=lbf,pettingzoo,dev PYTHON=python3.12 PIP_ARGS="..."   how to set up'
+
+install: $(STAMP) ## Set up .venv; does nothing when it is up to date
+
+train: $(STAMP) ## Set up, then train MMSA on Level-Based Foraging
+	@$(BIN)/rllib train file $(FILE) $(ARGS)
+
+test: $(STAMP) ## Set up, then run the fast tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-slow: $(STAMP) ## The slow tests (minutes)
+	@$(BIN)/python -m pytest -m "slow and not learning" $(ARGS) || [ $$? -eq 5 ] # 5: none is marked
+
+test-learning: $(STAMP) ## The learning tests (long: they train)
+	@$(BIN)/python -m pytest -m learning $(ARGS)
+
+lint: $(STAMP) ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+clean: ## Remove .venv, caches and build files; results stay
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A virtual environment without a working pip (an interrupted or refused set-up) is made anew.
+$(STAMP): pyproject.toml constraints.txt
+	@if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	  command -v $(PYTHON) >/dev/null 2>&1 || { \
+	    echo "No '$(PYTHON)' here. Name a Python 3.10, 3.11 or 3.12: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }; \
+	  $(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 10) <= v[:2] <= (3, 12) else \
+"Python %d.%d (%s) does not fit: 3.10, 3.11 or 3.12 is needed. Name one: make $(MAKECMDGOALS) PYTHON=python3.11" \
+% (v[0], v[1], sys.executable))' || exit 1; \
+	  $(PYTHON) -m venv --clear $(VENV) || { \
+	    echo "Could not make $(VENV). On Debian and Ubuntu, install the package python3-venv." >&2; exit 1; }; \
+	fi
+	@echo "Setting up $(VENV) with [$(EXTRAS)]: once, some minutes (progress: tail -f $(LOG)) ..."
+	@$(BIN)/python -m pip install --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e ".[$(EXTRAS)]" \
+	  >$(LOG) 2>&1 || { cat $(LOG) >&2; echo "Set-up failed; pip's words are above and in $(LOG)." >&2; exit 1; }
+	@touch $@

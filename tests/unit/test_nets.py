@@ -1,0 +1,171 @@
+"""Networks: monotonic mixing, one-hot shortcuts, acting step by step, embeddings."""
+
+import itertools
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from rllib_mmsa.nets.agents import CandidateActionSaleAgent, PreviousActionSaleAgent, RecurrentAgent
+from rllib_mmsa.nets.mixers import IndependentMixer, QMixer, VDNMixer
+from rllib_mmsa.nets.sale import NORMALISERS, avg_l1_norm, make_normaliser, sale_prediction_error
+from rllib_mmsa.nets.world_model import RolloutAggregator, Standardiser, WorldModel
+
+B, T, N, A, D, H = 3, 5, 2, 4, 6, 8
+SIZES = dict(num_agents=N, num_actions=A, obs_size=D, hidden_dim=H)
+SALE = dict(sale_dim=7, sale_hidden_dim=9, normaliser="avg_l1")
+
+
+def agents():
+    torch.manual_seed(0)
+    return {
+        "plain": RecurrentAgent(**SIZES),
+        "previous": PreviousActionSaleAgent(**SALE, **SIZES),
+        "candidate": CandidateActionSaleAgent(**SALE, **SIZES),
+    }
+
+
+@pytest.fixture
+def episode():
+    torch.manual_seed(1)
+    return torch.randn(B, T + 1, N, D), torch.randint(A, (B, T, N))
+
+
+def test_q_tot_never_falls_when_an_agent_value_rises():
+    mixer = QMixer(N, state_size=5, embed_dim=8, hypernet_dim=16)
+    q_values = torch.randn(16, 10, N, requires_grad=True)
+    mixer(q_values, torch.randn(16, 10, 5) * 3).sum().backward()
+    assert (q_values.grad >= 0).all() and (q_values.grad > 0).any()
+
+
+@pytest.mark.parametrize("mixer", [QMixer(N, 5, 8, 16), VDNMixer()])
+def test_joint_greedy_is_each_agents_greedy(mixer):
+    torch.manual_seed(0)
+    for _ in range(20):
+        q_values, state = torch.randn(N, A), torch.randn(1, 1, 5)
+        best = max(
+            itertools.product(range(A), repeat=N),
+            key=lambda joint: mixer(
+                torch.stack([q_values[i, a] for i, a in enumerate(joint)]).view(1, 1, N), state
+            ).item(),
+        )
+        assert best == tuple(q_values.argmax(-1).tolist())
+
+
+def test_simple_mixers():
+    q_values = torch.randn(B, T, N)
+    torch.testing.assert_close(VDNMixer()(q_values, None)[..., 0], q_values.sum(-1))
+    assert torch.equal(IndependentMixer()(q_values, None), q_values)
+
+
+def test_one_hot_rows_equal_the_concatenation(episode):
+    obs, actions = episode
+    agent = agents()["plain"]
+    last = F.pad(actions, (0, 0, 1, 0), value=A)
+    one_hot = F.one_hot(last, A + 1)[..., :A].float()
+    ids = torch.eye(N).expand(B, T + 1, N, N)
+    expected = F.relu(agent.input(torch.cat([obs, one_hot, ids], -1)))
+    torch.testing.assert_close(agent._embed(obs, last, None), expected)
+
+
+@pytest.mark.parametrize("name", ["plain", "previous", "candidate"])
+def test_acting_step_by_step_equals_the_unrolled_episode(name, episode):
+    obs, actions = episode
+    agent = agents()[name]
+    unrolled = agent.unroll(obs, actions)
+    state = agent.initial_state(B)
+    for t in range(T + 1):
+        q_values, state = agent.step(obs[:, t], state)
+        torch.testing.assert_close(q_values, unrolled.q_values[:, t])
+        torch.testing.assert_close(state["hidden"], unrolled.hidden[:, t])
+        if t < T:
+            state["last_action"] = actions[:, t]
+
+
+@pytest.mark.parametrize("name", ["previous", "candidate"])
+def test_values_send_no_gradient_to_the_encoders(name, episode):
+    agent = agents()[name]
+    agent.unroll(*episode).q_values.sum().backward()
+    encoders = agent.sale.encoder_parameters()
+    assert encoders and all(p.grad is None for p in encoders)
+    assert agent.sale.phi.weight.grad.abs().sum() > 0
+
+
+def test_avg_l1_norm():
+    normed = avg_l1_norm(torch.randn(4, 6) * 100)
+    torch.testing.assert_close(normed.abs().mean(-1), torch.ones(4))
+    assert torch.isfinite(avg_l1_norm(torch.zeros(1, 6))).all()
+
+
+@pytest.mark.parametrize("name", NORMALISERS)
+def test_normalisers_keep_the_shape(name):
+    x = torch.randn(3, 4, 6)
+    assert make_normaliser(name, 6)(x).shape == x.shape
+
+
+def test_sale_error_stops_at_the_next_embedding():
+    z_a = torch.randn(B, T, 3, requires_grad=True)
+    z = torch.randn(B, T + 1, 3, requires_grad=True)
+    error = sale_prediction_error(z_a, z)
+    torch.testing.assert_close(error, (z_a - z[:, 1:]) ** 2)
+    error.sum().backward()
+    assert z.grad is None and z_a.grad is not None
+
+
+def test_standardiser_ignores_padding_and_inverts():
+    scale = Standardiser(D)
+    x = torch.randn(B, T, N, D) * 3 + 2
+    mask = torch.ones(B, T)
+    mask[:, 3:] = 0
+    poisoned = x.clone()
+    poisoned[:, 3:] = 1e6
+    scale.update(poisoned, mask)
+    real = x[:, :3].flatten(0, 2)
+    torch.testing.assert_close(scale.mean, real.mean(0))
+    torch.testing.assert_close(scale.variance, real.var(0, unbiased=False))
+    torch.testing.assert_close(scale.invert(scale(x)), x)
+
+
+def make_model(**kwargs):
+    torch.manual_seed(2)
+    return WorldModel(num_agents=N, num_actions=A, obs_size=D, hidden_dim=H, latent_dim=3,
+                      width=16, **kwargs)  # fmt: skip
+
+
+@pytest.mark.parametrize("use_sale", [True, False])
+@pytest.mark.parametrize("kind", ["plain", "candidate"])
+def test_imagination_starts_at_the_posterior_and_keeps_to_the_masks(use_sale, kind, episode):
+    obs, actions = episode
+    agent, model = agents()[kind], make_model(use_sale=use_sale)
+    hidden = agent.unroll(obs, actions).hidden
+    only = torch.zeros(B, T + 1, N, A)
+    only[..., 3] = 1  # one legal action at the real steps
+    seen = []
+    embed = model.embed
+    model.embed = lambda latent, chosen: (seen.append(chosen), embed(latent, chosen))[1]
+    rollout = model.imagine(agent, hidden, obs, only, horizon=3)
+    assert rollout.shape == (B, T + 1, 4, N * 3)
+    torch.testing.assert_close(rollout[:, :, 0], model.posterior(hidden, obs).mean)
+    assert len(seen) == 3 and (seen[0] == 3).all()
+
+
+def test_predictions_follow_the_actions_taken():
+    model = make_model()
+    latent, actions = torch.randn(B, T, N * 3), torch.randint(A, (B, T, N))
+    predictions = model.predict(latent, actions, horizon=2)
+    first = model.prior(model.embed(latent[:, 1], actions[:, 1])).mean
+    second = model.prior(model.embed(first, actions[:, 2])).mean
+    torch.testing.assert_close(predictions[0][:, 1], first)
+    torch.testing.assert_close(predictions[1][:, 1], second)
+
+
+def test_aggregator_reads_the_present_last():
+    rollout = torch.randn(B, T, 4, 6)
+    gru = RolloutAggregator("gru", 6, 3, 5)
+    assert gru(rollout).shape == (B, T, 5)
+    backwards = rollout.flip(2).reshape(B * T, 4, 6).transpose(0, 1)
+    torch.testing.assert_close(gru(rollout).view(-1, 5), gru.gru(backwards)[0][-1])
+    concat = RolloutAggregator("concat", 6, 3, 5)
+    assert concat.out_size == 24 and torch.equal(concat(rollout), rollout.flatten(2))
+    with pytest.raises(ValueError, match="'gru' or 'concat'"):
+        RolloutAggregator("mean", 6, 3, 5)
