@@ -1,0 +1,28 @@
+"""Cooperative multi-agent environments for RLlib's new API stack; knows no algorithm.
+
+Importing this package registers every environment with Ray Tune by name. The contract that they
+follow, its check and its adapters for other environments are in `env_registry.contract`, apart
+because it imports RLlib and this does not.
+"""
+
+from env_registry.registry import (
+    ENVIRONMENTS,
+    EnvConfigError,
+    EnvRow,
+    installed,
+    make,
+    register,
+    validate,
+)
+
+__all__ = [
+    "ENVIRONMENTS",
+    "EnvConfigError",
+    "EnvRow",
+    "installed",
+    "make",
+    "register",
+    "validate",
+]
+
+register()

@@ -1,0 +1,282 @@
+"""The environment contract: one team agent, padded observations, masks, a global state.
+
+Every environment that the algorithms train on, whatever it was written for, looks like this to
+them (Ray's new API stack, `MultiAgentEnv`):
+
+    observation_spaces["team"]  Dict {"obs": Box (N, D) float32,
+                                      "action_mask": Box(0, 1, (N, A), int8),
+                                      "state": Box (S,) float32}
+    action_spaces["team"]       MultiDiscrete([A] * N)
+    rewards["team"]             one float
+    infos["team"]               "agent_rewards" (N,) float32 after every step; "win" (bool) on the
+                                last step, only where the game can be won
+
+Shape legend: N agents, A actions of the agent that has most, D length of the longest observation,
+S length of the global state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from ray.rllib.env.multi_agent_env import MultiAgentEnv
+
+TEAM = "team"
+OBS = "obs"
+ACTION_MASK = "action_mask"
+STATE = "state"
+AGENT_REWARDS = "agent_rewards"
+WIN = "win"
+ALL = "__all__"
+
+Observation = dict[str, np.ndarray]
+StepResult = tuple[
+    dict[str, Observation],
+    dict[str, float],
+    dict[str, bool],
+    dict[str, bool],
+    dict[str, dict[str, Any]],
+]
+
+
+class ContractError(ValueError):
+    """An environment breaks the contract; the message holds the value, the rule, the remedy."""
+
+
+def broken(value: str, rule: str, remedy: str) -> ContractError:
+    """Words a breach of the contract, the same way everywhere.
+
+    Args:
+        value: What was found.
+        rule: What the contract asks for.
+        remedy: What to change.
+
+    Returns:
+        The exception, for the caller to raise. (A function, not a constructor: an exception whose
+        constructor takes other arguments than its message cannot be pickled, and Ray pickles
+        exceptions to bring them from a remote worker to the driver.)
+    """
+    return ContractError(f"{value}\n  rule:   {rule}\n  remedy: {remedy}")
+
+
+class GroupedEnv(MultiAgentEnv):
+    """Base class of the adapters: holds the spaces and builds what `reset` and `step` return.
+
+    A subclass calls `super().__init__` with its sizes and implements `reset` and `step` with the
+    help of `_observation` and `_transition`. docs/environments.md has a worked example.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": []}
+
+    def __init__(
+        self,
+        *,
+        n_agents: int,
+        n_actions: int,
+        obs_size: int,
+        state_size: int,
+        obs_bounds: tuple[Any, Any] = (-np.inf, np.inf),
+        state_bounds: tuple[Any, Any] = (-np.inf, np.inf),
+    ):
+        """Builds the spaces of the team agent.
+
+        Args:
+            n_agents: N.
+            n_actions: A.
+            obs_size: D.
+            state_size: S.
+            obs_bounds: Lowest and highest observation, numbers or arrays that broadcast to (N, D).
+            state_bounds: Lowest and highest state, numbers or arrays that broadcast to (S,).
+        """
+        self.agents = [TEAM]
+        self.possible_agents = [TEAM]
+        self._agent_ids = {TEAM}
+        super().__init__()
+        # Ray's vector environment writes into this dictionary: it must not be the class's own.
+        self.metadata = dict(self.metadata)
+        self.observation_spaces = {
+            TEAM: spaces.Dict(
+                {
+                    OBS: _box(obs_bounds, (n_agents, obs_size)),
+                    ACTION_MASK: spaces.Box(0, 1, (n_agents, n_actions), np.int8),
+                    STATE: _box(state_bounds, (state_size,)),
+                }
+            )
+        }
+        self.action_spaces = {TEAM: spaces.MultiDiscrete([n_actions] * n_agents)}
+        self._all_legal = np.ones((n_agents, n_actions), np.int8)
+        self._obs_size, self._state_size = obs_size, state_size
+
+    @property
+    def n_agents(self) -> int:
+        """N. (`num_agents` is Ray's, and counts the team as the one agent it is to Ray.)"""
+        return self._all_legal.shape[0]
+
+    @property
+    def n_actions(self) -> int:
+        """A, the number of actions of the agent that has most."""
+        return self._all_legal.shape[1]
+
+    @property
+    def obs_size(self) -> int:
+        """D, the length of the longest observation."""
+        return self._obs_size
+
+    @property
+    def state_size(self) -> int:
+        """S, the length of the global state."""
+        return self._state_size
+
+    def _observation(
+        self,
+        obs: np.ndarray,
+        action_mask: np.ndarray | None = None,
+        state: np.ndarray | None = None,
+    ) -> dict[str, Observation]:
+        """Puts one observation of the team together.
+
+        Args:
+            obs: (N, D) float32. Not copied: hand over a new array each step.
+            action_mask: (N, A) int8, 1 = legal; None = everything is legal.
+            state: (S,) float32; None = the concatenated observations.
+
+        Returns:
+            {"team": {"obs", "action_mask", "state"}}.
+        """
+        if action_mask is None:
+            action_mask = self._all_legal.copy()
+        if state is None:
+            state = concat_state(obs)
+        return {TEAM: {OBS: obs, ACTION_MASK: action_mask, STATE: state}}
+
+    @staticmethod
+    def _transition(
+        observation: dict[str, Observation],
+        agent_rewards: Sequence[float] | np.ndarray,
+        *,
+        terminated: bool,
+        truncated: bool,
+        team_reward: float | None = None,
+        **info: Any,
+    ) -> StepResult:
+        """Puts together what `step` returns.
+
+        Args:
+            observation: What `_observation` returned.
+            agent_rewards: (N,) one reward per agent.
+            terminated: The game came to its own end: there is no future, targets do not bootstrap.
+            truncated: The time limit cut the game: there would have been a future, targets do
+                bootstrap. Never both: a game that ends on its last permitted step has terminated.
+            team_reward: The reward to learn from; None = the sum of `agent_rewards`.
+            **info: Further entries of infos["team"], such as `win`.
+
+        Returns:
+            Observations, rewards, terminateds, truncateds and infos, as RLlib orders them.
+        """
+        if team_reward is None:
+            team_reward = sum(agent_rewards)
+        terminated, truncated = bool(terminated), bool(truncated and not terminated)
+        info[AGENT_REWARDS] = np.array(agent_rewards, np.float32)
+        return (
+            observation,
+            {TEAM: float(team_reward)},
+            {TEAM: terminated, ALL: terminated},
+            {TEAM: truncated, ALL: truncated},
+            {TEAM: info},
+        )
+
+
+def pad_rows(rows: Sequence[np.ndarray], size: int, dtype: Any = np.float32) -> np.ndarray:
+    """Stacks vectors of different lengths, filled up with zeros at the end.
+
+    Serves observations (to D) and action masks (to A: an action that an agent lacks is illegal).
+
+    Args:
+        rows: N vectors, none longer than `size`.
+        size: Length of the result's rows.
+        dtype: Of the result.
+
+    Returns:
+        (N, size), a new array.
+    """
+    padded = np.zeros((len(rows), size), dtype)
+    for i, row in enumerate(rows):
+        padded[i, : len(row)] = row
+    return padded
+
+
+def concat_state(obs: np.ndarray) -> np.ndarray:
+    """The state of a game that has none: all observations in a row.
+
+    Args:
+        obs: (N, D).
+
+    Returns:
+        (N * D,), a copy, so that nobody changes the observations through it.
+    """
+    return obs.flatten()
+
+
+def keep_one_legal(action_mask: np.ndarray, no_op: int = 0) -> np.ndarray:
+    """Makes `no_op` legal for every agent that has no legal action (one that died).
+
+    Args:
+        action_mask: (N, A), changed in place.
+        no_op: The action to permit.
+
+    Returns:
+        The same array.
+    """
+    action_mask[~action_mask.any(axis=1), no_op] = 1
+    return action_mask
+
+
+def check_env(env: MultiAgentEnv, episodes: int = 2, seed: int = 0) -> None:
+    """Plays an environment with random legal actions and says in words what breaks the contract.
+
+    Args:
+        env: An environment that means to follow the contract.
+        episodes: Episodes to play; the first is played twice, to see that a seed repeats it.
+        seed: Of the first `reset` and of the random actions.
+
+    Raises:
+        ContractError: With value, rule and remedy, at the first thing found wrong.
+    """
+    from env_registry.checks import run_checks  # here: it imports this module
+
+    run_checks(env, episodes, seed)
+
+
+def as_grouped_env(env: Any, *, state: str = "auto") -> MultiAgentEnv:
+    """Makes an environment follow the contract, or says why it cannot.
+
+    An environment whose `observation_spaces` has a Dict under "team" is returned as it is. One
+    made for RLlib's old QMIX (`with_agent_groups`: Tuple spaces) is wrapped.
+
+    Args:
+        env: The environment.
+        state: For wrapped environments whose agents each observe a "state": "shared" uses it
+            once, "concatenate" joins them, "auto" plays a short probe to find out
+            (`env_registry.legacy_groups.LegacyGroupedEnv`).
+
+    Returns:
+        An environment that follows the contract.
+
+    Raises:
+        ContractError: If the environment cannot be grouped, with the line that would group it.
+    """
+    from env_registry.legacy_groups import LegacyGroupedEnv  # here: both import this module
+    from env_registry.space_checks import check_spaces
+
+    if isinstance((getattr(env, "observation_spaces", None) or {}).get(TEAM), spaces.Dict):
+        check_spaces(env)
+        return env
+    return LegacyGroupedEnv(env, state=state)
+
+
+def _box(bounds: tuple[Any, Any], shape: tuple[int, ...]) -> spaces.Box:
+    low, high = (np.broadcast_to(np.asarray(b, np.float32), shape).copy() for b in bounds)
+    return spaces.Box(low, high, shape, np.float32)

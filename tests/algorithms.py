@@ -1,0 +1,66 @@
+"""Small algorithms for tests: built once per call, on toy environments, in this process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+import env_registry  # noqa: F401  (registers the environments)
+from env_registry.contract import TEAM
+from rllib_mmsa.algorithms import ALGORITHMS
+from rllib_mmsa.common.batch import TeamEpisode, to_train_batch
+from rllib_mmsa.common.q_learning import QLearning
+
+SMALL = {
+    "hidden_dim": 8,
+    "train_batch_episodes": 4,
+    "learning_starts_episodes": 4,
+    "num_envs_per_env_runner": 2,
+    "min_sample_timesteps_per_iteration": 20,
+    "evaluation_interval_env_steps": None,
+    "lr": 1e-3,
+}
+SMALL_MMSA = {
+    "latent_dim": 3,
+    "world_model_dim": 16,
+    "sale_dim": 5,
+    "sale_hidden_dim": 12,
+    "rollout_horizon": 2,
+    "model_quality_interval": 2,
+}
+
+
+def build(
+    name: str, env: str = "counter", seed: int | None = 0, env_config: dict | None = None, **config
+) -> QLearning:
+    """Builds a small algorithm; ``config`` overrides its settings."""
+    settings = {**SMALL, **(SMALL_MMSA if name == "MMSA" else {}), **config}
+    algorithm_config = ALGORITHMS[name].get_default_config()
+    algorithm_config.environment(env, env_config=env_config or {}).debugging(seed=seed)
+    return algorithm_config.update_from_dict(settings).build_algo()
+
+
+def learner(algorithm: QLearning) -> Any:
+    """The learner in this process."""
+    return algorithm.learner_group._learner
+
+
+def batch_of(algorithm: QLearning, episodes: list[TeamEpisode]) -> dict[str, dict]:
+    """A batch as the learner's losses see it."""
+    batch = learner(algorithm)._convert_batch_type(to_train_batch(episodes))
+    return {TEAM: dict(batch.policy_batches[TEAM])}
+
+
+def losses(algorithm: QLearning, batch: dict[str, dict]) -> torch.Tensor:
+    """The total loss of a batch, under fixed noise."""
+    own = learner(algorithm)
+    if hasattr(own.team_module, "seed_noise"):
+        own.team_module.seed_noise(0)
+    return own.compute_losses(fwd_out=own.module.forward_train(batch), batch=batch)[TEAM]
+
+
+def weights(module: Any) -> dict[str, np.ndarray]:
+    """A module's state as arrays."""
+    return {name: value.numpy().copy() for name, value in module.state_dict().items()}

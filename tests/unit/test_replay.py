@@ -1,0 +1,113 @@
+"""Episodes, batches and replay: nothing crosses episodes, nothing is lost on the way."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from env_registry.contract import ACTION_MASK, OBS, STATE, TEAM
+from rllib_mmsa.common.batch import (
+    ACTIONS,
+    LOSS_MASK,
+    REWARDS,
+    TERMINATED,
+    TeamEpisode,
+    to_arrays,
+    to_train_batch,
+)
+from rllib_mmsa.common.replay import EpisodeReplay
+
+N, A, D, S = 2, 3, 4, 5
+
+
+def make_episode(number: int, length: int, terminated: bool = True) -> TeamEpisode:
+    """Every entry says which episode (thousands) and which step it belongs to."""
+    stamp = (1000 * number + np.arange(length + 1)).astype(np.float32)
+    return TeamEpisode(
+        obs=np.broadcast_to(stamp[:, None, None], (length + 1, N, D)).copy(),
+        action_mask=np.ones((length + 1, N, A), np.int8),
+        state=np.broadcast_to(stamp[:, None], (length + 1, S)).copy(),
+        actions=np.full((length, N), number % A),
+        rewards=stamp[:length].copy(),
+        terminated=terminated,
+    )
+
+
+def test_batch_keeps_the_contract():
+    batch = to_arrays([make_episode(1, 3), make_episode(2, 5, terminated=False)])
+    shapes = {name: values.shape for name, values in batch.items()}
+    assert shapes == {
+        OBS: (2, 6, N, D), ACTION_MASK: (2, 6, N, A), STATE: (2, 6, S), ACTIONS: (2, 5, N),
+        REWARDS: (2, 5), TERMINATED: (2, 5), LOSS_MASK: (2, 5),
+    }  # fmt: skip
+    assert batch[LOSS_MASK].tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
+    assert np.argwhere(batch[TERMINATED]).tolist() == [[0, 2]]  # the second was cut off
+    np.testing.assert_array_equal(batch[OBS][0, :4, 0, 0], [1000, 1001, 1002, 1003])
+    assert (batch[ACTION_MASK][0, 4:] == 1).all() and (batch[OBS][0, 4:] == 0).all()
+
+
+def test_train_batch_counts_real_steps_and_scales_rewards():
+    batch = to_train_batch([make_episode(1, 3), make_episode(2, 5)], reward_scale=0.5)
+    assert batch.env_steps() == 8 and batch[TEAM].count == 2
+    assert batch[TEAM][REWARDS][0, 0] == 500.0
+
+
+def test_replay_never_crosses_episodes_and_forgets_the_oldest():
+    replay = EpisodeReplay(capacity_episodes=10, seed=0)
+    replay.add([make_episode(number, 1 + number % 7) for number in range(25)])
+    assert len(replay) == 10 and replay.num_episodes_added == 25
+    for _ in range(20):
+        drawn = replay.sample(4)
+        numbers = [int(episode.obs[0, 0, 0]) // 1000 for episode in drawn]
+        assert len(set(numbers)) == 4 and min(numbers) >= 15
+        for number, episode in zip(numbers, drawn, strict=True):
+            assert (episode.state // 1000 == number).all()
+            assert (episode.actions == number % A).all()
+
+
+def test_replay_draws_evenly():
+    replay = EpisodeReplay(8, seed=0)
+    replay.add([make_episode(number, 2) for number in range(8)])
+    drawn = [int(e.obs[0, 0, 0]) // 1000 for _ in range(2000) for e in replay.sample(2)]
+    np.testing.assert_allclose(np.bincount(drawn) / len(drawn), 1 / 8, atol=0.02)
+
+
+def test_replay_says_what_is_missing():
+    with pytest.raises(ValueError, match=r"cannot draw 4 .* the 0 stored"):
+        EpisodeReplay(10).sample(4)
+
+
+@pytest.mark.parametrize("with_episodes", [True, False])
+def test_replay_state_survives_a_pickle(with_episodes):
+    replay = EpisodeReplay(6, seed=3)
+    replay.add([make_episode(number, 1 + number % 3, number % 2 == 0) for number in range(9)])
+    state = pickle.loads(pickle.dumps(replay.get_state(with_episodes)))
+    restored = EpisodeReplay(6, seed=99)
+    restored.set_state(state)
+    assert restored.num_episodes_added == 9
+    assert restored.reward_deviation == replay.reward_deviation
+    if not with_episodes:
+        assert len(restored) == 0
+        return
+    assert (restored.nbytes, restored.num_env_steps) == (replay.nbytes, replay.num_env_steps)
+    for ours, theirs in zip(replay.sample(5), restored.sample(5), strict=True):
+        for name in (OBS, ACTION_MASK, STATE, ACTIONS, REWARDS):
+            np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
+        assert ours.terminated == theirs.terminated
+
+
+def test_replay_bytes_are_those_of_the_steps_played():
+    replay = EpisodeReplay(100)
+    replay.add([make_episode(0, 10), make_episode(1, 2)])
+    per_observation = 4 * N * D + N * A + 4 * S
+    per_step = 8 * N + 4
+    assert replay.nbytes == 14 * per_observation + 12 * per_step
+
+
+def test_reward_deviation():
+    replay = EpisodeReplay(2)
+    assert replay.reward_deviation == 1.0
+    episodes = [make_episode(number, 4) for number in range(3)]
+    replay.add(episodes)
+    every = np.concatenate([episode.rewards for episode in episodes])
+    assert replay.reward_deviation == pytest.approx(every.std(), rel=1e-6)
