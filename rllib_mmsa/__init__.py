@@ -1,5 +1,49 @@
 """MMSA for RLlib: model-based multi-agent Q-learning on Ray RLlib's new API stack.
 
-Importing this package registers the algorithms (``run: MMSA``) and the environments
-(``env: lbf``) with Ray Tune.
+Importing this package registers the environments (``env: lbf``) and the algorithms
+(``run: MMSA``) with Ray Tune, also inside remote workers. RLlib and torch are imported when an
+algorithm is first asked for, so that the command line answers at once.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import env_registry  # noqa: F401  (registers the environments)
+from rllib_mmsa.registration import register
+
+if TYPE_CHECKING:
+    from rllib_mmsa.algorithms import (
+        ALGORITHMS,
+        MMSA,
+        QMIX,
+        VDN,
+        IndependentQ,
+        IndependentQConfig,
+        MMSAConfig,
+        QMIXConfig,
+        VDNConfig,
+    )
+
+__all__ = [
+    "ALGORITHMS",
+    "MMSA",
+    "QMIX",
+    "VDN",
+    "IndependentQ",
+    "IndependentQConfig",
+    "MMSAConfig",
+    "QMIXConfig",
+    "VDNConfig",
+    "register",
+]
+
+register()
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from rllib_mmsa import algorithms
+
+    return getattr(algorithms, name)

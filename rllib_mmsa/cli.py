@@ -237,10 +237,8 @@ def _train(
 
     for experiment in experiments:
         imports.load(experiment.imports)
-    on_cluster = ray_address or os.environ.get("RAY_ADDRESS")
-    have = None if on_cluster else preflight.local_resources(num_cpus)
-    for experiment in experiments:
-        preflight.check(experiment, have)
+    on_cluster = bool(ray_address or os.environ.get("RAY_ADDRESS"))
+    preflight.check(experiments, local=not on_cluster, num_cpus=num_cpus)
     from rllib_mmsa import launch
 
     options = launch.LaunchOptions(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from rllib_mmsa import imports
+from rllib_mmsa import imports, preflight
 from rllib_mmsa.checks import ConfigError
 from rllib_mmsa.experiments import RECORD
 
@@ -26,6 +26,7 @@ CLASS_FILE = "class_and_ctor_args.pkl"  # RLlib's; marks a checkpoint of the new
 MAX_RENDERED_EPISODES = 5
 FRAME_MS = 150
 TEAM = "team"
+MODULE_FOLDER = f"learner_group/learner/rl_module/{TEAM}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,11 +92,11 @@ def locate(path: str | Path) -> Path:
     if (folder / CLASS_FILE).exists():
         return folder.resolve()
     latest = _latest(folder)
-    if latest:
-        return latest
     trials = [t for t in sorted(folder.iterdir()) if t.is_dir() and _latest(t)]
-    if len(trials) == 1:
-        return _latest(trials[0])
+    if latest is None and len(trials) == 1:
+        latest = _latest(trials[0])
+    if latest:
+        return latest.resolve()
     if trials:
         names = "\n  ".join(str(trial) for trial in trials[:10])
         raise ConfigError(f"'{path}' holds {len(trials)} trials; name one of them:\n  {names}")
@@ -170,6 +171,7 @@ def evaluate(
         raise ConfigError(f"--render writes a GIF; '{render}' does not end in .gif.")
     checkpoint = locate(path)
     name, config = read_config(checkpoint)
+    preflight.quiet_logs()  # after the import of RLlib, which sets its level
     recorder = Recorder() if render else None
     runner = build_runner(config, checkpoint, seed=seed, recorder=recorder)
     try:
@@ -202,11 +204,11 @@ def build_runner(
             on_episode_start=recorder.on_episode_start, on_episode_step=recorder.on_frame
         )
     runner = settings.env_runner_cls(config=settings)
-    for module in ("env_runner/rl_module", "learner_group/learner/rl_module"):
-        if (checkpoint / module / TEAM).is_dir():
-            runner.module[TEAM].restore_from_path(checkpoint / module / TEAM)
-            return runner
-    raise ConfigError(f"'{checkpoint}' holds no module '{TEAM}'; is the copy complete?")
+    module = checkpoint / MODULE_FOLDER
+    if not module.is_dir():
+        raise ConfigError(f"'{checkpoint}' lacks {MODULE_FOLDER}; is the copy complete?")
+    runner.module[TEAM].restore_from_path(module)
+    return runner
 
 
 class Recorder:
@@ -215,6 +217,10 @@ class Recorder:
     def __init__(self) -> None:
         self._frames: list[Any] = []
         self._episodes = 0
+
+    def __deepcopy__(self, memo: dict) -> Recorder:
+        """RLlib copies the options, and these methods with them; the film stays one."""
+        return self
 
     def on_episode_start(self, *, env: Any, env_index: int, **kwargs: Any) -> None:
         """Count the episode and take its first frame."""

@@ -222,30 +222,11 @@ def parse_experiment(
     """
     _check_experiment_keys(entry, name)
     config = checks.mapping(entry.get("config"), f"{name}: config")
-    env = entry.get("env", config.pop("env", None))
+    env = entry.get("env", config.get("env"))
     config.pop("env", None)
-    for key, value in (("run", entry.get("run")), ("env", env)):
-        if value is None:
-            raise ConfigError(
-                f"{name}: '{key}' is missing; add for example "
-                f"'{key}: {'MMSA' if key == 'run' else 'lbf'}'."
-            )
-    if not isinstance(entry["run"], str):
-        raise ConfigError(
-            f"{name}: run must be an algorithm's name, but is {checks.describe(entry['run'])}."
-        )
-    if not (isinstance(env, str) or checks.is_search_space(env)):
-        raise ConfigError(
-            f"{name}: env must be an environment's name, but is {checks.describe(env)}."
-        )
+    _check_names(entry.get("run"), env, name)
     stop = checks.stop_criteria(entry.get("stop"), f"{name}: stop")
     stop.update(checks.stop_criteria(more_stop, "--stop"))
-    concurrent = entry.get("max_concurrent_trials")
-    if concurrent is not None:
-        checks.number(concurrent, f"{name}: max_concurrent_trials", minimum=1, whole=True)
-    samples = checks.number(entry.get("num_samples", 1), f"{name}: num_samples", whole=True)
-    if samples != -1:
-        checks.number(samples, f"{name}: num_samples", minimum=1)
     return Experiment(
         name=name,
         run=entry["run"],
@@ -253,14 +234,43 @@ def parse_experiment(
         config=config,
         stop=stop,
         checkpoint=_checkpoint_settings(entry, name),
-        num_samples=samples,
-        max_concurrent_trials=concurrent,
-        max_failures=checks.number(
-            entry.get("max_failures", 0), f"{name}: max_failures", minimum=-1, whole=True
-        ),
         storage_path=_storage(entry, name),
         imports=import_list(entry.get("import"), f"{name}: import", base),
+        **_counts(entry, name),
     )
+
+
+def _check_names(run: Any, env: Any, name: str) -> None:
+    """Check that an algorithm and an environment are named; whether they exist comes later."""
+    for key, value, example in (("run", run, "MMSA"), ("env", env, "lbf")):
+        if value is None:
+            raise ConfigError(f"{name}: '{key}' is missing; add for example '{key}: {example}'.")
+    if not isinstance(run, str):
+        raise ConfigError(
+            f"{name}: run must be an algorithm's name, but is {checks.describe(run)}."
+        )
+    if not (isinstance(env, str) or checks.is_search_space(env)):
+        raise ConfigError(
+            f"{name}: env must be an environment's name, but is {checks.describe(env)}."
+        )
+
+
+def _counts(entry: Mapping[str, Any], name: str) -> dict[str, int | None]:
+    """Check the numbers of samples, of trials at a time and of retries."""
+
+    def whole(key: str, default: int, minimum: int) -> int:
+        value = entry.get(key, default)
+        return checks.number(value, f"{name}: {key}", minimum=minimum, whole=True)
+
+    concurrent = entry.get("max_concurrent_trials")
+    return {
+        # -1 stands for "without end".
+        "num_samples": -1 if entry.get("num_samples") == -1 else whole("num_samples", 1, 1),
+        "max_concurrent_trials": (
+            None if concurrent is None else whole("max_concurrent_trials", 1, 1)
+        ),
+        "max_failures": whole("max_failures", 0, -1),
+    }
 
 
 def _check_experiment_keys(entry: Mapping[str, Any], name: str) -> None:

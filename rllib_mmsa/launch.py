@@ -15,7 +15,7 @@ import typer
 import yaml
 from ray import tune
 
-from rllib_mmsa import checks, imports, interrupt
+from rllib_mmsa import checks, imports, interrupt, preflight
 from rllib_mmsa.checks import ConfigError
 from rllib_mmsa.experiments import RECORD, Experiment
 from rllib_mmsa.progress import ProgressCallback
@@ -59,8 +59,12 @@ def run(experiments: Sequence[Experiment], options: LaunchOptions) -> int:
         _check_resumable(experiments)
     code = 0
     interrupt.requested.clear()
-    with interrupt.graceful():
+    try:
         start_ray(experiments, options)
+    except Exception as err:
+        raise ConfigError(f"Ray did not start: {err}") from None
+    # Only now, since a starting Ray puts its own handler in the place of SIGTERM's.
+    with interrupt.graceful():
         try:
             for experiment in experiments:
                 code = max(code, _run_one(experiment, options))
@@ -84,7 +88,6 @@ def start_ray(experiments: Sequence[Experiment], options: LaunchOptions) -> None
     names = tuple(dict.fromkeys(name for e in experiments for name in e.imports))
     # Networks this small gain nothing from more threads, and trials beside each other lose.
     threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
-    level = logging.INFO if options.verbose else logging.ERROR
     if not options.verbose:
         warnings.simplefilter("ignore")
     address = options.ray_address or os.environ.get("RAY_ADDRESS")
@@ -93,14 +96,14 @@ def start_ray(experiments: Sequence[Experiment], options: LaunchOptions) -> None
         num_cpus=None if address else options.num_cpus,
         include_dashboard=None if address else False,
         log_to_driver=options.verbose,
-        logging_level=level,
+        logging_level=logging.INFO if options.verbose else logging.ERROR,
         runtime_env={
             "env_vars": {**threads, **imports.worker_variables(names)},
             "worker_process_setup_hook": "rllib_mmsa.imports.setup_worker",
         },
     )
-    for name in ("ray", "ray.tune", "ray.rllib", "ray.train"):
-        logging.getLogger(name).setLevel(level)
+    if not options.verbose:
+        preflight.quiet_logs()
 
 
 def build_tuner(experiment: Experiment) -> tune.Tuner:

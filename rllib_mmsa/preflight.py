@@ -6,7 +6,7 @@ Kept apart from `experiments` so that mistakes in the text are found before RLli
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rllib_mmsa import checks
@@ -20,30 +20,43 @@ if TYPE_CHECKING:
 FREE_OPTIONS = ("env_config", "model_config")
 
 
-def check(experiment: Experiment, have: Mapping[str, float] | None = None) -> None:
-    """Check algorithm, environment, options and resources of an experiment.
+def check(
+    experiments: Sequence[Experiment], *, local: bool = True, num_cpus: int | None = None
+) -> None:
+    """Check environments, algorithms, options and resources, the quickly imported first.
 
     Args:
-        experiment: A structurally checked experiment; its imports have been carried out.
-        have: Resource name -> amount there is; None: not known (a cluster), not checked.
+        experiments: Structurally checked experiments; their imports have been carried out.
+        local: Whether they run on this machine, whose resources are known, or on a cluster.
+        num_cpus: CPUs that may be used here; None: all.
 
     Raises:
         ConfigError: At the first mistake.
     """
-    name = experiment.name
-    concrete = list(variants({"env": experiment.env, **experiment.config}, f"{name}: config"))
-    for settings in concrete:
-        check_environment(settings["env"], settings.get("env_config"), name)
-        evaluation = settings.get("evaluation_config")
-        if isinstance(evaluation, Mapping) and evaluation.get("env_config"):
-            merged = {**(settings.get("env_config") or {}), **evaluation["env_config"]}
-            check_environment(settings["env"], merged, f"{name}: evaluation_config")
-    algorithm = find_algorithm(experiment.run, name)
-    check_options(experiment.config, _defaults(algorithm), f"{name}: config")
-    for settings in concrete:
-        needs = check_values(algorithm, settings, f"{name}: config")
-        if have is not None:
-            check_resources(needs, have, f"{name}: config")
+    concrete = {
+        e.name: list(variants({"env": e.env, **e.config}, f"{e.name}: config")) for e in experiments
+    }
+    for experiment in experiments:
+        for settings in concrete[experiment.name]:
+            check_environments(settings, experiment.name)
+    for experiment in experiments:
+        where = f"{experiment.name}: config"
+        algorithm = find_algorithm(experiment.run, experiment.name)
+        check_options(experiment.config, algorithm.get_default_config().to_dict(), where)
+        for settings in concrete[experiment.name]:
+            needs = check_values(algorithm, settings, where)
+            if local:
+                check_resources(needs, local_resources(num_cpus), where)
+
+
+def check_environments(settings: Mapping[str, Any], where: str) -> None:
+    """Check the training environment of concrete settings, and the evaluation's if it differs."""
+    check_environment(settings["env"], settings.get("env_config"), where)
+    evaluation = settings.get("evaluation_config")
+    if isinstance(evaluation, Mapping) and evaluation.get("env_config"):
+        here = f"{where}: evaluation_config"
+        own = checks.mapping(evaluation["env_config"], f"{here}: env_config")
+        check_environment(settings["env"], {**(settings.get("env_config") or {}), **own}, here)
 
 
 def check_environment(env: str, env_config: Any, where: str) -> None:
@@ -68,9 +81,8 @@ def find_algorithm(name: str, where: str) -> type[Algorithm]:
     """Return the algorithm's class: one of this package's, or one that the user registered."""
     from ray.rllib.algorithms.algorithm import Algorithm
 
-    from rllib_mmsa.algorithms import ALGORITHMS, register
+    from rllib_mmsa.algorithms import ALGORITHMS
 
-    register()
     if name in ALGORITHMS:
         return ALGORITHMS[name]
     if _registered("trainable_class", name):
@@ -89,11 +101,6 @@ def _registered(category: str, name: str) -> bool:
     return _global_registry.contains(category, name)
 
 
-def _defaults(algorithm: type[Algorithm]) -> dict[str, Any]:
-    """The algorithm's options with their defaults."""
-    return algorithm.get_default_config().to_dict()
-
-
 def check_options(options: Mapping[str, Any], defaults: Mapping[str, Any], where: str) -> None:
     """Check option names, and each value's kind against the default.
 
@@ -110,12 +117,15 @@ def check_options(options: Mapping[str, Any], defaults: Mapping[str, Any], where
         target = checks.RENAMED_OPTIONS.get(key)
         if target in valid:
             raise ConfigError(
-                f"{where}: '{key}' is a name of RLlib's old API stack; write '{target}'."
+                f"{where}: '{key}' is a name of RLlib's old API stack; write '{target}' "
+                f"(default {defaults[target]!r})."
             )
         if key not in valid:
             if key in EXPERIMENT_KEYS:
                 raise ConfigError(f"{where}: '{key}' belongs beside 'config:', not in it.")
             raise checks.unknown("option", key, valid, where)
+        if key == "framework" and value != "torch":
+            raise ConfigError(f"{here}: RLlib has only 'torch' left, not '{value}'.")
         if key in FREE_OPTIONS:
             checks.mapping(value, here)
         elif checks.is_search_space(value):
@@ -127,13 +137,19 @@ def check_options(options: Mapping[str, Any], defaults: Mapping[str, Any], where
             checks.option_type(value, defaults.get(key), here)
 
 
+def quiet_logs() -> None:
+    """Keep Ray's logs away: advice about its API stacks, deprecations of its own."""
+    for name in ("ray", "ray.rllib", "ray.train"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    # Tune reports failed and interrupted trials at this level; `launch.report` does it in words.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+
+
 def check_values(
     algorithm: type[Algorithm], settings: Mapping[str, Any], where: str
 ) -> dict[str, float]:
     """Let RLlib and the algorithm validate concrete options; return what one trial takes."""
-    # RLlib logs advice about its API stacks here, which is no message for the user.
-    for logger in ("ray", "ray.rllib"):
-        logging.getLogger(logger).setLevel(logging.ERROR)
+    quiet_logs()
     try:
         config = algorithm.get_default_config().update_from_dict(dict(settings))
         config.validate()

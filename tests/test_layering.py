@@ -37,7 +37,8 @@ RULES = {
     "rllib_mmsa.td": Rule(MATHS, forbidden=("ray",)),
     "rllib_mmsa.common": Rule(COMMON),
     "rllib_mmsa.algorithms": Rule(ALGORITHMS),
-    "rllib_mmsa.__init__": Rule((*ALGORITHMS, "env_registry")),
+    "rllib_mmsa.__init__": Rule((*ALGORITHMS, "env_registry", "rllib_mmsa.registration")),
+    "rllib_mmsa.registration": Rule(ALGORITHMS),
     # experiments.py and the files beside it: all but the command line.
     "rllib_mmsa": Rule(PROJECT, forbidden=("rllib_mmsa.cli",)),
     "rllib_mmsa.cli": Rule(PROJECT),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from ray.tune.registry import register_trainable
-
 from rllib_mmsa.algorithms.independent_q import IndependentQ, IndependentQConfig
 from rllib_mmsa.algorithms.mmsa import MMSA, MMSAConfig
 from rllib_mmsa.algorithms.qmix import QMIX, QMIXConfig
@@ -18,12 +16,6 @@ ALGORITHMS: dict[str, type[QLearning]] = {
 }
 
 
-def register() -> None:
-    """Registers every algorithm with Ray Tune under its name."""
-    for name, algorithm in ALGORITHMS.items():
-        register_trainable(name, algorithm)
-
-
 __all__ = [
     "ALGORITHMS",
     "MMSA",
@@ -34,5 +26,4 @@ __all__ = [
     "MMSAConfig",
     "QMIXConfig",
     "VDNConfig",
-    "register",
 ]

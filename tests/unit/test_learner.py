@@ -1,0 +1,305 @@
+"""The learner: padding, gradient arrows, clipping, target networks, determinism."""
+
+import numpy as np
+import pytest
+import torch
+
+from env_registry.contract import TEAM
+from rllib_mmsa.common.batch import to_train_batch
+from rllib_mmsa.common.replay import EpisodeReplay
+from tests.algorithms import batch_of, build, learner, losses, weights
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+NAMES = ["MMSA", "QMIX", "VDN", "IndependentQ"]
+
+
+#: Observations in [0, 1], episodes of different lengths.
+FORAGING = {"env": "lbf", "env_config": {"task": "5x5-2p-1f-v2", "max_episode_steps": 12}}
+
+
+def gradients(algorithm, batch) -> dict[str, torch.Tensor]:
+    module = learner(algorithm).team_module
+    module.zero_grad(set_to_none=True)
+    losses(algorithm, batch).backward()
+    return {n: p.grad.clone() for n, p in module.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_padding_changes_neither_loss_nor_gradients(name):
+    # The latents' noise would differ between the two batch shapes: follow the means.
+    algorithm = build(name, **FORAGING)
+    module = learner(algorithm).team_module
+    module.eval()  # running statistics stand still
+    played = sorted(algorithm.env_runner.sample(num_episodes=60), key=len)
+    episodes, longest = played[:3], played[-1]
+    assert len(longest) > len(episodes[-1])
+    if name == "MMSA":
+        from rllib_mmsa.nets.world_model import Gaussian
+
+        original, Gaussian.sample = Gaussian.sample, lambda self, generator=None: self.mean
+    try:
+        plain = batch_of(algorithm, episodes)
+        padded = batch_of(algorithm, [*episodes, longest])
+        padded = {TEAM: {key: value[:3] for key, value in padded[TEAM].items()}}
+        assert padded[TEAM]["rewards"].shape[1] > plain[TEAM]["rewards"].shape[1]
+        torch.testing.assert_close(losses(algorithm, plain), losses(algorithm, padded))
+        ours, theirs = gradients(algorithm, plain), gradients(algorithm, padded)
+    finally:
+        if name == "MMSA":
+            Gaussian.sample = original
+    assert ours.keys() == theirs.keys()
+    for key in ours:
+        torch.testing.assert_close(ours[key], theirs[key], rtol=1e-4, atol=1e-5)
+    algorithm.stop()
+
+
+def reached(name: str, loss: str, **config) -> set[str]:
+    """The parts of MMSA's module that one loss alone sends gradient to."""
+    algorithm = build("MMSA", **FORAGING, **config)
+    own, module = learner(algorithm), learner(algorithm).team_module
+    batch = batch_of(algorithm, algorithm.env_runner.sample(num_episodes=4))
+    own.before_gradient_based_update(timesteps={})
+    out = module.forward_train(batch[TEAM])
+    settings, fields = algorithm.config, batch[TEAM]
+    from rllib_mmsa.algorithms.mmsa_modules import MODEL
+
+    value = {
+        "td": lambda: own.td_loss(settings, fields, out),
+        "kl": lambda: own.kl_loss(settings, fields, out[MODEL]),
+        "rec": lambda: own.reconstruction_loss(settings, fields, out[MODEL]),
+        "sale_latents": lambda: own.sale_loss_latents(fields, out[MODEL]),
+        "sale_observations": lambda: own.sale_loss_observations(fields, out),
+    }[loss]()
+    value.backward()
+    touched = {n for n, p in module.named_parameters() if p.grad is not None and p.grad.any()}
+    algorithm.stop()
+    return {".".join(n.split(".")[: 3 if ".sale." in n else 2]) for n in touched}
+
+
+AGENT = {"agent.input", "agent.rnn", "agent.head", "agent.sale.phi"}
+MIXER = {"mixer.weights_1", "mixer.bias_1", "mixer.weights_2", "mixer.value", "aggregator.gru"}
+POSTERIOR, PRIOR = "world_model.posterior_net", "world_model.prior_net"
+MODEL_INPUTS = {"world_model.action_embedding", "world_model.sale.phi"}
+DECODERS = {
+    "world_model.embeddings_decoder",
+    "world_model.hidden_decoder",
+    "world_model.obs_decoder",
+}
+
+
+@pytest.mark.parametrize("sale_action", ["previous", "candidate"])
+def test_td_loss_trains_agents_and_mixer_and_no_encoder_and_no_model(sale_action):
+    expected = AGENT | MIXER
+    if sale_action == "candidate":
+        expected = expected | {"agent.from_state", "agent.from_action"}
+    assert reached("MMSA", "td", sale_action=sale_action) == expected
+
+
+def test_td_gradient_into_the_world_model_is_an_option_that_spares_the_encoders():
+    touched = reached("MMSA", "td", td_gradient_to_world_model=True)
+    assert touched == AGENT | MIXER | {POSTERIOR, PRIOR} | MODEL_INPUTS
+
+
+def test_kl_loss_trains_posterior_and_prior_alone():
+    assert reached("MMSA", "kl") == {POSTERIOR, PRIOR} | MODEL_INPUTS
+
+
+def test_reconstruction_trains_the_model_and_neither_agents_nor_encoders():
+    assert reached("MMSA", "rec") == {POSTERIOR, PRIOR} | MODEL_INPUTS | DECODERS
+
+
+def test_model_gradient_to_the_agents_is_an_option():
+    touched = reached("MMSA", "rec", model_gradient_to_agent=True)
+    assert {"agent.rnn", "agent.input"} <= touched
+    assert not any(part in touched for part in ("agent.sale.f", "agent.sale.g", "agent.head"))
+
+
+def test_sale_losses_train_their_encoders_alone():
+    latents = reached("MMSA", "sale_latents")
+    assert latents == {"world_model.sale.f", "world_model.sale.g"}
+    assert reached("MMSA", "sale_observations") == {"agent.sale.f", "agent.sale.g"}
+
+
+def test_fixed_encoders_act_and_their_learned_copies_learn():
+    touched = reached("MMSA", "sale_observations", sale_encoders="fixed")
+    assert touched == {"learned_sale.f", "learned_sale.g"}
+    assert reached("MMSA", "td", sale_encoders="fixed") == AGENT | MIXER
+    algorithm = build("MMSA", sale_encoders="fixed")
+    module = learner(algorithm).team_module
+    with torch.no_grad():
+        module.learned_sale.f[0].weight.add_(1.0)
+        module.agent.sale.f[0].bias.add_(2.0)
+    acting = module.agent.sale.f[0].bias.clone()
+    learner(algorithm).sync_targets(1.0)
+    # The target keeps the encoders that acted; the acting ones take over the learned.
+    assert torch.equal(module.target_agent.sale.f[0].bias, acting)
+    assert torch.equal(module.agent.sale.f[0].weight, module.learned_sale.f[0].weight)
+    algorithm.stop()
+
+
+@pytest.mark.parametrize(
+    ("kl_balance", "side"), [("prior", PRIOR), ("posterior", POSTERIOR), (None, None)]
+)
+def test_kl_balance_says_who_moves(kl_balance, side):
+    touched = reached("MMSA", "kl", kl_balance=kl_balance, kl_balance_alpha=1.0, kl_prior_weight=0)
+    networks = touched & {POSTERIOR, PRIOR}
+    if side is None:
+        assert networks == {POSTERIOR, PRIOR}
+    elif side == POSTERIOR:
+        assert networks == {POSTERIOR}
+    else:  # with all the weight on the prior, the posterior is moved only through its inputs
+        algorithm = build("MMSA", kl_balance="prior", kl_balance_alpha=1.0, **FORAGING)
+        own = learner(algorithm)
+        batch = batch_of(algorithm, algorithm.env_runner.sample(num_episodes=4))
+        own.before_gradient_based_update(timesteps={})
+        out = own.team_module.forward_train(batch[TEAM])["model"]
+        out.posterior.mean.retain_grad()
+        mask = torch.ones(out.posterior.mean.shape[:2])
+        prior = type(out.prior)(*(value.detach().requires_grad_() for value in out.prior))
+        own._balanced_kl(algorithm.config, mask, out.posterior, prior).backward()
+        assert prior.mean.grad.any() and not out.posterior.mean.grad.any()
+        algorithm.stop()
+
+
+@pytest.mark.parametrize(
+    ("config", "missing"),
+    [
+        ({"use_world_model": False}, {"world_model", "aggregator"}),
+        ({"use_sale": False}, {"agent.sale"}),
+        ({"use_global_state": False}, set()),
+        ({"kl_balance": None}, set()),
+        ({"rollout_aggregation": "concat", "rollout_latent": "embedding"}, set()),
+        ({"sample_rollout": True, "normaliser": "batch"}, set()),
+    ],
+)
+def test_ablations_and_readings_train(config, missing):
+    algorithm = build("MMSA", **FORAGING, **config)
+    for _ in range(2):
+        result = algorithm.train()
+    names = learner(algorithm).team_module.state_dict()
+    assert not any(name.startswith(part) for name in names for part in missing)
+    logged = result["learners"][TEAM]
+    assert np.isfinite(logged["td_loss"]) and logged["num_updates_lifetime"] > 0
+    assert ("latent_active_dims" in logged) == config.get("use_world_model", True)
+    algorithm.stop()
+
+
+@pytest.mark.parametrize("name", ["MMSA", "QMIX"])
+def test_gradients_are_clipped_together(name):
+    algorithm = build(name, grad_clip=0.01, **FORAGING)
+    own = learner(algorithm)
+    batch = to_train_batch(algorithm.env_runner.sample(num_episodes=4))
+    seen = []
+    apply = own.apply_gradients
+    own.apply_gradients = lambda grads: (seen.append(grads), apply(grads))[1]
+    algorithm.learner_group.update(batch=batch, timesteps={
+        "num_env_steps_sampled_lifetime": 0, "num_episodes_lifetime": 0})  # fmt: skip
+    flat = torch.cat([gradient.flatten() for gradient in seen[0].values()])
+    assert flat.norm().item() == pytest.approx(0.01, rel=1e-3)
+    learned = {p for p in own.team_module.parameters() if p.requires_grad}
+    assert len(own.get_optimizer(TEAM).param_groups[0]["params"]) == len(learned)
+    algorithm.stop()
+
+
+def test_a_gradient_that_is_not_finite_skips_the_update():
+    algorithm = build("QMIX")
+    own, module = learner(algorithm), learner(algorithm).team_module
+    before = weights(module)
+    grads = {ref: torch.full_like(p, torch.nan) for ref, p in own._params.items()}
+    own.apply_gradients(grads)
+    for key, value in weights(module).items():
+        np.testing.assert_array_equal(value, before[key])
+    assert own._num_skipped_updates == 1
+    algorithm.stop()
+
+
+@pytest.mark.parametrize(
+    ("settings", "now", "moves"),
+    [
+        ({"target_update_episodes": 10}, {"num_episodes_lifetime": 9}, 0.0),
+        ({"target_update_episodes": 10}, {"num_episodes_lifetime": 10}, 1.0),
+        ({"target_network_update_freq": 50}, {"num_env_steps_sampled_lifetime": 49}, 0.0),
+        ({"target_network_update_freq": 50}, {"num_env_steps_sampled_lifetime": 50}, 1.0),
+        ({"target_update_tau": 0.25}, {}, 0.25),
+    ],
+)
+def test_target_networks_move_when_due(settings, now, moves):
+    algorithm = build("QMIX", **settings)
+    own, module = learner(algorithm), learner(algorithm).team_module
+    with torch.no_grad():
+        module.mixer.bias_1.bias.add_(1.0)
+    start = module.target_mixer.bias_1.bias.clone()
+    zeros = {"num_env_steps_sampled_lifetime": 0, "num_episodes_lifetime": 0}
+    own._update_targets({**zeros, **now})
+    moved = module.target_mixer.bias_1.bias - start
+    torch.testing.assert_close(moved, torch.full_like(moved, moves))
+    algorithm.stop()
+
+
+def test_algorithms_differ_only_where_they_say():
+    """Fair comparison: everything but this is shared."""
+    from rllib_mmsa.algorithms import ALGORITHMS
+
+    configs = {name: cls.get_default_config().to_dict() for name, cls in ALGORITHMS.items()}
+    differing = {
+        name: {
+            key
+            for key, value in config.items()
+            if key in configs["QMIX"] and repr(value) != repr(configs["QMIX"][key])
+        }
+        for name, config in configs.items()
+    }
+    assert differing == {"MMSA": set(), "QMIX": set(), "VDN": {"mixer"}, "IndependentQ": {"mixer"}}
+    assert configs["VDN"].keys() == configs["IndependentQ"].keys() == configs["QMIX"].keys()
+
+
+def test_names_registered_without_importing_are_the_algorithms():
+    from rllib_mmsa.algorithms import ALGORITHMS
+    from rllib_mmsa.registration import ALGORITHM_NAMES
+
+    assert tuple(ALGORITHMS) == ALGORITHM_NAMES
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "words"),
+    [
+        ("QMIX", {"optim": "sgd"}, "optim is 'sgd'; it must be one of"),
+        ("QMIX", {"mixer": "qmixx"}, "mixer is 'qmixx'; it must be one of"),
+        ("QMIX", {"train_batch_episodes": 0}, "train_batch_episodes is 0; it must be greater"),
+        ("QMIX", {"replay_capacity_episodes": 8}, "at least train_batch_episodes"),
+        ("QMIX", {"target_update_tau": 0.1, "target_network_update_freq": 5}, "are both set"),
+        ("MMSA", {"kl_balance": "both"}, "kl_balance is 'both'; it must be one of"),
+        ("MMSA", {"rollout_horizon": 0}, "rollout_horizon is 0; it must be at least 1"),
+        ("MMSA", {"use_world_model": False, "use_global_state": False}, "would see nothing"),
+    ],
+)
+def test_bad_settings_are_said_in_words(name, settings, words):
+    from rllib_mmsa.algorithms import ALGORITHMS
+
+    config = ALGORITHMS[name].get_default_config().environment("counter")
+    config.update_from_dict(settings)
+    with pytest.raises(ValueError, match=words):
+        config.validate()
+
+
+def test_old_qmix_options_are_accepted():
+    from rllib_mmsa.algorithms import QMIXConfig
+
+    old = {
+        "mixer": "vdn", "mixing_embed_dim": 16, "double_q": False, "optim_alpha": 0.9,
+        "optim_eps": 1e-4, "target_network_update_freq": 500, "lr": 5e-4, "grad_clip": 10,
+        "train_batch_size": 16, "gamma": 0.9,
+    }  # fmt: skip
+    config = QMIXConfig().environment("two_step").update_from_dict(old)
+    config.validate()
+    assert config.train_batch_episodes == 16 and config.mixer == "vdn"
+    assert QMIXConfig().training(**{**old, "train_batch_size": 16}).train_batch_episodes == 16
+
+
+def test_reward_standardisation_scales_what_is_learned_from():
+    algorithm = build("QMIX", standardise_rewards=True)
+    algorithm.train()
+    replay: EpisodeReplay = algorithm.replay
+    assert algorithm._reward_scale() == pytest.approx(1 / replay.reward_deviation)
+    assert replay.reward_deviation > 1
+    algorithm.stop()
