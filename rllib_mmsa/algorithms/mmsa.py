@@ -79,11 +79,11 @@ class MMSAConfig(QLearningConfig):
         self.kl_balance: str | None = "prior"
         self.kl_balance_alpha = 0.8
         self.free_bits = 0.0
-        self.kl_weight = 1.0
+        self.kl_weight = 0.1
         self.kl_prior_weight = 1.0
         self.reconstruction_weight = 1.0
         self.hidden_weight = 1.0
-        self.observation_weight = 1.0
+        self.observation_weight = 10.0
         self.sale_weight = 1.0
         self.model_quality_interval = 50
 

@@ -97,7 +97,7 @@ class QLearningConfig(AlgorithmConfig):
         self.replay_capacity_episodes = 5000
         self.learning_starts_episodes = 32
         self.updates_per_episode = 1.0
-        self.standardise_rewards = False
+        self.standardise_rewards = True
         self.store_buffer_in_checkpoints = True
         self.evaluation_interval_env_steps: int | None = 50_000  # Table 10
         self.evaluation_num_envs = 10
