@@ -10,6 +10,7 @@ from typing import Any
 
 from rllib_mmsa.algorithms.mmsa_learner import MMSALearner
 from rllib_mmsa.algorithms.mmsa_modules import MMSAModule
+from rllib_mmsa.common.batch import to_train_batch
 from rllib_mmsa.common.q_learning import QLearning, QLearningConfig
 from rllib_mmsa.nets.agents import SALE_AGENTS
 from rllib_mmsa.nets.sale import NORMALISERS
@@ -108,6 +109,39 @@ class MMSAConfig(QLearningConfig):
 class MMSA(QLearning):
     """Q-learning with SALE agents and a world model whose roll-outs the mixer sees."""
 
+    config: MMSAConfig
+
     @classmethod
     def get_default_config(cls) -> MMSAConfig:
         return MMSAConfig()
+
+    def world_model_errors(self, num_episodes: int = 100) -> dict[str, float]:
+        """Errors of the world model's predictions on episodes it has never seen.
+
+        Plays greedy episodes that go into no replay, and predicts them open loop.
+
+        Args:
+            num_episodes: episodes to play.
+
+        Returns:
+            See ``model_quality.prediction_errors``; each error of k steps stands beside the
+            error of "nothing changes".
+
+        Raises:
+            ValueError: there is no world model (``use_world_model=False``).
+        """
+        if not self.config.use_world_model:
+            raise ValueError("use_world_model is False: there is no world model to ask")
+        group = self.eval_env_runner_group or self.env_runner_group
+        group.sync_weights(from_worker_or_learner_group=self.learner_group, inference_only=True)
+        remote = group.num_remote_env_runners() > 0
+        [episodes, *_] = group.foreach_env_runner(
+            lambda runner: runner.sample(num_episodes=num_episodes, explore=False),
+            local_env_runner=not remote,
+            remote_worker_ids=[1] if remote else [],
+        )
+        batch = to_train_batch(episodes)
+        [errors, *_] = self.learner_group.foreach_learner(
+            lambda learner: learner.prediction_errors(batch)
+        )
+        return errors.get()

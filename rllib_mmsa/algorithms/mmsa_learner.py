@@ -6,12 +6,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from ray.rllib.policy.sample_batch import MultiAgentBatch
 from torch import Tensor
 
-from env_registry.contract import ACTION_MASK, OBS
+from env_registry.contract import ACTION_MASK, OBS, TEAM
 from rllib_mmsa.algorithms.mmsa_modules import MODEL, SALE_OBS, ModelOutputs, observation_mask
-from rllib_mmsa.algorithms.model_quality import model_quality
-from rllib_mmsa.common.batch import LOSS_MASK
+from rllib_mmsa.algorithms.model_quality import model_quality, prediction_errors
+from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK
 from rllib_mmsa.common.q_learner import QLearner
 from rllib_mmsa.nets.sale import sale_prediction_error
 from rllib_mmsa.td import gaussian_kl, masked_mean
@@ -132,6 +133,15 @@ class MMSALearner(QLearner):
         super().before_gradient_based_update(timesteps=timesteps)
         # Noise derived from the update's number: a resumed run draws what it would have drawn.
         self.team_module.seed_noise((self.config.seed or 0) * 1_000_003 + self._num_updates)
+
+    @torch.no_grad()
+    def prediction_errors(self, batch: MultiAgentBatch) -> dict[str, float]:
+        """Errors of the world model on a batch that is not learned from (model_quality.py)."""
+        fields = self._convert_batch_type(batch).policy_batches[TEAM]
+        hidden = self.team_module.agent.unroll(fields[OBS], fields[ACTIONS]).hidden
+        horizon = self.config.rollout_horizon
+        errors = prediction_errors(self.team_module, fields, hidden, horizon)
+        return {name: error.item() for name, error in errors.items()}
 
     def compute_losses(self, *, fwd_out: dict, batch: dict) -> dict:
         """The losses, and at intervals the quality of the world model."""
