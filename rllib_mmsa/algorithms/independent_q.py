@@ -5,7 +5,8 @@ The field's short name for it, IQL, is RLlib's name for implicit Q-learning.
 
 from __future__ import annotations
 
-from rllib_mmsa.common.q_learning import QLearning, QLearningConfig
+from rllib_mmsa.common.q_config import QLearningConfig
+from rllib_mmsa.common.q_learning import QLearning
 
 
 class IndependentQConfig(QLearningConfig):

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE
+
 from rllib_mmsa.algorithms.mmsa_learner import MMSALearner
 from rllib_mmsa.algorithms.mmsa_modules import MMSAModule
 from rllib_mmsa.common.batch import to_train_batch
-from rllib_mmsa.common.q_learning import QLearning, QLearningConfig
+from rllib_mmsa.common.env_runner import EpisodeRunner
+from rllib_mmsa.common.q_config import QLearningConfig
+from rllib_mmsa.common.q_learning import QLearning
 from rllib_mmsa.nets.agents import SALE_AGENTS
 from rllib_mmsa.nets.sale import NORMALISERS
 
@@ -88,6 +92,20 @@ class MMSAConfig(QLearningConfig):
         self.sale_weight = 1.0
         self.model_quality_interval = 50
 
+    def training(self, **kwargs: Any) -> MMSAConfig:
+        """Sets the training settings.
+
+        Args:
+            **kwargs: any attribute of this class, and all that ``QLearningConfig.training``
+                takes.
+        """
+        shared = QLearningConfig()
+        own = {k: v for k, v in kwargs.items() if hasattr(self, k) and not hasattr(shared, k)}
+        super().training(**{k: v for k, v in kwargs.items() if k not in own})
+        for name, value in own.items():
+            setattr(self, name, value)
+        return self
+
     def validate(self) -> None:
         """Checks the settings.
 
@@ -102,7 +120,7 @@ class MMSAConfig(QLearningConfig):
         if not self.use_world_model and not self.use_global_state:
             raise ValueError(
                 "use_world_model and use_global_state are both False: the mixer would see "
-                "nothing; keep one of them, or use mixer='vdn'"
+                "nothing; keep one of them"
             )
 
 
@@ -132,14 +150,16 @@ class MMSA(QLearning):
         """
         if not self.config.use_world_model:
             raise ValueError("use_world_model is False: there is no world model to ask")
-        group = self.eval_env_runner_group or self.env_runner_group
-        group.sync_weights(from_worker_or_learner_group=self.learner_group, inference_only=True)
-        remote = group.num_remote_env_runners() > 0
-        [episodes, *_] = group.foreach_env_runner(
-            lambda runner: runner.sample(num_episodes=num_episodes, explore=False),
-            local_env_runner=not remote,
-            remote_worker_ids=[1] if remote else [],
-        )
+        # A runner of its own: neither training nor evaluation sees these episodes.
+        config = self.config.get_evaluation_config_object().copy(copy_frozen=False)
+        config.num_env_runners = 0
+        runner = EpisodeRunner(config=config, worker_index=0)
+        weights = self.learner_group.get_state(
+            components=f"{COMPONENT_LEARNER}/{COMPONENT_RL_MODULE}", inference_only=True
+        )[COMPONENT_LEARNER]
+        runner.module.set_state(weights[COMPONENT_RL_MODULE])
+        episodes = runner.sample(num_episodes=num_episodes, explore=False)
+        runner.stop()
         batch = to_train_batch(episodes)
         [errors, *_] = self.learner_group.foreach_learner(
             lambda learner: learner.prediction_errors(batch)

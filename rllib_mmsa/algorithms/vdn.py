@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rllib_mmsa.common.q_learning import QLearning, QLearningConfig
+from rllib_mmsa.common.q_config import QLearningConfig
+from rllib_mmsa.common.q_learning import QLearning
 
 
 class VDNConfig(QLearningConfig):

@@ -21,13 +21,15 @@ a maximum over padded steps stays finite.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from ray.rllib.env.multi_agent_episode import MultiAgentEpisode
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 
-from env_registry.contract import ACTION_MASK, OBS, STATE, TEAM
+from env_registry.contract import ACTION_MASK, AGENT_REWARDS, OBS, STATE, TEAM
 
 ACTIONS = "actions"
 REWARDS = "rewards"
@@ -85,6 +87,74 @@ class TeamEpisode:
     def nbytes(self) -> int:
         """Bytes of the stored arrays."""
         return sum(getattr(self, name).nbytes for name in (*PER_OBSERVATION, *PER_STEP))
+
+
+class Recording:
+    """The episode a sub-environment is playing, in arrays that grow by doubling.
+
+    Args:
+        first: the observation that ``reset`` returned.
+        capacity: steps to make room for at first.
+    """
+
+    def __init__(self, first: dict[str, np.ndarray], capacity: int):
+        self.length = 0
+        self.started = time.perf_counter()
+        self._per_observation = {
+            name: np.empty((capacity + 1, *first[name].shape), dtype)
+            for name, dtype in ((OBS, np.float32), (ACTION_MASK, np.int8), (STATE, np.float32))
+        }
+        self._actions = np.empty((capacity, first[OBS].shape[0]), np.int64)
+        self._rewards = np.empty(capacity, np.float32)
+        self.agent_returns = np.zeros(first[OBS].shape[0], np.float32)
+        self.rllib_episode: MultiAgentEpisode | None = None
+        self._observe(first)
+
+    def _observe(self, observation: dict[str, np.ndarray]) -> None:
+        for name, values in self._per_observation.items():
+            values[self.length] = observation[name]
+
+    def observation(self, name: str) -> np.ndarray:
+        """The newest observation's entry ``name``."""
+        return self._per_observation[name][self.length]
+
+    def add(
+        self, actions: np.ndarray, reward: float, observation: dict[str, np.ndarray], info: dict
+    ) -> None:
+        """Adds a step: the actions, the team reward and what they led to."""
+        if self.length == len(self._rewards):
+            self._grow()
+        self._actions[self.length], self._rewards[self.length] = actions, reward
+        if AGENT_REWARDS in info:
+            self.agent_returns += info[AGENT_REWARDS]
+        self.length += 1
+        self._observe(observation)
+
+    def _grow(self) -> None:
+        def double(values: np.ndarray, rows: int) -> np.ndarray:
+            grown = np.empty((rows, *values.shape[1:]), values.dtype)
+            grown[: len(values)] = values
+            return grown
+
+        rows = 2 * len(self._rewards)
+        self._actions, self._rewards = double(self._actions, rows), double(self._rewards, rows)
+        self._per_observation = {
+            name: double(values, rows + 1) for name, values in self._per_observation.items()
+        }
+
+    def finish(self, terminated: bool, win: bool | None) -> TeamEpisode:
+        """The episode, in arrays of its own length."""
+        steps = self.length
+        fields = {name: v[: steps + 1].copy() for name, v in self._per_observation.items()}
+        return TeamEpisode(
+            actions=self._actions[:steps].copy(),
+            rewards=self._rewards[:steps].copy(),
+            terminated=terminated,
+            agent_returns=self.agent_returns,
+            win=win,
+            duration_s=time.perf_counter() - self.started,
+            **fields,
+        )
 
 
 def to_arrays(episodes: Sequence[TeamEpisode]) -> dict[str, np.ndarray]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from functools import partial
 from typing import Any
 
@@ -16,7 +15,6 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.env import INPUT_ENV_SINGLE_SPACES, INPUT_ENV_SPACES
 from ray.rllib.env.env_context import EnvContext
 from ray.rllib.env.multi_agent_env_runner import MultiAgentEnvRunner
-from ray.rllib.env.multi_agent_episode import MultiAgentEpisode
 from ray.rllib.env.utils import _gym_env_creator
 from ray.rllib.env.vector.sync_vector_multi_agent_env import SyncVectorMultiAgentEnv
 from ray.rllib.utils.metrics import (
@@ -31,18 +29,18 @@ from ray.tune.registry import ENV_CREATOR, _global_registry
 
 from env_registry.contract import (
     ACTION_MASK,
-    AGENT_REWARDS,
     ALL,
     OBS,
-    STATE,
     TEAM,
     WIN,
     as_grouped_env,
 )
-from rllib_mmsa.common.batch import TeamEpisode
+from rllib_mmsa.common.batch import Recording, TeamEpisode
 from rllib_mmsa.common.metrics import NUM_EPISODES_DROPPED_LIFETIME, WIN_RATE
 
 logger = logging.getLogger(__name__)
+
+MAX_FAILURES_IN_A_ROW = 10
 
 _EPISODE_CALLBACKS = (
     "on_episode_created",
@@ -50,68 +48,6 @@ _EPISODE_CALLBACKS = (
     "on_episode_step",
     "on_episode_end",
 )
-
-
-class _Recording:
-    """The episode a sub-environment is playing, in arrays that grow by doubling."""
-
-    def __init__(self, first: dict[str, np.ndarray], capacity: int):
-        self.length = 0
-        self.started = time.perf_counter()
-        self._per_observation = {
-            name: np.empty((capacity + 1, *first[name].shape), dtype)
-            for name, dtype in ((OBS, np.float32), (ACTION_MASK, np.int8), (STATE, np.float32))
-        }
-        self._actions = np.empty((capacity, first[OBS].shape[0]), np.int64)
-        self._rewards = np.empty(capacity, np.float32)
-        self.agent_returns = np.zeros(first[OBS].shape[0], np.float32)
-        self.rllib_episode: MultiAgentEpisode | None = None
-        self._observe(first)
-
-    def _observe(self, observation: dict[str, np.ndarray]) -> None:
-        for name, values in self._per_observation.items():
-            values[self.length] = observation[name]
-
-    def observation(self, name: str) -> np.ndarray:
-        """The newest observation's entry ``name``."""
-        return self._per_observation[name][self.length]
-
-    def add(
-        self, actions: np.ndarray, reward: float, observation: dict[str, np.ndarray], info: dict
-    ) -> None:
-        if self.length == len(self._rewards):
-            self._grow()
-        self._actions[self.length], self._rewards[self.length] = actions, reward
-        if AGENT_REWARDS in info:
-            self.agent_returns += info[AGENT_REWARDS]
-        self.length += 1
-        self._observe(observation)
-
-    def _grow(self) -> None:
-        def double(values: np.ndarray, rows: int) -> np.ndarray:
-            grown = np.empty((rows, *values.shape[1:]), values.dtype)
-            grown[: len(values)] = values
-            return grown
-
-        rows = 2 * len(self._rewards)
-        self._actions, self._rewards = double(self._actions, rows), double(self._rewards, rows)
-        self._per_observation = {
-            name: double(values, rows + 1) for name, values in self._per_observation.items()
-        }
-
-    def finish(self, terminated: bool, win: bool | None) -> TeamEpisode:
-        """The episode, in arrays of its own length."""
-        steps = self.length
-        fields = {name: v[: steps + 1].copy() for name, v in self._per_observation.items()}
-        return TeamEpisode(
-            actions=self._actions[:steps].copy(),
-            rewards=self._rewards[:steps].copy(),
-            terminated=terminated,
-            agent_returns=self.agent_returns,
-            win=win,
-            duration_s=time.perf_counter() - self.started,
-            **fields,
-        )
 
 
 class EpisodeRunner(MultiAgentEnvRunner):
@@ -128,6 +64,8 @@ class EpisodeRunner(MultiAgentEnvRunner):
         self._episodes_started = 0
         self._finished: list[TeamEpisode] = []
         self._episode_capacity = 64
+        self._has_wins = False
+        self._failures_in_a_row = 0
         super().__init__(config, **kwargs)
         seed = self.config.seed
         self._run_seed = np.random.SeedSequence().entropy if seed is None else int(seed)
@@ -288,12 +226,16 @@ class EpisodeRunner(MultiAgentEnvRunner):
         progress = [self.num_env_steps_sampled_lifetime, self._episodes_started]
         return [self._run_seed, *runner, *progress, use]
 
-    def _start(self, index: int) -> _Recording:
+    def _start(self, index: int) -> Recording:
         """Resets a sub-environment under a seed of its own."""
         seed = int(np.random.SeedSequence(self._next_seed(0)).generate_state(1)[0] >> 1)
         self._episodes_started += 1
-        observations, infos = self.env.envs[index].reset(seed=seed)
-        recording = _Recording(observations[TEAM], self._episode_capacity)
+        try:
+            observations, infos = self.env.envs[index].reset(seed=seed)
+        except Exception as error:
+            self._restart(index, error)
+            return self._start(index)
+        recording = Recording(observations[TEAM], self._episode_capacity)
         if self._has_episode_callbacks:
             self._ongoing_episodes = self._ongoing_episodes or [None] * self.num_envs
             self._new_episode(index)
@@ -304,7 +246,7 @@ class EpisodeRunner(MultiAgentEnvRunner):
 
     def _act(
         self,
-        recordings: list[_Recording],
+        recordings: list[Recording],
         state: dict[str, torch.Tensor],
         env_steps: int,
         explore: bool,
@@ -330,20 +272,15 @@ class EpisodeRunner(MultiAgentEnvRunner):
         return out[Columns.ACTIONS].cpu().numpy(), out[Columns.STATE_OUT]
 
     def _step(
-        self, index: int, recording: _Recording, actions: np.ndarray
+        self, index: int, recording: Recording, actions: np.ndarray
     ) -> tuple[TeamEpisode | None, bool]:
         """Steps one sub-environment: (the episode if it has ended, whether the game failed)."""
         try:
             observations, rewards, terminateds, truncateds, infos = self.env.envs[index].step(
                 {TEAM: actions}
             )
-        except Exception:
-            if not self.config.restart_failed_sub_environments:
-                raise
-            logger.exception("an environment failed; its episode is dropped and it is remade")
-            self.metrics.log_value(NUM_EPISODES_DROPPED_LIFETIME, 1, reduce="lifetime_sum")
-            self.env.envs[index].close()
-            self.env.envs[index] = self.env.env_fns[index]()
+        except Exception as error:
+            self._restart(index, error)
             return None, True
         info = infos.get(TEAM, {})
         recording.add(actions, rewards[TEAM], observations[TEAM], info)
@@ -359,7 +296,31 @@ class EpisodeRunner(MultiAgentEnvRunner):
         if not ended:
             return None, False
         self._episode_capacity = max(self._episode_capacity, recording.length)
-        return recording.finish(bool(terminateds[ALL]), info.get(WIN)), False
+        self._failures_in_a_row = 0
+        self._has_wins = self._has_wins or WIN in info
+        # Some games speak of a win only when there is one.
+        win = bool(info.get(WIN, False)) if self._has_wins else None
+        return recording.finish(bool(terminateds[ALL]), win), False
+
+    def _restart(self, index: int, error: Exception) -> None:
+        """Replaces a sub-environment that raised; its episode is dropped.
+
+        Raises:
+            Exception: the environment's own, where ``restart_failed_sub_environments`` is off.
+            RuntimeError: ``MAX_FAILURES_IN_A_ROW`` failures without an episode in between.
+        """
+        if not self.config.restart_failed_sub_environments:
+            raise error
+        self._failures_in_a_row += 1
+        if self._failures_in_a_row > MAX_FAILURES_IN_A_ROW:
+            raise RuntimeError(
+                f"the environment {self.config.env!r} failed {self._failures_in_a_row} times in a "
+                f"row without finishing an episode; its last error: {error}"
+            ) from error
+        logger.exception("an environment failed; its episode is dropped and it is made anew")
+        self.metrics.log_value(NUM_EPISODES_DROPPED_LIFETIME, 1, reduce="lifetime_sum")
+        self.env.envs[index].close()
+        self.env.envs[index] = self.env.env_fns[index]()
 
     def _initial_state(self, batch: int) -> dict[str, torch.Tensor]:
         return self.module[TEAM].agent.initial_state(batch, self._device)
@@ -398,7 +359,11 @@ class EpisodeRunner(MultiAgentEnvRunner):
         )
         for episode in self._finished:
             returns = episode.episode_return
-            self._log_episode_metrics(len(episode), returns, episode.duration_s)
+            agents = {f"agent_{i}": float(r) for i, r in enumerate(episode.agent_returns)}
+            steps = {TEAM: len(episode)}
+            self._log_episode_metrics(
+                len(episode), returns, episode.duration_s, agents, {TEAM: returns}, steps
+            )
             if episode.win is not None:
                 self.metrics.log_value(WIN_RATE, float(episode.win), window=window)
         self._finished.clear()

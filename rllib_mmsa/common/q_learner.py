@@ -16,6 +16,12 @@ from rllib_mmsa.common.batch import LOSS_MASK, REWARDS, TERMINATED
 from rllib_mmsa.common.q_modules import CHOSEN_Q_TOT, NEXT_Q_TOT, QModule
 from rllib_mmsa.td import masked_mean, td_targets
 
+_COUNTERS = (
+    "_num_updates",
+    "_target_synced_at",
+    "_num_target_updates",
+    "_num_skipped_updates",
+)
 logger = logging.getLogger(__name__)
 
 
@@ -151,12 +157,11 @@ class QLearner(TorchLearner):
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         state = super().get_state(*args, **kwargs)
-        state["q_learner"] = (self._num_updates, self._target_synced_at, self._num_target_updates)
+        state["q_learner"] = {name: getattr(self, name) for name in _COUNTERS}
         return state
 
     def set_state(self, state: dict[str, Any]) -> None:
         super().set_state(state)
         if "q_learner" in state:
-            self._num_updates, self._target_synced_at, self._num_target_updates = state[
-                "q_learner"
-            ]
+            for name in _COUNTERS:
+                setattr(self, name, state["q_learner"][name])

@@ -22,33 +22,34 @@ class EpisodeReplay:
 
     def __init__(self, capacity_episodes: int, seed: int | None = None):
         self.capacity_episodes = capacity_episodes
-        self._episodes: deque[TeamEpisode] = deque(maxlen=capacity_episodes)
+        self._episodes: deque[TeamEpisode] = deque()
         self._rng = np.random.default_rng(seed)
         self.num_episodes_added = 0
+        self.num_env_steps = 0  # stored
+        self.nbytes = 0  # of the stored arrays
         # Sums over every reward ever added, for the running deviation.
         self._reward_count, self._reward_sum, self._reward_square_sum = 0, 0.0, 0.0
 
     def __len__(self) -> int:
         return len(self._episodes)
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the stored arrays."""
-        return sum(episode.nbytes for episode in self._episodes)
-
-    @property
-    def num_env_steps(self) -> int:
-        """Environment steps stored."""
-        return sum(len(episode) for episode in self._episodes)
-
     def add(self, episodes: list[TeamEpisode]) -> None:
         """Stores episodes."""
         for episode in episodes:
-            self._episodes.append(episode)
+            self._store(episode)
             self.num_episodes_added += 1
             self._reward_count += len(episode)
             self._reward_sum += float(episode.rewards.sum(dtype=np.float64))
             self._reward_square_sum += float((episode.rewards.astype(np.float64) ** 2).sum())
+
+    def _store(self, episode: TeamEpisode) -> None:
+        if len(self._episodes) == self.capacity_episodes:
+            oldest = self._episodes.popleft()
+            self.num_env_steps -= len(oldest)
+            self.nbytes -= oldest.nbytes
+        self._episodes.append(episode)
+        self.num_env_steps += len(episode)
+        self.nbytes += episode.nbytes
 
     def sample(self, num_episodes: int) -> list[TeamEpisode]:
         """Draws ``num_episodes`` different episodes evenly.
@@ -101,6 +102,7 @@ class EpisodeReplay:
         self.num_episodes_added = state["num_episodes_added"]
         self._reward_count, self._reward_sum, self._reward_square_sum = state["rewards"]
         self._episodes.clear()
+        self.num_env_steps = self.nbytes = 0
         if "fields" not in state:
             return
         ends = {
@@ -111,4 +113,4 @@ class EpisodeReplay:
         for row, terminated in enumerate(state["terminated"]):
             # Copies: a view would keep the whole field alive after the episode has gone.
             fields = {name: column[row].copy() for name, column in columns.items()}
-            self._episodes.append(TeamEpisode(**fields, terminated=bool(terminated)))
+            self._store(TeamEpisode(**fields, terminated=bool(terminated)))

@@ -28,8 +28,6 @@ def gradients(algorithm, batch) -> dict[str, torch.Tensor]:
 def test_padding_changes_neither_loss_nor_gradients(name):
     # The latents' noise would differ between the two batch shapes: follow the means.
     algorithm = build(name, **FORAGING)
-    module = learner(algorithm).team_module
-    module.eval()  # running statistics stand still
     played = sorted(algorithm.env_runner.sample(num_episodes=60), key=len)
     episodes, longest = played[:3], played[-1]
     assert len(longest) > len(episodes[-1])
@@ -268,6 +266,8 @@ def test_names_registered_without_importing_are_the_algorithms():
         ("QMIX", {"train_batch_episodes": 0}, "train_batch_episodes is 0; it must be greater"),
         ("QMIX", {"replay_capacity_episodes": 8}, "at least train_batch_episodes"),
         ("QMIX", {"target_update_tau": 0.1, "target_network_update_freq": 5}, "are both set"),
+        ("QMIX", {"target_update_episodes": None}, "would never move"),
+        ("QMIX", {"target_network_update_freq": 0}, "freq is 0; it must be greater than 0"),
         ("MMSA", {"kl_balance": "both"}, "kl_balance is 'both'; it must be one of"),
         ("MMSA", {"rollout_horizon": 0}, "rollout_horizon is 0; it must be at least 1"),
         ("MMSA", {"use_world_model": False, "use_global_state": False}, "would see nothing"),
@@ -292,8 +292,18 @@ def test_old_qmix_options_are_accepted():
     }  # fmt: skip
     config = QMIXConfig().environment("two_step").update_from_dict(old)
     config.validate()
+    assert config.lr == 5e-4 and config.target_network_update_freq == 500
     assert config.train_batch_episodes == 16 and config.mixer == "vdn"
     assert QMIXConfig().training(**{**old, "train_batch_size": 16}).train_batch_episodes == 16
+
+
+def test_own_settings_are_set_like_rllibs():
+    from rllib_mmsa.algorithms import MMSAConfig
+
+    config = MMSAConfig().training(rollout_horizon=5, lr=1e-4, train_batch_size=8)
+    assert (config.rollout_horizon, config.lr, config.train_batch_episodes) == (5, 1e-4, 8)
+    with pytest.raises(TypeError, match="rollout_horizont"):
+        MMSAConfig().training(rollout_horizont=5)
 
 
 def test_reward_standardisation_scales_what_is_learned_from():
