@@ -41,6 +41,7 @@ CHECKPOINT_KEYS = (
     "checkpoint_score_attribute",
     "checkpoint_score_order",
 )
+DEFAULT_CHECKPOINT_FREQUENCY = 50  # iterations; one is 1000 env steps by default
 # The old spelling of each checkpoint setting, still taken at both levels.
 OLD_CHECKPOINT_KEYS = {
     "checkpoint_freq": "checkpoint_frequency",
@@ -301,8 +302,12 @@ def _checkpoint_settings(entry: Mapping[str, Any], name: str) -> dict[str, Any]:
     level = {k: entry[k] for k in (*OLD_CHECKPOINT_KEYS, "checkpoint_at_end") if k in entry}
     merged = {OLD_CHECKPOINT_KEYS.get(k, k): v for k, v in {**level, **given}.items()}
     merged = {k: v for k, v in merged.items() if v is not None}
-    # Without it a finished run would leave nothing to evaluate.
+    # Without the one at the end a finished run would leave nothing to evaluate; without those on
+    # the way a run that is killed would lose everything.
     merged.setdefault("checkpoint_at_end", True)
+    if merged["checkpoint_at_end"] and "checkpoint_frequency" not in merged:
+        merged["checkpoint_frequency"] = DEFAULT_CHECKPOINT_FREQUENCY
+        merged.setdefault("num_to_keep", 2)
     checks.flag(merged["checkpoint_at_end"], f"{where}: checkpoint_at_end")
     for key, minimum in (("checkpoint_frequency", 0), ("num_to_keep", 1)):
         if key in merged:
