@@ -27,7 +27,7 @@ Foods = list[tuple[int, int, int]]  # row, column, level
 
 
 class ForagingGame(ForagingEnv):
-    """The package's game with its observations as one array, and lbforaging 1.x's levels on request.
+    """The package's game with its observations as one array, and 1.x's levels on request.
 
     `_make_gym_obs` and `_gen_valid_moves` give what the package's own give without an
     `Observation` object per player, at two to three times the speed; tests/unit/test_env_lbf.py

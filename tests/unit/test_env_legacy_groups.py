@@ -9,7 +9,6 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Text, Tuple
-from legacy_two_step import AGENTS, PARTS, OldTwoStepGame, make_env
 from ray.rllib.env.multi_agent_env import MultiAgentEnv
 from ray.rllib.examples.envs.classes.multi_agent.two_step_game import (
     TwoStepGame,
@@ -26,6 +25,7 @@ from env_registry.contract import (
     as_grouped_env,
     check_env,
 )
+from tests.legacy_two_step import AGENTS, PARTS, OldTwoStepGame, make_env
 
 
 @pytest.mark.parametrize("parts", PARTS)
