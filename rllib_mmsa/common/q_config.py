@@ -76,6 +76,7 @@ class QLearningConfig(AlgorithmConfig):
         self.optim_alpha = 0.99
         self.optim_eps = 1e-5
         self.double_q = True
+        self.bootstrap_truncated = True
         self.target_update_episodes: int | None = 200
         self.target_network_update_freq: int | None = None  # env steps
         self.target_update_tau: float | None = None  # per gradient update
@@ -104,6 +105,7 @@ class QLearningConfig(AlgorithmConfig):
         optim_alpha: float = NotProvided,
         optim_eps: float = NotProvided,
         double_q: bool = NotProvided,
+        bootstrap_truncated: bool = NotProvided,
         mixer: str | None = NotProvided,
         target_update_episodes: int | None = NotProvided,
         target_network_update_freq: int | None = NotProvided,
@@ -130,6 +132,8 @@ class QLearningConfig(AlgorithmConfig):
             optim_eps: the optimiser's epsilon.
             double_q: actions of the target from the online network, values from the target
                 network. False is the maximum as printed in section 4.4.
+            bootstrap_truncated: whether targets look past a time limit. False learns the limit as
+                an end, which bounds every value by what an episode can still pay.
             mixer: "qmix", "vdn" or None (nothing is mixed).
             target_update_episodes: copy the networks to their targets every so many collected
                 episodes (PyMARL's reading of Table 6's 200).

@@ -14,7 +14,7 @@ from env_registry.contract import TEAM
 from rllib_mmsa.common import metrics as keys
 from rllib_mmsa.common.batch import LOSS_MASK, REWARDS, TERMINATED
 from rllib_mmsa.common.q_modules import CHOSEN_Q_TOT, NEXT_Q_TOT, QModule
-from rllib_mmsa.td import masked_mean, td_targets
+from rllib_mmsa.td import last_steps, masked_mean, td_targets
 
 _COUNTERS = (
     "_num_updates",
@@ -89,9 +89,8 @@ class QLearner(TorchLearner):
     def td_loss(self, config: Any, batch: dict, fwd_out: dict) -> Tensor:
         """L_TD = (y^tot - Q_tot)^2, y^tot = r + gamma (1 - terminated) max_a' Q_tot^-."""
         chosen, mask = fwd_out[CHOSEN_Q_TOT], batch[LOSS_MASK]
-        targets = td_targets(
-            batch[REWARDS], batch[TERMINATED], fwd_out[NEXT_Q_TOT], config.gamma
-        ).detach()
+        ended = batch[TERMINATED] if config.bootstrap_truncated else last_steps(mask)
+        targets = td_targets(batch[REWARDS], ended, fwd_out[NEXT_Q_TOT], config.gamma).detach()
         error = chosen - targets
         loss = masked_mean(error**2, mask)
         self.log_tensors(

@@ -313,3 +313,20 @@ def test_reward_standardisation_scales_what_is_learned_from():
     assert algorithm._reward_scale() == pytest.approx(1 / replay.reward_deviation)
     assert replay.reward_deviation > 1
     algorithm.stop()
+
+
+@pytest.mark.parametrize("bootstrap", [True, False])
+def test_a_time_limit_bootstraps_unless_it_is_learned_as_an_end(bootstrap):
+    algorithm = build("QMIX", env_config={"ends_by": "truncation"}, bootstrap_truncated=bootstrap)
+    own = learner(algorithm)
+    fields = batch_of(algorithm, algorithm.env_runner.sample(num_episodes=4))[TEAM]
+    zeros = torch.zeros(*fields["rewards"].shape, 1)
+    out = {"chosen_q_tot": zeros, "next_q_tot": zeros + 100.0}
+    own.td_loss(algorithm.config, fields, out)
+    mean_target = own._logged["td_target_mean"].item()
+    mask = fields["loss_mask"]
+    steps, episodes = mask.sum().item(), len(mask)
+    bootstrapped = steps if bootstrap else steps - episodes
+    expected = ((fields["rewards"] * mask).sum().item() + 99.0 * bootstrapped) / steps
+    assert mean_target == pytest.approx(expected, rel=1e-5)
+    algorithm.stop()
