@@ -61,7 +61,7 @@ def draw(table: str, picture: str) -> None:
     for colour, (algorithm, seeds) in zip(("C0", "C1", "C2", "C3"), runs.items(), strict=False):
         for points in seeds.values():
             axes.plot(*zip(*points, strict=True), colour, alpha=0.35, linewidth=1)
-        together = list(zip(*seeds.values(), strict=True))
+        together = list(zip(*seeds.values(), strict=False))  # where every seed has a point
         steps = [sum(p[0] for p in points) / len(points) for points in together]
         means = [sum(p[1] for p in points) / len(points) for points in together]
         axes.plot(steps, means, colour, linewidth=2.2, label=f"{algorithm} ({len(seeds)} seeds)")
