@@ -16,7 +16,6 @@ TWO_STEP = {
 
 
 def greedy_return(algorithm, episodes: int) -> float:
-    algorithm.env_runner.sample(num_episodes=1)
     played = algorithm.env_runner.sample(num_episodes=episodes, explore=False)
     return sum(episode.episode_return for episode in played) / episodes
 

@@ -51,7 +51,7 @@ def test_padding_changes_neither_loss_nor_gradients(name):
     algorithm.stop()
 
 
-def reached(name: str, loss: str, **config) -> set[str]:
+def reached(loss: str, **config) -> set[str]:
     """The parts of MMSA's module that one loss alone sends gradient to."""
     algorithm = build("MMSA", **FORAGING, **config)
     own, module = learner(algorithm), learner(algorithm).team_module
@@ -90,38 +90,38 @@ def test_td_loss_trains_agents_and_mixer_and_no_encoder_and_no_model(sale_action
     expected = AGENT | MIXER
     if sale_action == "candidate":
         expected = expected | {"agent.from_state", "agent.from_action"}
-    assert reached("MMSA", "td", sale_action=sale_action) == expected
+    assert reached("td", sale_action=sale_action) == expected
 
 
 def test_td_gradient_into_the_world_model_is_an_option_that_spares_the_encoders():
-    touched = reached("MMSA", "td", td_gradient_to_world_model=True)
+    touched = reached("td", td_gradient_to_world_model=True)
     assert touched == AGENT | MIXER | {POSTERIOR, PRIOR} | MODEL_INPUTS
 
 
 def test_kl_loss_trains_posterior_and_prior_alone():
-    assert reached("MMSA", "kl") == {POSTERIOR, PRIOR} | MODEL_INPUTS
+    assert reached("kl") == {POSTERIOR, PRIOR} | MODEL_INPUTS
 
 
 def test_reconstruction_trains_the_model_and_neither_agents_nor_encoders():
-    assert reached("MMSA", "rec") == {POSTERIOR, PRIOR} | MODEL_INPUTS | DECODERS
+    assert reached("rec") == {POSTERIOR, PRIOR} | MODEL_INPUTS | DECODERS
 
 
 def test_model_gradient_to_the_agents_is_an_option():
-    touched = reached("MMSA", "rec", model_gradient_to_agent=True)
+    touched = reached("rec", model_gradient_to_agent=True)
     assert {"agent.rnn", "agent.input"} <= touched
     assert not any(part in touched for part in ("agent.sale.f", "agent.sale.g", "agent.head"))
 
 
 def test_sale_losses_train_their_encoders_alone():
-    latents = reached("MMSA", "sale_latents")
+    latents = reached("sale_latents")
     assert latents == {"world_model.sale.f", "world_model.sale.g"}
-    assert reached("MMSA", "sale_observations") == {"agent.sale.f", "agent.sale.g"}
+    assert reached("sale_observations") == {"agent.sale.f", "agent.sale.g"}
 
 
 def test_fixed_encoders_act_and_their_learned_copies_learn():
-    touched = reached("MMSA", "sale_observations", sale_encoders="fixed")
+    touched = reached("sale_observations", sale_encoders="fixed")
     assert touched == {"learned_sale.f", "learned_sale.g"}
-    assert reached("MMSA", "td", sale_encoders="fixed") == AGENT | MIXER
+    assert reached("td", sale_encoders="fixed") == AGENT | MIXER
     algorithm = build("MMSA", sale_encoders="fixed")
     module = learner(algorithm).team_module
     with torch.no_grad():
@@ -139,7 +139,7 @@ def test_fixed_encoders_act_and_their_learned_copies_learn():
     ("kl_balance", "side"), [("prior", PRIOR), ("posterior", POSTERIOR), (None, None)]
 )
 def test_kl_balance_says_who_moves(kl_balance, side):
-    touched = reached("MMSA", "kl", kl_balance=kl_balance, kl_balance_alpha=1.0, kl_prior_weight=0)
+    touched = reached("kl", kl_balance=kl_balance, kl_balance_alpha=1.0, kl_prior_weight=0)
     networks = touched & {POSTERIOR, PRIOR}
     if side is None:
         assert networks == {POSTERIOR, PRIOR}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ray.rllib.callbacks.callbacks import RLlibCallback
 
-from env_registry.contract import ACTION_MASK, OBS, STATE, TEAM
+from env_registry.contract import OBS, STATE, TEAM
 from env_registry.toy import CounterEnv
 from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, REWARDS, TERMINATED
 from tests.algorithms import batch_of, build, learner, weights
@@ -170,4 +170,3 @@ def check_episode_lengths(episode) -> None:
     """No step of a dropped episode is in it."""
     assert (episode.obs[:, 0, 0] == np.arange(len(episode) + 1)).all()
     assert episode.action_mask.shape == (len(episode) + 1, 3, 4)
-    assert ACTION_MASK and OBS
