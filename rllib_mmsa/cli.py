@@ -19,7 +19,9 @@ from rllib_mmsa.checks import ConfigError
 if TYPE_CHECKING:
     from rllib_mmsa.experiments import Experiment
 
+EXIT_FAILED = 1
 EXIT_MISTAKE = 2
+MAX_TASKS_SHOWN = 6
 
 app = typer.Typer(
     name="rllib",
@@ -34,6 +36,12 @@ train_app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(train_app, name="train")
+envs_app = typer.Typer(
+    no_args_is_help=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(envs_app, name="envs")
 
 StopOption = Annotated[
     str | None,
@@ -274,19 +282,51 @@ def evaluate(
             typer.echo(f"film        {render}")
 
 
-@app.command()
-def envs() -> None:
+@envs_app.callback(invoke_without_command=True)
+def envs(ctx: typer.Context) -> None:
     """List the environments: what they are, whether they are installed, example tasks."""
+    if ctx.invoked_subcommand:
+        return
     from rich.console import Console
     from rich.table import Table
 
-    from env_registry.registry import ENVIRONMENTS, installed
+    from env_registry import ENVIRONMENTS, installed
 
     table = Table("name", "installed", "what it is", "example tasks", title="Environments")
     for name, row in ENVIRONMENTS.items():
         there, reason = installed(name)
-        table.add_row(name, "yes" if there else reason, row.summary, "\n".join(row.tasks))
+        more = len(row.tasks) - MAX_TASKS_SHOWN
+        tasks = [*row.tasks[:MAX_TASKS_SHOWN], *([f"and {more} more"] if more > 0 else [])]
+        table.add_row(name, "yes" if there else f"no: {reason}", row.summary, "\n".join(tasks))
     Console().print(table)
+
+
+@envs_app.command("check")
+def envs_check(
+    name: Annotated[str, typer.Argument(help="See `rllib envs`.")],
+    env_config: Annotated[str | None, typer.Option(help="Its options, as YAML or JSON.")] = None,
+) -> None:
+    """Try an environment out: packages, game, maps, one episode; and say what to do.
+
+    rllib envs check smacv2
+    """
+    with mistakes():
+        from env_registry import EnvConfigError, sc2_check
+        from rllib_mmsa import experiments
+
+        failed = False
+        try:
+            for step, ok, detail in sc2_check.check(
+                name, experiments.parse_option(env_config, "--env-config")
+            ):
+                failed = failed or not ok
+                colour = typer.colors.GREEN if ok else typer.colors.RED
+                typer.secho(f"{'ok' if ok else 'failed':<8}", fg=colour, nl=False)
+                typer.echo(f"{step:<15}{detail}")
+        except EnvConfigError as error:
+            raise ConfigError(str(error)) from None
+        if failed:
+            raise typer.Exit(EXIT_FAILED)
 
 
 @app.command()

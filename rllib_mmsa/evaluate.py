@@ -175,6 +175,7 @@ def evaluate(
     recorder = Recorder() if render else None
     runner = build_runner(config, checkpoint, seed=seed, recorder=recorder)
     try:
+        backend = runner.env_backend
         played = runner.sample(num_episodes=episodes, explore=False)
     finally:
         runner.stop()
@@ -184,7 +185,7 @@ def evaluate(
     return Evaluation(
         checkpoint=checkpoint,
         algorithm=name,
-        env=f"{config.env}{f' ({task})' if task else ''}",
+        env=f"{config.env}{f' ({task})' if task else ''}{f' on {backend}' if backend else ''}",
         returns=[float(episode.episode_return) for episode in played],
         lengths=[len(episode) for episode in played],
         wins=[bool(episode.win) for episode in played if episode.win is not None],

@@ -145,6 +145,8 @@ def search_space(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _run_one(experiment: Experiment, options: LaunchOptions) -> int:
     """Run or resume one experiment, then report."""
     typer.echo(f"{experiment.name}: {experiment.run} on {experiment.env} -> {experiment.path}")
+    for line in preflight.notices(experiment):
+        typer.secho(f"{experiment.name}: {line}", fg=typer.colors.YELLOW, bold=True, err=True)
     if not experiment.stop:
         typer.echo(f"{experiment.name}: no stop criterion; trains until Ctrl-C")
     if options.resume and _has_state(experiment):

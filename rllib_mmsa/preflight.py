@@ -77,6 +77,15 @@ def check_environment(env: str, env_config: Any, where: str) -> None:
         )
 
 
+def notices(experiment: Experiment) -> list[str]:
+    """What a user should be told of an experiment's environments before it runs, a line each."""
+    import env_registry
+
+    settings = variants({"env": experiment.env, **experiment.config}, f"{experiment.name}: config")
+    lines = (env_registry.notice(one["env"], one.get("env_config")) for one in settings)
+    return [line for line in dict.fromkeys(lines) if line]
+
+
 def find_algorithm(name: str, where: str) -> type[Algorithm]:
     """Return the algorithm's class: one of this package's, or one that the user registered."""
     from ray.rllib.algorithms.algorithm import Algorithm

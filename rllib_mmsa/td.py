@@ -6,7 +6,6 @@ Shapes: B episodes, T steps, N agents, A actions, M mixed values (1 with a mixer
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 #: Value of an illegal action wherever a maximum is taken over actions.
@@ -68,12 +67,6 @@ def td_targets(rewards: Tensor, terminated: Tensor, next_values: Tensor, gamma: 
         )
     alive = 1.0 - terminated.to(next_values.dtype)
     return rewards.unsqueeze(-1) + gamma * alive.unsqueeze(-1) * next_values
-
-
-def last_steps(mask: Tensor) -> Tensor:
-    """The last valid step of each episode: (B, T) float or bool to (B, T) bool."""
-    valid = mask != 0
-    return valid & ~F.pad(valid[:, 1:], (0, 1))
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 import env_registry  # noqa: F401  (registers the environments)
 from env_registry.contract import TEAM
 from rllib_mmsa.algorithms import ALGORITHMS
-from rllib_mmsa.common.batch import TeamEpisode, to_train_batch
+from rllib_mmsa.common.batch import TeamEpisode, Window, to_train_batch
 from rllib_mmsa.common.q_learning import QLearning
 
 SMALL = {
@@ -47,9 +47,15 @@ def learner(algorithm: QLearning) -> Any:
     return algorithm.learner_group._learner
 
 
-def batch_of(algorithm: QLearning, episodes: list[TeamEpisode]) -> dict[str, dict]:
-    """A batch as the learner's losses see it."""
-    batch = learner(algorithm)._convert_batch_type(to_train_batch(episodes))
+def train_batch(episodes: list[TeamEpisode]) -> Any:
+    """Whole episodes as a batch to learn from."""
+    return to_train_batch([Window.whole(episode) for episode in episodes])
+
+
+def batch_of(algorithm: QLearning, windows: list[TeamEpisode] | list[Window]) -> dict[str, dict]:
+    """Whole episodes, or windows of them, as the learner's losses see them."""
+    windows = [w if isinstance(w, Window) else Window.whole(w) for w in windows]
+    batch = learner(algorithm)._convert_batch_type(to_train_batch(windows))
     return {TEAM: dict(batch.policy_batches[TEAM])}
 
 

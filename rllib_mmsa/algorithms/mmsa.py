@@ -12,7 +12,7 @@ from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE
 
 from rllib_mmsa.algorithms.mmsa_learner import MMSALearner
 from rllib_mmsa.algorithms.mmsa_modules import MMSAModule
-from rllib_mmsa.common.batch import to_train_batch
+from rllib_mmsa.common.batch import Window, to_train_batch
 from rllib_mmsa.common.env_runner import EpisodeRunner
 from rllib_mmsa.common.q_config import QLearningConfig
 from rllib_mmsa.common.q_learning import QLearning
@@ -53,6 +53,7 @@ class MMSAConfig(QLearningConfig):
         "rollout_aggregation",
         "rollout_latent",
         "sample_rollout",
+        "target_world_model",
         "td_gradient_to_world_model",
         "model_gradient_to_agent",
     )
@@ -64,20 +65,21 @@ class MMSAConfig(QLearningConfig):
         self.use_sale = True
         self.use_global_state = True
         # SALE (section 4.2).
-        self.sale_action = "previous"
-        self.sale_encoders = "live"
+        self.sale_action = "candidate"
+        self.sale_encoders = "fixed"
         self.sale_dim = 32
         self.sale_hidden_dim = 64
         self.normaliser = "avg_l1"
         # World model (section 4.3, Table 6).
         self.latent_dim = 16
         self.action_embed_dim = 4
-        self.world_model_dim = 128
+        self.world_model_dim = 64
         self.posterior_sees_obs = True
         self.rollout_horizon = 3
         self.rollout_aggregation = "gru"
         self.rollout_latent = "prior"
         self.sample_rollout = False
+        self.target_world_model = True
         self.td_gradient_to_world_model = False
         self.model_gradient_to_agent = False
         # Losses (section 4.4).
@@ -160,7 +162,7 @@ class MMSA(QLearning):
         runner.module.set_state(weights[COMPONENT_RL_MODULE])
         episodes = runner.sample(num_episodes=num_episodes, explore=False)
         runner.stop()
-        batch = to_train_batch(episodes)
+        batch = to_train_batch([Window.whole(episode) for episode in episodes])
         [errors, *_] = self.learner_group.foreach_learner(
             lambda learner: learner.prediction_errors(batch)
         )

@@ -10,9 +10,9 @@ from ray.rllib.policy.sample_batch import MultiAgentBatch
 from torch import Tensor
 
 from env_registry.contract import ACTION_MASK, OBS, TEAM
-from rllib_mmsa.algorithms.mmsa_modules import MODEL, SALE_OBS, ModelOutputs, observation_mask
+from rllib_mmsa.algorithms.mmsa_modules import MODEL, SALE_OBS, ModelOutputs
 from rllib_mmsa.algorithms.model_quality import model_quality, prediction_errors
-from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK
+from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, observation_mask
 from rllib_mmsa.common.q_learner import QLearner
 from rllib_mmsa.nets.sale import sale_prediction_error
 from rllib_mmsa.td import gaussian_kl, masked_mean
@@ -88,7 +88,7 @@ class MMSALearner(QLearner):
         mask = observation_mask(batch[LOSS_MASK])
         model = self.team_module.world_model
         hidden = model.hidden_scale(outputs.hidden).detach()
-        obs = model.obs_scale(batch[OBS]).detach()
+        obs = model.obs_scale(outputs.obs).detach()
         legal = batch[ACTION_MASK].to(obs.dtype)
         embeddings = outputs.embeddings.detach()
         # Three MSEs of one size each are three times the MSE of the three side by side.
@@ -138,6 +138,7 @@ class MMSALearner(QLearner):
     def prediction_errors(self, batch: MultiAgentBatch) -> dict[str, float]:
         """Errors of the world model on a batch that is not learned from (model_quality.py)."""
         fields = self._convert_batch_type(batch).policy_batches[TEAM]
+        fields = self.team_module.scale_inputs(fields)
         hidden = self.team_module.agent.unroll(fields[OBS], fields[ACTIONS]).hidden
         horizon = self.config.rollout_horizon
         errors = prediction_errors(self.team_module, fields, hidden, horizon)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from env_registry.contract import ACTION_MASK, OBS, STATE
-from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK
+from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, observation_mask
 from rllib_mmsa.common.q_modules import QModule, frozen_copy
 from rllib_mmsa.nets.agents import SALE_AGENTS, RecurrentAgent, Unrolled
 from rllib_mmsa.nets.sale import SaleEncoder
@@ -25,32 +25,27 @@ class ModelOutputs:
 
     Attributes:
         hidden: (B, T+1, N, H), the agents' hidden states.
+        obs: (B, T+1, N, D), what the networks read.
         posterior: q(s_t | h_t), (B, T+1, J).
         prior: p(s_t | embeddings of t-1), (B, T+1, J).
         decoded: decoded from posterior samples, and from prior samples.
         embeddings: (B, T, F), (z^sa, z^s, phi^sa)_t of the actions taken.
         sale: (z^sa (B, T, J), z^s (B, T+1, J)) with gradient into f_s and g_s alone.
-        rollout: (B, T+1, K+1, J) imagined latents.
     """
 
     def __init__(
         self,
         hidden: Tensor,
+        obs: Tensor,
         posterior: Gaussian,
         prior: Gaussian,
         decoded: list[Decoded],
         embeddings: Tensor,
         sale: tuple[Tensor, Tensor] | None,
-        rollout: Tensor,
     ):
-        self.hidden, self.posterior, self.prior = hidden, posterior, prior
+        self.hidden, self.obs = hidden, obs
+        self.posterior, self.prior = posterior, prior
         self.decoded, self.embeddings, self.sale = decoded, embeddings, sale
-        self.rollout = rollout
-
-
-def observation_mask(loss_mask: Tensor) -> Tensor:
-    """Valid observations of valid steps: (B, T) to (B, T+1)."""
-    return F.pad(loss_mask, (1, 0), value=1.0)
 
 
 class MMSAModule(QModule):
@@ -92,7 +87,13 @@ class MMSAModule(QModule):
         self.target_mixer = frozen_copy(self.mixer)
         if config["use_world_model"]:
             self.target_aggregator = frozen_copy(self.aggregator)
+        if self._freezes_world_model:
+            self.target_world_model = frozen_copy(self.world_model)
         self.noise = torch.Generator()
+
+    @property
+    def _freezes_world_model(self) -> bool:
+        return self.model_config["use_world_model"] and self.model_config["target_world_model"]
 
     def _make_world_model(self) -> WorldModel:
         config = self.model_config
@@ -111,11 +112,12 @@ class MMSAModule(QModule):
         )
 
     def get_non_inference_attributes(self) -> list[str]:
-        own = ["world_model", "aggregator", "target_aggregator", "learned_sale"]
-        return [*super().get_non_inference_attributes(), *own]
+        own = ["world_model", "aggregator", "learned_sale"]
+        targets = ["target_world_model", "target_aggregator"]
+        return [*super().get_non_inference_attributes(), *own, *targets]
 
     def target_pairs(self) -> list[tuple[nn.Module, nn.Module]]:
-        """The shared ones, the roll-out aggregator, and the encoders that act (TD7).
+        """The shared ones, world model, roll-out aggregator, and the encoders that act (TD7).
 
         The order matters: the target agent takes over the encoders that acted so far, then
         the acting ones take over what was learned since.
@@ -123,6 +125,8 @@ class MMSAModule(QModule):
         pairs = super().target_pairs()
         if self.model_config["use_world_model"]:
             pairs.append((self.aggregator, self.target_aggregator))
+        if self._freezes_world_model:
+            pairs.append((self.world_model, self.target_world_model))
         if self.model_config["use_sale"] and self.model_config["sale_encoders"] == "fixed":
             learned, acting = self.learned_sale, self.agent.sale
             pairs += [(learned.f, acting.f), (learned.f_norm, acting.f_norm)]
@@ -139,7 +143,7 @@ class MMSAModule(QModule):
     # Training.
 
     def mixer_states(
-        self, batch: dict[str, Any], online: Unrolled
+        self, batch: dict[str, Any], online: Unrolled, target: Unrolled
     ) -> tuple[Tensor, Tensor, dict[str, Any]]:
         """[s_t (No-GS drops it) ; s_t^Rollout (No-WM drops it)], section 4.4."""
         config = self.model_config
@@ -151,10 +155,10 @@ class MMSAModule(QModule):
             states.append(batch[STATE][:, :-1])
             next_states.append(batch[STATE][:, 1:])
         if config["use_world_model"]:
-            outputs = extra[MODEL] = self._forward_model(batch, online)
-            states.append(self.aggregator(outputs.rollout[:, :-1]))
+            extra[MODEL] = self._forward_model(batch, online)
+            states.append(self._rollout_state(batch, online))
             with torch.no_grad():
-                next_states.append(self.target_aggregator(outputs.rollout[:, 1:]))
+                next_states.append(self._next_rollout_state(batch, online, target))
         return torch.cat(states, -1), torch.cat(next_states, -1), extra
 
     def _sale_of_observations(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
@@ -166,7 +170,7 @@ class MMSAModule(QModule):
         return z_a, z
 
     def _forward_model(self, batch: dict[str, Any], online: Unrolled) -> ModelOutputs:
-        """Posterior, prior, decoders and imagination for every step (Figure 2)."""
+        """Posterior, prior and decoders for every step (Figure 2)."""
         config, model = self.model_config, self.world_model
         obs, actions = batch[OBS], batch[ACTIONS]
         hidden = online.hidden if config["model_gradient_to_agent"] else online.hidden.detach()
@@ -179,19 +183,52 @@ class MMSAModule(QModule):
         embeddings = model.embed(latent[:, :-1], actions)
         prior = model.prior(F.pad(embeddings, (0, 0, 1, 0)))  # zeros before the first step
         decoded = [model.decode(latent), model.decode(prior.sample(self.noise))]
-        flows = config["td_gradient_to_world_model"]
-        with torch.set_grad_enabled(flows and torch.is_grad_enabled()):
-            rollout = model.imagine(
-                self.agent,
-                hidden.detach(),
-                obs,
-                batch[ACTION_MASK],
-                config["rollout_horizon"],
-                sample=config["sample_rollout"],
-                generator=self.noise,
-            )
         sale = self._sale_of_latents(latent.detach(), actions)
-        return ModelOutputs(hidden, posterior, prior, decoded, embeddings, sale, rollout)
+        return ModelOutputs(hidden, obs, posterior, prior, decoded, embeddings, sale)
+
+    def _rollout_state(self, batch: dict[str, Any], online: Unrolled) -> Tensor:
+        """s_t^Rollout of steps 0..T-1 for the mixer, (B, T, S)."""
+        now = slice(None, -1)
+        hidden = online.hidden[:, now].detach()
+        return self._imagined(self.world_model, self.agent, self.aggregator, batch, hidden, now)
+
+    def _next_rollout_state(
+        self, batch: dict[str, Any], online: Unrolled, target: Unrolled
+    ) -> Tensor:
+        """s_t^Rollout of steps 1..T for the target mixer, (B, T, S)."""
+        model, agent, hidden = self.world_model, self.agent, online.hidden
+        if self._freezes_world_model:
+            model, agent, hidden = self.target_world_model, self.target_agent, target.hidden
+        later = slice(1, None)
+        return self._imagined(model, agent, self.target_aggregator, batch, hidden[:, later], later)
+
+    def _imagined(
+        self,
+        model: WorldModel,
+        agent: RecurrentAgent,
+        aggregator: RolloutAggregator,
+        batch: dict[str, Any],
+        hidden: Tensor,
+        steps: slice,
+    ) -> Tensor:
+        """Imagines from the steps that are learned from, and only there; zeros elsewhere."""
+        config = self.model_config
+        rows = batch[LOSS_MASK] > 0  # (B, T)
+        flows = config["td_gradient_to_world_model"] and torch.is_grad_enabled()
+        with torch.set_grad_enabled(flows):
+            rollout = model.imagine(
+                agent,
+                hidden[rows],
+                batch[OBS][:, steps][rows],
+                batch[ACTION_MASK][:, steps][rows],
+                config["rollout_horizon"],
+                config["sample_rollout"],
+                self.noise,
+            )
+        state = aggregator(rollout)
+        return state.new_zeros(*rows.shape, state.shape[-1]).masked_scatter(
+            rows.unsqueeze(-1), state
+        )
 
     def _sale_of_latents(self, latent: Tensor, actions: Tensor) -> tuple[Tensor, Tensor] | None:
         """(z^sa (B, T, J), z^s (B, T+1, J)) with gradient into f_s and g_s alone."""

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from env_registry.contract import OBS
-from rllib_mmsa.algorithms.mmsa_modules import MMSAModule, ModelOutputs, observation_mask
-from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK
+from rllib_mmsa.algorithms.mmsa_modules import MMSAModule, ModelOutputs
+from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, observation_mask
 from rllib_mmsa.td import gaussian_kl, masked_mean
 
 #: Variance of a latent's posterior mean above which it is counted as active
@@ -26,7 +26,7 @@ def model_quality(
     """``latent_statistics`` and ``prediction_errors`` of one batch."""
     return {
         **latent_statistics(outputs, batch),
-        **prediction_errors(module, batch, outputs.hidden, horizon),
+        **prediction_errors(module, {**batch, OBS: outputs.obs}, outputs.hidden, horizon),
     }
 
 
@@ -62,11 +62,11 @@ def prediction_errors(
     """Open-loop predictions under the actions really taken, against "nothing changes".
 
     Mean squared errors over every step whose future is known, for one step and for
-    ``horizon`` steps. Observation errors are in the observations' own units.
+    ``horizon`` steps. Observation errors are in the units that the networks read.
 
     Args:
         module: the team module with a world model.
-        batch: see common/batch.py.
+        batch: see common/batch.py; observations as the networks read them.
         hidden: (B, T+1, N, H), the agents' hidden states.
         horizon: K.
 

@@ -1,7 +1,8 @@
 """The batch contract: every field's name, shape and dtype, and the only conversion to it.
 
-Shapes: B episodes, T steps of the longest episode in the batch, N agents, A actions,
-D observation numbers, S state numbers. An episode of L steps has L + 1 observations.
+Shapes: B windows (whole episodes, or sequences of them), T steps of the longest window in the
+batch, N agents, A actions, D observation numbers, S state numbers. A window of L steps has L + 1
+observations.
 
 ========================  ==================  =======  =======================================
 field                     shape               dtype    meaning
@@ -12,7 +13,9 @@ field                     shape               dtype    meaning
 ``actions``               (B, T, N)           int64    actions taken
 ``rewards``               (B, T)              float32  team rewards
 ``terminated``            (B, T)              bool     the episode ended here (not: was cut off)
-``loss_mask``             (B, T)              float32  1 on steps that were really played
+``truncated``             (B, T)              bool     a limit cut the episode off here
+``loss_mask``             (B, T)              float32  1 on steps to learn from: really played, and
+                                                       not there for the hidden state alone
 ========================  ==================  =======  =======================================
 
 Padding repeats nothing: observations, states, actions and rewards are 0, masks are 1, so that
@@ -24,16 +27,21 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from ray.rllib.env.multi_agent_episode import MultiAgentEpisode
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
+from torch import Tensor
 
 from env_registry.contract import ACTION_MASK, AGENT_REWARDS, OBS, STATE, TEAM
 
 ACTIONS = "actions"
 REWARDS = "rewards"
 TERMINATED = "terminated"
+TRUNCATED = "truncated"
 LOSS_MASK = "loss_mask"
 
 #: Fields with one entry more than the episode has steps, and fields with one per step.
@@ -87,6 +95,24 @@ class TeamEpisode:
     def nbytes(self) -> int:
         """Bytes of the stored arrays."""
         return sum(getattr(self, name).nbytes for name in (*PER_OBSERVATION, *PER_STEP))
+
+
+class Window(NamedTuple):
+    """Steps ``first`` to ``stop`` of an episode, of which those from ``start`` on are learned from.
+
+    The steps before ``start`` are its burn-in: they give the recurrent networks a hidden state
+    (Kapturowski et al., 2019, "R2D2").
+    """
+
+    episode: TeamEpisode
+    first: int
+    start: int
+    stop: int
+
+    @classmethod
+    def whole(cls, episode: TeamEpisode) -> Window:
+        """The whole episode, without burn-in."""
+        return cls(episode, 0, 0, len(episode))
 
 
 class Recording:
@@ -157,36 +183,47 @@ class Recording:
         )
 
 
-def to_arrays(episodes: Sequence[TeamEpisode]) -> dict[str, np.ndarray]:
-    """Pads episodes to the longest one and stacks them into the fields above."""
-    lengths = np.array([len(episode) for episode in episodes])
-    longest, count = int(lengths.max()), len(episodes)
+def to_arrays(windows: Sequence[Window]) -> dict[str, np.ndarray]:
+    """Pads windows to the longest one and stacks them into the fields above."""
+    first, start, stop = np.array([window[1:] for window in windows]).T
+    lengths = stop - first
+    longest, count = int(lengths.max()), len(windows)
     batch = {}
     for name in (*PER_OBSERVATION, *PER_STEP):
-        first = getattr(episodes[0], name)
-        steps = longest + (name in PER_OBSERVATION)
+        example = getattr(windows[0].episode, name)
+        extra = int(name in PER_OBSERVATION)
         fill = np.ones if name == ACTION_MASK else np.zeros
-        field = fill((count, steps, *first.shape[1:]), first.dtype)
-        for row, episode in zip(field, episodes, strict=True):
-            values = getattr(episode, name)
+        field = fill((count, longest + extra, *example.shape[1:]), example.dtype)
+        for row, window in zip(field, windows, strict=True):
+            values = getattr(window.episode, name)[window.first : window.stop + extra]
             row[: len(values)] = values
         batch[name] = field
-    played = np.arange(longest) < lengths[:, None]  # (B, T)
-    batch[TERMINATED] = np.zeros(played.shape, bool)
-    batch[TERMINATED][np.arange(count), lengths - 1] = [e.terminated for e in episodes]
-    batch[LOSS_MASK] = played.astype(np.float32)
+    steps = np.arange(longest)
+    batch[LOSS_MASK] = ((steps >= (start - first)[:, None]) & (steps < lengths[:, None])).astype(
+        np.float32
+    )
+    ended = np.array([w.stop == len(w.episode) for w in windows])
+    terminated = ended & np.array([w.episode.terminated for w in windows])
+    for name, values in ((TERMINATED, terminated), (TRUNCATED, ended & ~terminated)):
+        batch[name] = np.zeros((count, longest), bool)
+        batch[name][np.arange(count), lengths - 1] = values
     return batch
 
 
-def to_train_batch(episodes: Sequence[TeamEpisode], reward_scale: float = 1.0) -> MultiAgentBatch:
-    """Episodes to what ``LearnerGroup.update(batch=...)`` takes, one module: the team.
+def to_train_batch(windows: Sequence[Window], reward_scale: float = 1.0) -> MultiAgentBatch:
+    """Windows to what ``LearnerGroup.update(batch=...)`` takes, one module: the team.
 
     Args:
-        episodes: B whole episodes.
+        windows: B whole episodes or sequences.
         reward_scale: factor on the rewards (``standardise_rewards``).
     """
-    batch = to_arrays(episodes)
+    batch = to_arrays(windows)
     if reward_scale != 1.0:
         batch[REWARDS] = batch[REWARDS] * np.float32(reward_scale)
     env_steps = int(batch[LOSS_MASK].sum())
     return MultiAgentBatch({TEAM: SampleBatch(batch)}, env_steps=env_steps)
+
+
+def observation_mask(loss_mask: Tensor) -> Tensor:
+    """The observations before and after the steps to learn from: (B, T) to (B, T+1)."""
+    return torch.maximum(F.pad(loss_mask, (0, 1)), F.pad(loss_mask, (1, 0)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,6 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.env import INPUT_ENV_SINGLE_SPACES, INPUT_ENV_SPACES
 from ray.rllib.env.env_context import EnvContext
 from ray.rllib.env.multi_agent_env_runner import MultiAgentEnvRunner
-from ray.rllib.env.utils import _gym_env_creator
-from ray.rllib.env.vector.sync_vector_multi_agent_env import SyncVectorMultiAgentEnv
 from ray.rllib.utils.metrics import (
     NUM_ENV_STEPS_SAMPLED,
     NUM_ENV_STEPS_SAMPLED_LIFETIME,
@@ -25,7 +22,6 @@ from ray.rllib.utils.metrics import (
     SAMPLE_TIMER,
     WEIGHTS_SEQ_NO,
 )
-from ray.tune.registry import ENV_CREATOR, _global_registry
 
 from env_registry.contract import (
     ACTION_MASK,
@@ -33,14 +29,14 @@ from env_registry.contract import (
     OBS,
     TEAM,
     WIN,
-    as_grouped_env,
+    EnvFailure,
+    StepResult,
 )
 from rllib_mmsa.common.batch import Recording, TeamEpisode
 from rllib_mmsa.common.metrics import NUM_EPISODES_DROPPED_LIFETIME, WIN_RATE
+from rllib_mmsa.common.vector_env import make_vector_env
 
 logger = logging.getLogger(__name__)
-
-MAX_FAILURES_IN_A_ROW = 10
 
 _EPISODE_CALLBACKS = (
     "on_episode_created",
@@ -89,14 +85,7 @@ class EpisodeRunner(MultiAgentEnvRunner):
             context = EnvContext(
                 context, worker_index=self.worker_index or 0, num_workers=self.num_workers
             )
-        self._creator = self._env_creator()
-        contexts = [
-            context.copy_with_overrides(vector_index=index)
-            for index in range(self.config.num_envs_per_env_runner)
-        ]
-        self.env = SyncVectorMultiAgentEnv(
-            [partial(self._make_sub_env, sub_context) for sub_context in contexts]
-        )
+        self.env = make_vector_env(self.config.env, context, self.config.num_envs_per_env_runner)
         self.num_envs = self.env.num_envs
         make_callback(
             "on_environment_created",
@@ -107,14 +96,10 @@ class EpisodeRunner(MultiAgentEnvRunner):
             ),
         )
 
-    def _env_creator(self) -> Any:
-        name = self.config.env
-        if isinstance(name, str) and _global_registry.contains(ENV_CREATOR, name):
-            return _global_registry.get(ENV_CREATOR, name)
-        return lambda context: _gym_env_creator(env_descriptor=name, env_context=context)
-
-    def _make_sub_env(self, context: EnvContext) -> Any:
-        return as_grouped_env(self._creator(context))
+    @property
+    def env_backend(self) -> str | None:
+        """The game engine, where an environment can play on several (its ``backend``)."""
+        return getattr(self.env.envs[0], "backend", None) if self.env else None
 
     def get_spaces(self) -> dict[str, tuple[Space, Space]]:
         """The team module's spaces are the team agent's: no connector changes them."""
@@ -195,9 +180,10 @@ class EpisodeRunner(MultiAgentEnvRunner):
                 random_actions,
                 rng,
             )
+            results = self.env.step_slots([index for index, _ in slots], actions)
             keep, fresh = [], []
             for row, (index, recording) in enumerate(slots):
-                episode, failed = self._step(index, recording, actions[row])
+                episode, failed = self._record(index, recording, actions[row], results[row])
                 steps += not failed
                 if episode is None and not failed:
                     keep.append(row)
@@ -231,7 +217,7 @@ class EpisodeRunner(MultiAgentEnvRunner):
         seed = int(np.random.SeedSequence(self._next_seed(0)).generate_state(1)[0] >> 1)
         self._episodes_started += 1
         try:
-            observations, infos = self.env.envs[index].reset(seed=seed)
+            observations, infos = self.env.reset_slot(index, seed)
         except Exception as error:
             self._restart(index, error)
             return self._start(index)
@@ -271,17 +257,14 @@ class EpisodeRunner(MultiAgentEnvRunner):
                 out = module.forward_inference(batch)
         return out[Columns.ACTIONS].cpu().numpy(), out[Columns.STATE_OUT]
 
-    def _step(
-        self, index: int, recording: Recording, actions: np.ndarray
+    def _record(
+        self, index: int, recording: Recording, actions: np.ndarray, result: StepResult | Exception
     ) -> tuple[TeamEpisode | None, bool]:
-        """Steps one sub-environment: (the episode if it has ended, whether the game failed)."""
-        try:
-            observations, rewards, terminateds, truncateds, infos = self.env.envs[index].step(
-                {TEAM: actions}
-            )
-        except Exception as error:
-            self._restart(index, error)
+        """Records one slot's step: (the episode if it has ended, whether the game failed)."""
+        if isinstance(result, Exception):
+            self._restart(index, result)
             return None, True
+        observations, rewards, terminateds, truncateds, infos = result
         info = infos.get(TEAM, {})
         recording.add(actions, rewards[TEAM], observations[TEAM], info)
         ended = terminateds[ALL] or truncateds[ALL]
@@ -306,21 +289,26 @@ class EpisodeRunner(MultiAgentEnvRunner):
         """Replaces a sub-environment that raised; its episode is dropped.
 
         Raises:
-            Exception: the environment's own, where ``restart_failed_sub_environments`` is off.
-            RuntimeError: ``MAX_FAILURES_IN_A_ROW`` failures without an episode in between.
+            Exception: the environment's own, where ``restart_failed_sub_environments`` is off
+                (an ``EnvFailure`` is nobody's mistake, and passes all the same).
+            RuntimeError: more than ``max_failures_in_a_row`` without an episode in between.
         """
-        if not self.config.restart_failed_sub_environments:
+        known = isinstance(error, EnvFailure)
+        if not (known or self.config.restart_failed_sub_environments):
             raise error
         self._failures_in_a_row += 1
-        if self._failures_in_a_row > MAX_FAILURES_IN_A_ROW:
+        if self._failures_in_a_row > self.config.max_failures_in_a_row:
             raise RuntimeError(
                 f"the environment {self.config.env!r} failed {self._failures_in_a_row} times in a "
                 f"row without finishing an episode; its last error: {error}"
             ) from error
-        logger.exception("an environment failed; its episode is dropped and it is made anew")
+        logger.warning(
+            "an environment failed; its episode is dropped and it is made anew: %s",
+            error,
+            exc_info=None if known else error,
+        )
         self.metrics.log_value(NUM_EPISODES_DROPPED_LIFETIME, 1, reduce="lifetime_sum")
-        self.env.envs[index].close()
-        self.env.envs[index] = self.env.env_fns[index]()
+        self.env.restart_slot(index)
 
     def _initial_state(self, batch: int) -> dict[str, torch.Tensor]:
         return self.module[TEAM].agent.initial_state(batch, self._device)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# At the top of a result.
+ENV_BACKEND = "env_backend"
+
 # Under env_runners/ and evaluation/env_runners/.
 WIN_RATE = "win_rate"
 EPSILON = "epsilon"

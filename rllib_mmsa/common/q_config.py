@@ -47,6 +47,7 @@ class QLearningConfig(AlgorithmConfig):
         "hidden_dim",
         "observe_agent_id",
         "observe_last_action",
+        "normalise_observations",
         "double_q",
         "epsilon",
     )
@@ -62,6 +63,7 @@ class QLearningConfig(AlgorithmConfig):
         self.num_envs_per_env_runner = 8
         self.env_runner_cls = EpisodeRunner
         self.batch_mode = "complete_episodes"
+        self.max_failures_in_a_row = 10  # of environments, without a finished episode in between
         self.min_sample_timesteps_per_iteration = 1000  # env steps per reported iteration
         self.policies = {TEAM}
         self.policy_mapping_fn = team_policy
@@ -87,11 +89,14 @@ class QLearningConfig(AlgorithmConfig):
         self.hidden_dim = 64
         self.observe_agent_id = True
         self.observe_last_action = True
+        self.normalise_observations = False
         # Sampling and replay.
         self.epsilon: Any = [[0, 1.0], [50_000, 0.05]]  # env steps
         self.train_batch_episodes = 32
         self.replay_capacity_episodes = 5000
         self.learning_starts_episodes = 32
+        self.max_seq_len: int | None = None  # whole episodes
+        self.replay_burn_in = 0
         self.updates_per_episode = 1.0
         self.standardise_rewards = True
         self.store_buffer_in_checkpoints = True
@@ -115,9 +120,12 @@ class QLearningConfig(AlgorithmConfig):
         hidden_dim: int = NotProvided,
         observe_agent_id: bool = NotProvided,
         observe_last_action: bool = NotProvided,
+        normalise_observations: bool = NotProvided,
         epsilon: Any = NotProvided,
         train_batch_episodes: int = NotProvided,
         replay_capacity_episodes: int = NotProvided,
+        max_seq_len: int | None = NotProvided,
+        replay_burn_in: int = NotProvided,
         learning_starts_episodes: int = NotProvided,
         updates_per_episode: float = NotProvided,
         standardise_rewards: bool = NotProvided,
@@ -146,11 +154,18 @@ class QLearningConfig(AlgorithmConfig):
             hidden_dim: hidden size of the agents' GRU.
             observe_agent_id: give each agent its index as input.
             observe_last_action: give each agent its last action as input.
+            normalise_observations: standardise observations (per agent) and states by running
+                statistics, which are saved with the weights and stand still in evaluation.
             epsilon: exploration, a number or [[env steps, value], ...].
-            train_batch_episodes: whole episodes per gradient update.
+            train_batch_episodes: episodes (or sequences, one each) per gradient update.
             replay_capacity_episodes: whole episodes kept.
+            max_seq_len: learn from sequences of so many steps instead of whole episodes, for
+                games whose episodes are long. None: whole episodes, as the paper does.
+            replay_burn_in: steps before a sequence that the networks read, to have a hidden
+                state, but that no loss is computed on.
             learning_starts_episodes: episodes collected before the first update.
-            updates_per_episode: gradient updates per collected episode.
+            updates_per_episode: gradient updates per collected episode; with ``max_seq_len``, per
+                sequence that the collected episode holds.
             standardise_rewards: divide rewards by the running deviation of all step rewards.
             store_buffer_in_checkpoints: whether checkpoints carry the replay.
             **kwargs: RLlib's own training settings (lr, gamma, grad_clip, ...).
@@ -240,6 +255,15 @@ class QLearningConfig(AlgorithmConfig):
             "replay_capacity_episodes",
             self.replay_capacity_episodes >= self.train_batch_episodes,
             f"at least train_batch_episodes ({self.train_batch_episodes})",
+        )
+        self._require(
+            "max_seq_len", self.max_seq_len is None or self.max_seq_len > 0, "None or above 0"
+        )
+        self._require("replay_burn_in", self.replay_burn_in >= 0, "0 or more")
+        self._require(
+            "replay_burn_in",
+            self.replay_burn_in == 0 or self.max_seq_len is not None,
+            "0 where whole episodes are drawn (max_seq_len is None)",
         )
         targets = ("target_update_episodes", "target_network_update_freq", "target_update_tau")
         values = {name: getattr(self, name) for name in targets if getattr(self, name) is not None}

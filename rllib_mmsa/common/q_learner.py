@@ -12,9 +12,10 @@ from torch import Tensor
 
 from env_registry.contract import TEAM
 from rllib_mmsa.common import metrics as keys
-from rllib_mmsa.common.batch import LOSS_MASK, REWARDS, TERMINATED
+from rllib_mmsa.common.batch import LOSS_MASK, REWARDS, TERMINATED, TRUNCATED
+from rllib_mmsa.common.memory import keep_freed_memory
 from rllib_mmsa.common.q_modules import CHOSEN_Q_TOT, NEXT_Q_TOT, QModule
-from rllib_mmsa.td import last_steps, masked_mean, td_targets
+from rllib_mmsa.td import masked_mean, td_targets
 
 _COUNTERS = (
     "_num_updates",
@@ -35,6 +36,7 @@ class QLearner(TorchLearner):
         self._num_target_updates = 0
         self._num_skipped_updates = 0
         self._logged: dict[str, Tensor] = {}
+        keep_freed_memory()
 
     @property
     def team_module(self) -> QModule:
@@ -89,7 +91,9 @@ class QLearner(TorchLearner):
     def td_loss(self, config: Any, batch: dict, fwd_out: dict) -> Tensor:
         """L_TD = (y^tot - Q_tot)^2, y^tot = r + gamma (1 - terminated) max_a' Q_tot^-."""
         chosen, mask = fwd_out[CHOSEN_Q_TOT], batch[LOSS_MASK]
-        ended = batch[TERMINATED] if config.bootstrap_truncated else last_steps(mask)
+        ended = batch[TERMINATED]
+        if not config.bootstrap_truncated:
+            ended = ended | batch[TRUNCATED]
         targets = td_targets(batch[REWARDS], ended, fwd_out[NEXT_Q_TOT], config.gamma).detach()
         error = chosen - targets
         loss = masked_mean(error**2, mask)

@@ -37,9 +37,20 @@ class QLearning(Algorithm):
 
     def setup(self, config: QLearningConfig) -> None:
         super().setup(config)
-        self.replay = EpisodeReplay(self.config.replay_capacity_episodes, self.config.seed)
+        self.replay = EpisodeReplay(
+            self.config.replay_capacity_episodes,
+            self.config.seed,
+            self.config.max_seq_len,
+            self.config.replay_burn_in,
+        )
         self._updates_owed = 0.0
         self._evaluations_done = -1  # whole intervals passed at the last evaluation
+        self._env_backend = self._find_env_backend()
+
+    def _find_env_backend(self) -> str:
+        """The engine that the environments play on; "" where there is only one."""
+        found = self.env_runner_group.foreach_env_runner(lambda runner: runner.env_backend)
+        return ", ".join(sorted({backend for backend in found if backend}))
 
     def training_step(self) -> None:
         """One round: episodes, then the updates they are worth, then weights to the runners."""
@@ -56,8 +67,9 @@ class QLearning(Algorithm):
         self._log_progress()
         if self.replay.num_episodes_added < self.config.learning_starts_episodes:
             return
-        self._updates_owed += self.config.updates_per_episode * len(episodes)
-        if self._updates_owed < 1 or len(self.replay) < self.config.train_batch_episodes:
+        worth = sum(self.replay.worth(episode) for episode in episodes)
+        self._updates_owed += self.config.updates_per_episode * worth
+        if self._updates_owed < 1 or not self.replay.can_draw(self.config.train_batch_episodes):
             return
         while self._updates_owed >= 1:
             self._updates_owed -= 1
@@ -68,7 +80,7 @@ class QLearning(Algorithm):
             )
 
     def _update(self) -> None:
-        """One gradient update on whole episodes drawn from the replay."""
+        """One gradient update on episodes, or sequences of them, drawn from the replay."""
         with self.metrics.log_time((TIMERS, REPLAY_BUFFER_SAMPLE_TIMER)):
             batch = to_train_batch(
                 self.replay.sample(self.config.train_batch_episodes), self._reward_scale()
@@ -114,6 +126,8 @@ class QLearning(Algorithm):
     def _run_one_training_iteration(self) -> tuple[dict, Any]:
         """RLlib's, followed by an evaluation when enough environment steps have passed."""
         results, context = super()._run_one_training_iteration()
+        if self._env_backend:  # results of different games must not be mixed
+            results[keys.ENV_BACKEND] = self._env_backend
         interval = self.config.evaluation_interval_env_steps
         if interval and self.num_env_steps_sampled // interval > self._evaluations_done:
             self._evaluations_done = self.num_env_steps_sampled // interval
@@ -142,4 +156,3 @@ class QLearning(Algorithm):
             self.replay.set_state(own["replay"])
             self._updates_owed = own["updates_owed"]
             self._evaluations_done = own["evaluations_done"]
-

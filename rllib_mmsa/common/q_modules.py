@@ -17,10 +17,11 @@ from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
 from torch import Tensor, nn
 
 from env_registry.contract import ACTION_MASK, OBS, STATE
-from rllib_mmsa.common.batch import ACTIONS
+from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, observation_mask
 from rllib_mmsa.common.exploration import epsilon_at, epsilon_greedy
 from rllib_mmsa.nets.agents import RecurrentAgent, Unrolled
 from rllib_mmsa.nets.mixers import IndependentMixer, QMixer, VDNMixer
+from rllib_mmsa.nets.standardiser import Standardiser
 from rllib_mmsa.td import greedy_actions, mask_illegal, take_actions
 
 #: Keys of what ``forward_train`` returns: values of the actions taken (B, T, M) and the
@@ -49,6 +50,9 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         self.num_actions = spaces[ACTION_MASK].shape[1]
         self.state_size = spaces[STATE].shape[0]
         self.agent = self.make_agent()
+        if self.model_config["normalise_observations"]:
+            self.obs_scale = Standardiser(self.num_agents, self.obs_size)
+            self.state_scale = Standardiser(self.state_size)
         if not self.inference_only:
             self.setup_training()
 
@@ -87,11 +91,37 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         return VDNMixer() if config["mixer"] == "vdn" else IndependentMixer()
 
     def get_non_inference_attributes(self) -> list[str]:
-        return ["mixer", "target_agent", "target_mixer"]
+        return ["mixer", "target_agent", "target_mixer", "state_scale"]
 
     def target_pairs(self) -> list[tuple[nn.Module, nn.Module]]:
         """(network, its target network)."""
         return [(self.agent, self.target_agent), (self.mixer, self.target_mixer)]
+
+    # What the networks read.
+
+    def scale_inputs(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """The batch with standardised observations and states (``normalise_observations``)."""
+        if not self.model_config["normalise_observations"]:
+            return batch
+        return {**batch, OBS: self.obs_scale(batch[OBS]), STATE: self.state_scale(batch[STATE])}
+
+    def _update_scales(self, batch: dict[str, Any]) -> None:
+        """Moves the statistics towards a batch.
+
+        They are part of the weights: acting, evaluation and checkpoints have those of the last
+        update.
+        """
+        if self.model_config["normalise_observations"] and self.training:
+            mask = observation_mask(batch[LOSS_MASK])
+            self.obs_scale.update(batch[OBS], mask)
+            self.state_scale.update(batch[STATE], mask)
+
+    def _q_values(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Values of every action (E, N, A) and the next recurrent state."""
+        obs = batch[Columns.OBS][OBS]
+        if self.model_config["normalise_observations"]:
+            obs = self.obs_scale(obs)
+        return self.agent.step(obs, batch[Columns.STATE_IN])
 
     # Acting.
 
@@ -101,7 +131,7 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
 
     def _forward_inference(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         """Greedy legal actions (E, N)."""
-        q_values, state = self.agent.step(batch[Columns.OBS][OBS], batch[Columns.STATE_IN])
+        q_values, state = self._q_values(batch)
         actions = greedy_actions(q_values, batch[Columns.OBS][ACTION_MASK])
         return self._acted(actions, state)
 
@@ -122,7 +152,7 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
             epsilon: instead of the schedule.
         """
         mask = batch[Columns.OBS][ACTION_MASK]
-        q_values, state = self.agent.step(batch[Columns.OBS][OBS], batch[Columns.STATE_IN])
+        q_values, state = self._q_values(batch)
         if epsilon is None:
             epsilon = epsilon_at(self.model_config["epsilon"], t)
         actions = epsilon_greedy(
@@ -145,10 +175,12 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         Returns:
             ``CHOSEN_Q_TOT`` (B, T, M), with gradient, and ``NEXT_Q_TOT`` (B, T, M), without.
         """
+        self._update_scales(batch)
+        batch = self.scale_inputs(batch)
         online = self.agent.unroll(batch[OBS], batch[ACTIONS])
         with torch.no_grad():
             target = self.target_agent.unroll(batch[OBS], batch[ACTIONS])
-        state, next_state, extra = self.mixer_states(batch, online)
+        state, next_state, extra = self.mixer_states(batch, online, target)
         chosen = take_actions(online.q_values[:, :-1], batch[ACTIONS])  # (B, T, N)
         with torch.no_grad():
             next_q = self._next_q(online.q_values, target.q_values, batch[ACTION_MASK])
@@ -156,7 +188,7 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         return {CHOSEN_Q_TOT: self.mixer(chosen, state), NEXT_Q_TOT: next_q_tot, **extra}
 
     def mixer_states(
-        self, batch: dict[str, Any], online: Unrolled
+        self, batch: dict[str, Any], online: Unrolled, target: Unrolled
     ) -> tuple[Tensor, Tensor, dict[str, Any]]:
         """What the mixer reads.
 

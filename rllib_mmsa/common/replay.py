@@ -1,4 +1,4 @@
-"""Replay of whole episodes: bytes known, state saved and restored."""
+"""Replay of episodes, whole or in sequences: bytes known, state saved and restored."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rllib_mmsa.common.batch import PER_OBSERVATION, PER_STEP, TeamEpisode
+from rllib_mmsa.common.batch import PER_OBSERVATION, PER_STEP, TeamEpisode, Window
 
 
 class EpisodeReplay:
@@ -18,10 +18,19 @@ class EpisodeReplay:
     Args:
         capacity_episodes: episodes kept (5000, Table 6); the oldest goes first.
         seed: of the draws; None draws one.
+        max_seq_len: steps of the sequences drawn; None draws whole episodes.
+        burn_in: steps before a sequence that are drawn for the hidden state alone.
     """
 
-    def __init__(self, capacity_episodes: int, seed: int | None = None):
+    def __init__(
+        self,
+        capacity_episodes: int,
+        seed: int | None = None,
+        max_seq_len: int | None = None,
+        burn_in: int = 0,
+    ):
         self.capacity_episodes = capacity_episodes
+        self.max_seq_len, self.burn_in = max_seq_len, burn_in
         self._episodes: deque[TeamEpisode] = deque()
         self._rng = np.random.default_rng(seed)
         self.num_episodes_added = 0
@@ -51,19 +60,45 @@ class EpisodeReplay:
         self.num_env_steps += len(episode)
         self.nbytes += episode.nbytes
 
-    def sample(self, num_episodes: int) -> list[TeamEpisode]:
-        """Draws ``num_episodes`` different episodes evenly.
+    def worth(self, episode: TeamEpisode) -> int:
+        """How many whole episodes, or sequences, an episode gives to learn from once."""
+        return 1 if self.max_seq_len is None else -(-len(episode) // self.max_seq_len)
+
+    def can_draw(self, count: int) -> bool:
+        """Whether ``sample(count)`` has enough to draw from."""
+        return len(self) >= (count if self.max_seq_len is None else 1)
+
+    def sample(self, count: int) -> list[Window]:
+        """Draws so that no stored step is less likely than others.
+
+        Whole episodes are drawn evenly and are all different. Sequences are drawn from episodes in
+        proportion to their length.
 
         Raises:
-            ValueError: fewer episodes are stored.
+            ValueError: not enough episodes are stored.
         """
-        if num_episodes > len(self):
+        if not self.can_draw(count):
             raise ValueError(
-                f"cannot draw {num_episodes} episodes from the {len(self)} stored; "
+                f"cannot draw {count} episodes from the {len(self)} stored; "
                 "sample more episodes first (learning_starts_episodes)"
             )
-        rows = self._rng.choice(len(self), num_episodes, replace=False)
-        return [self._episodes[row] for row in rows]
+        if self.max_seq_len is None:
+            rows = self._rng.choice(len(self), count, replace=False)
+            return [Window.whole(self._episodes[row]) for row in rows]
+        ends = np.cumsum([len(episode) for episode in self._episodes])
+        rows = np.searchsorted(ends, self._rng.integers(ends[-1], size=count), side="right")
+        return [self._sequence(self._episodes[row], self.max_seq_len) for row in rows]
+
+    def _sequence(self, episode: TeamEpisode, length: int) -> Window:
+        """A sequence of the episode and its burn-in.
+
+        It is drawn from all that touch the episode and moved inside it: a last step is as likely
+        as one in the middle.
+        """
+        length = min(length, len(episode))
+        start = int(self._rng.integers(1 - length, len(episode)))
+        start = min(max(start, 0), len(episode) - length)
+        return Window(episode, max(start - self.burn_in, 0), start, start + length)
 
     @property
     def reward_deviation(self) -> float:

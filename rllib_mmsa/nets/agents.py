@@ -200,23 +200,23 @@ class CandidateActionSaleAgent(_SaleAgent):
     The candidates' embeddings are one batched product; no loop over actions.
     """
 
-    def __init__(self, *, sale_dim: int, **kwargs):
-        super().__init__(sale_dim=sale_dim, feature_size=0, **kwargs)
-        self.from_state = nn.Linear(self.hidden_dim + sale_dim, self.hidden_dim)
-        self.from_action = nn.Linear(2 * sale_dim, self.hidden_dim, bias=False)
-        self.head = nn.Linear(self.hidden_dim, 1)
+    def __init__(self, *, sale_dim: int, sale_hidden_dim: int, **kwargs):
+        super().__init__(
+            sale_dim=sale_dim, sale_hidden_dim=sale_hidden_dim, feature_size=0, **kwargs
+        )
+        # The head runs once per action and step: its width is what this reading costs.
+        self.from_state = nn.Linear(self.hidden_dim + sale_dim, sale_hidden_dim)
+        self.from_action = nn.Linear(2 * sale_dim, sale_hidden_dim, bias=False)
+        self.head = nn.Linear(sale_hidden_dim, 1)
 
     def q_values(self, hidden: Tensor, obs: Tensor) -> Tensor:
         z = self.encode(obs)
-        every = torch.eye(self.num_actions, device=obs.device, dtype=obs.dtype)
-        shape = (*obs.shape[:-1], self.num_actions)
-        actions = every.expand(*shape, self.num_actions)
-        with torch.no_grad():
-            z_a = self.sale.encode_action(z.unsqueeze(-2).expand(*shape, -1), actions)
-        phi = self.sale.direct(obs.unsqueeze(-2).expand(*shape, -1), actions)
-        per_action = self.from_action(torch.cat([z_a, phi], -1))  # (..., A, H)
-        per_state = self.from_state(torch.cat([hidden, z], -1)).unsqueeze(-2)
-        return self.head(F.relu(per_state + per_action)).squeeze(-1)
+        g_hidden, phi = self.sale.every_action(obs, z)
+        from_z_a, from_phi = self.from_action.weight.split(self.sale_dim, -1)
+        weight, bias = self.sale.compose_g(from_z_a)
+        per_state = self.from_state(torch.cat([hidden, z], -1)) + bias
+        per_action = F.linear(g_hidden, weight) + F.linear(phi, from_phi)  # (..., A, hidden)
+        return self.head(F.relu(per_state.unsqueeze(-2) + per_action)).squeeze(-1)
 
 
 #: MMSA's readings of "the action inside z^oa", by the name they have in a configuration.

@@ -8,6 +8,7 @@ The same class embeds agents' observations (z^o, z^oa) and the world model's lat
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -67,6 +68,14 @@ def make_normaliser(name: str, size: int) -> nn.Module:
     return NORMALISERS[name](size)
 
 
+def _add_actions(layer: nn.Linear, x: Tensor) -> Tensor:
+    """layer([x ; onehot(a)]) for every a: (..., inputs) to (..., A, outputs)."""
+    size = x.shape[-1]
+    shared = F.linear(x, layer.weight[:, :size], layer.bias)
+    # Contiguous, or the sum would inherit the transposed order and every product after it be slow.
+    return shared.unsqueeze(-2) + layer.weight[:, size:].t().contiguous()
+
+
 class SaleEncoder(nn.Module):
     """The encoders f and g and the direct map phi.
 
@@ -109,6 +118,32 @@ class SaleEncoder(nn.Module):
     def direct(self, x: Tensor, action: Tensor) -> Tensor:
         """phi = normalise(Linear(x, a)), (..., embed_dim)."""
         return self.phi_norm(self.phi(torch.cat([x, action], -1)))
+
+    def every_action(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Hidden layer of g and phi for each of the discrete actions 0..A-1.
+
+        What ``encode_action`` and ``direct`` would give for every one-hot action, but the first
+        layers read x and z once, and not once per action. g's last layer is left to the caller
+        (``compose_g``), who multiplies by a matrix of its own anyway.
+
+        Args:
+            x: (..., input_size).
+            z: (..., embed_dim), ``encode(x)``.
+
+        Returns:
+            (..., A, hidden_dim) without gradient, and phi (..., A, embed_dim).
+        """
+        with torch.no_grad():
+            hidden = _add_actions(cast(nn.Linear, self.g[0]), z).relu_()
+        return hidden, self.phi_norm(_add_actions(self.phi, x))
+
+    def compose_g(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """g's last layer followed by a linear map: weight (O, embed_dim) to (O, hidden_dim), (O,).
+
+        Gradient flows into ``weight`` alone.
+        """
+        last = cast(nn.Linear, self.g[-1])
+        return weight @ last.weight.detach(), weight @ last.bias.detach()
 
     def encoder_parameters(self) -> list[nn.Parameter]:
         """The parameters that only the SALE loss may move: those of f and g."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from rllib_mmsa.nets.agents import RecurrentAgent
 from rllib_mmsa.nets.sale import SaleEncoder
+from rllib_mmsa.nets.standardiser import Standardiser
 from rllib_mmsa.td import greedy_actions
 
 _LOG_STD_RANGE = (-5.0, 2.0)
@@ -52,53 +53,6 @@ class Decoded(NamedTuple):
     hidden: Tensor
     obs: Tensor
     mask_logits: Tensor
-
-
-class Standardiser(nn.Module):
-    """Running mean and deviation per feature, so that each asks for the same accuracy.
-
-    The variance of a GRU state is about 0.005: a plain squared error on it asks for nothing,
-    and the posterior collapses.
-
-    Args:
-        size: number of features.
-        momentum: weight of the past per update.
-        floor: least deviation, so that constant features do not blow up.
-    """
-
-    mean: Tensor
-    variance: Tensor
-    updates: Tensor
-
-    def __init__(self, size: int, momentum: float = 0.99, floor: float = 1e-2):
-        super().__init__()
-        self.momentum, self.floor = momentum, floor
-        self.register_buffer("mean", torch.zeros(size))
-        self.register_buffer("variance", torch.ones(size))
-        self.register_buffer("updates", torch.zeros(()))
-
-    @torch.no_grad()
-    def update(self, x: Tensor, mask: Tensor) -> None:
-        """Moves the statistics towards a batch: x (B, T, N, size), mask (B, T)."""
-        weights = mask[:, :, None, None].to(x.dtype)
-        count = (weights.sum() * x.shape[2]).clamp(min=1.0)
-        mean = (x * weights).sum((0, 1, 2)) / count
-        variance = (((x - mean) ** 2) * weights).sum((0, 1, 2)) / count
-        keep = self.momentum * (self.updates > 0)
-        self.mean.mul_(keep).add_((1 - keep) * mean)
-        self.variance.mul_(keep).add_((1 - keep) * variance)
-        self.updates.add_(1)
-
-    def _deviation(self) -> Tensor:
-        return self.variance.sqrt().clamp(min=self.floor)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(x - mean) / deviation."""
-        return (x - self.mean) / self._deviation()
-
-    def invert(self, x: Tensor) -> Tensor:
-        """x * deviation + mean."""
-        return x * self._deviation() + self.mean
 
 
 class _Net(nn.Module):
@@ -142,7 +96,7 @@ class WorldModel(nn.Module):
         hidden_dim: int,
         latent_dim: int = 16,
         action_embed_dim: int = 4,
-        width: int = 128,
+        width: int = 64,
         normaliser: str = "avg_l1",
         use_sale: bool = True,
         posterior_sees_obs: bool = True,
@@ -166,6 +120,8 @@ class WorldModel(nn.Module):
         self.embeddings_decoder = _Net(self.joint_dim, width, self.embeddings_dim)
         self.hidden_decoder = _Net(self.embeddings_dim, width, num_agents * hidden_dim)
         self.obs_decoder = _Net(latent_dim, width, obs_size + num_actions)
+        # The variance of a GRU state is about 0.005: a plain squared error on it asks for nothing,
+        # and the posterior collapses.
         self.hidden_scale = Standardiser(hidden_dim)
         self.obs_scale = Standardiser(obs_size)
 
@@ -206,9 +162,7 @@ class WorldModel(nn.Module):
         hidden = hidden.unflatten(-1, (self.num_agents, self.hidden_dim))
         per_agent = latent.unflatten(-1, (self.num_agents, self.latent_dim))
         heads = self.obs_decoder(per_agent)
-        return Decoded(
-            embeddings, hidden, heads[..., : self.obs_size], heads[..., self.obs_size :]
-        )
+        return Decoded(embeddings, hidden, heads[..., : self.obs_size], heads[..., self.obs_size :])
 
     def imagine(
         self,
@@ -226,14 +180,14 @@ class WorldModel(nn.Module):
 
         Args:
             agent: the network that acts in the imagination; it gets no gradient.
-            hidden: (B, T, N, H), the agents' real hidden states.
-            obs: (B, T, N, D).
-            action_mask: (B, T, N, A).
+            hidden: (..., N, H), the agents' real hidden states.
+            obs: (..., N, D).
+            action_mask: (..., N, A).
             horizon: K.
             sample: draw latents instead of following their means.
 
         Returns:
-            [s_t, s_{t+1}, ..., s_{t+K}], (B, T, K+1, J).
+            [s_t, s_{t+1}, ..., s_{t+K}], (..., K+1, J).
         """
 
         def pick(distribution: Gaussian) -> Tensor:
@@ -253,7 +207,7 @@ class WorldModel(nn.Module):
         if self.rollout_latent == "embedding" and self.sale is not None:
             with torch.no_grad():
                 latents[1:] = [self.sale.encode(latent) for latent in latents[1:]]
-        return torch.stack(latents, 2)
+        return torch.stack(latents, -2)
 
     @staticmethod
     def _likely_mask(logits: Tensor) -> Tensor:
@@ -300,10 +254,9 @@ class RolloutAggregator(nn.Module):
         self.out_size = out_size if kind == "gru" else (horizon + 1) * joint_dim
 
     def forward(self, rollout: Tensor) -> Tensor:
-        """(B, T, K+1, J) to (B, T, out_size)."""
+        """(..., K+1, J) to (..., out_size)."""
         if self.gru is None:
-            return rollout.flatten(2)
-        batch, steps = rollout.shape[:2]
-        backwards = rollout.flip(2).flatten(0, 1).transpose(0, 1)  # (K+1, B T, J)
+            return rollout.flatten(-2)
+        backwards = rollout.flip(-2).flatten(0, -3).transpose(0, 1)  # (K+1, rows, J)
         _, last = self.gru(backwards)
-        return last.view(batch, steps, -1)
+        return last.view(*rollout.shape[:-2], -1)

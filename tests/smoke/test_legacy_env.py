@@ -28,6 +28,6 @@ def test_remote_runners_sample_the_registered_environments():
     for _ in range(2):
         result = algorithm.train()
     assert result["num_env_steps_sampled_lifetime"] >= 40
-    seeds = {episode.state[0, 1] for episode in algorithm.replay.sample(4)}
+    seeds = {window.episode.state[0, 1] for window in algorithm.replay.sample(4)}
     assert len(seeds) == 4  # no two runners play the same episodes
     algorithm.stop()

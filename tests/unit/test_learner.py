@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from env_registry.contract import TEAM
-from rllib_mmsa.common.batch import to_train_batch
+from rllib_mmsa.common.batch import Window
 from rllib_mmsa.common.replay import EpisodeReplay
-from tests.algorithms import batch_of, build, learner, losses, weights
+from tests.algorithms import batch_of, build, learner, losses, train_batch, weights
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 NAMES = ["MMSA", "QMIX", "VDN", "IndependentQ"]
@@ -75,6 +75,7 @@ def reached(loss: str, **config) -> set[str]:
 
 
 AGENT = {"agent.input", "agent.rnn", "agent.head", "agent.sale.phi"}
+CANDIDATE = {"agent.from_state", "agent.from_action"}
 MIXER = {"mixer.weights_1", "mixer.bias_1", "mixer.weights_2", "mixer.value", "aggregator.gru"}
 POSTERIOR, PRIOR = "world_model.posterior_net", "world_model.prior_net"
 MODEL_INPUTS = {"world_model.action_embedding", "world_model.sale.phi"}
@@ -87,15 +88,14 @@ DECODERS = {
 
 @pytest.mark.parametrize("sale_action", ["previous", "candidate"])
 def test_td_loss_trains_agents_and_mixer_and_no_encoder_and_no_model(sale_action):
-    expected = AGENT | MIXER
-    if sale_action == "candidate":
-        expected = expected | {"agent.from_state", "agent.from_action"}
-    assert reached("td", sale_action=sale_action) == expected
+    expected = AGENT | MIXER | (CANDIDATE if sale_action == "candidate" else set())
+    for sale_encoders in ("live", "fixed"):
+        assert reached("td", sale_action=sale_action, sale_encoders=sale_encoders) == expected
 
 
 def test_td_gradient_into_the_world_model_is_an_option_that_spares_the_encoders():
     touched = reached("td", td_gradient_to_world_model=True)
-    assert touched == AGENT | MIXER | {POSTERIOR, PRIOR} | MODEL_INPUTS
+    assert touched == AGENT | CANDIDATE | MIXER | {POSTERIOR, PRIOR} | MODEL_INPUTS
 
 
 def test_kl_loss_trains_posterior_and_prior_alone():
@@ -107,7 +107,7 @@ def test_reconstruction_trains_the_model_and_neither_agents_nor_encoders():
 
 
 def test_model_gradient_to_the_agents_is_an_option():
-    touched = reached("rec", model_gradient_to_agent=True)
+    touched = reached("rec", model_gradient_to_agent=True, sale_encoders="live")
     assert {"agent.rnn", "agent.input"} <= touched
     assert not any(part in touched for part in ("agent.sale.f", "agent.sale.g", "agent.head"))
 
@@ -115,14 +115,13 @@ def test_model_gradient_to_the_agents_is_an_option():
 def test_sale_losses_train_their_encoders_alone():
     latents = reached("sale_latents")
     assert latents == {"world_model.sale.f", "world_model.sale.g"}
-    assert reached("sale_observations") == {"agent.sale.f", "agent.sale.g"}
+    live = reached("sale_observations", sale_encoders="live")
+    assert live == {"agent.sale.f", "agent.sale.g"}
 
 
 def test_fixed_encoders_act_and_their_learned_copies_learn():
-    touched = reached("sale_observations", sale_encoders="fixed")
-    assert touched == {"learned_sale.f", "learned_sale.g"}
-    assert reached("td", sale_encoders="fixed") == AGENT | MIXER
-    algorithm = build("MMSA", sale_encoders="fixed")
+    assert reached("sale_observations") == {"learned_sale.f", "learned_sale.g"}
+    algorithm = build("MMSA")
     module = learner(algorithm).team_module
     with torch.no_grad():
         module.learned_sale.f[0].weight.add_(1.0)
@@ -132,6 +131,25 @@ def test_fixed_encoders_act_and_their_learned_copies_learn():
     # The target keeps the encoders that acted; the acting ones take over the learned.
     assert torch.equal(module.target_agent.sale.f[0].bias, acting)
     assert torch.equal(module.agent.sale.f[0].weight, module.learned_sale.f[0].weight)
+    algorithm.stop()
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_targets_read_a_world_model_that_stands_still(frozen):
+    algorithm = build("MMSA", target_world_model=frozen, **FORAGING)
+    own, module = learner(algorithm), learner(algorithm).team_module
+    batch = batch_of(algorithm, algorithm.env_runner.sample(num_episodes=4))
+
+    def next_values() -> torch.Tensor:
+        return module.forward_train(batch[TEAM])["next_q_tot"]
+
+    before = next_values()
+    with torch.no_grad():
+        for parameter in module.world_model.prior_net.parameters():
+            parameter.add_(0.5)
+    assert torch.equal(before, next_values()) == frozen
+    own.sync_targets(1.0)
+    assert not torch.equal(before, next_values())
     algorithm.stop()
 
 
@@ -168,6 +186,8 @@ def test_kl_balance_says_who_moves(kl_balance, side):
         ({"kl_balance": None}, set()),
         ({"rollout_aggregation": "concat", "rollout_latent": "embedding"}, set()),
         ({"sample_rollout": True, "normaliser": "batch"}, set()),
+        ({"sale_action": "previous", "sale_encoders": "live"}, {"learned_sale"}),
+        ({"target_world_model": False}, {"target_world_model"}),
     ],
 )
 def test_ablations_and_readings_train(config, missing):
@@ -186,7 +206,7 @@ def test_ablations_and_readings_train(config, missing):
 def test_gradients_are_clipped_together(name):
     algorithm = build(name, grad_clip=0.01, **FORAGING)
     own = learner(algorithm)
-    batch = to_train_batch(algorithm.env_runner.sample(num_episodes=4))
+    batch = train_batch(algorithm.env_runner.sample(num_episodes=4))
     seen = []
     apply = own.apply_gradients
     own.apply_gradients = lambda grads: (seen.append(grads), apply(grads))[1]
@@ -329,4 +349,59 @@ def test_a_time_limit_bootstraps_unless_it_is_learned_as_an_end(bootstrap):
     bootstrapped = steps if bootstrap else steps - episodes
     expected = ((fields["rewards"] * mask).sum().item() + 99.0 * bootstrapped) / steps
     assert mean_target == pytest.approx(expected, rel=1e-5)
+    algorithm.stop()
+
+
+def test_a_sequence_with_all_that_came_before_is_as_good_as_its_episode():
+    algorithm = build("QMIX", **FORAGING)
+    episode = max(algorithm.env_runner.sample(num_episodes=20), key=len)
+    start, stop = 4, len(episode) - 2
+    sequence = batch_of(algorithm, [Window(episode, first=0, start=start, stop=stop)])
+    whole = batch_of(algorithm, [episode])
+    whole[TEAM]["loss_mask"][:, :start] = 0
+    whole[TEAM]["loss_mask"][:, stop:] = 0
+    assert sequence[TEAM]["rewards"].shape[1] == stop < whole[TEAM]["rewards"].shape[1]
+    ours, theirs = gradients(algorithm, sequence), gradients(algorithm, whole)
+    for name in theirs:
+        torch.testing.assert_close(ours[name], theirs[name], rtol=1e-4, atol=1e-6)
+    algorithm.stop()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_sequences_train(name):
+    algorithm = build(name, max_seq_len=5, replay_burn_in=2, **FORAGING)
+    for _ in range(2):
+        result = algorithm.train()
+    logged = result["learners"][TEAM]
+    assert np.isfinite(logged["td_loss"]) and logged["num_updates_lifetime"] > 0
+    windows = algorithm.replay.sample(50)
+    assert max(window.stop - window.first for window in windows) == 7
+    algorithm.stop()
+
+
+def test_a_burn_in_needs_sequences():
+    with pytest.raises(ValueError, match="replay_burn_in is 2; it must be 0 where whole"):
+        build("QMIX", replay_burn_in=2)
+
+
+@pytest.mark.parametrize("name", ["MMSA", "QMIX"])
+def test_normalised_observations_follow_training_alone(name):
+    algorithm = build(name, normalise_observations=True, train_batch_episodes=8, **FORAGING)
+    while len(algorithm.replay) < 30:
+        algorithm.train()
+    module = learner(algorithm).team_module
+    acting = algorithm.env_runner.module[TEAM]
+    assert module.obs_scale.updates > 0 and module.obs_scale.mean.any()
+    before = weights(acting.obs_scale)
+    np.testing.assert_array_equal(before["mean"], module.obs_scale.mean)  # sent with the weights
+    assert not hasattr(acting, "state_scale")
+    algorithm.env_runner.sample(num_episodes=8)
+    np.testing.assert_array_equal(weights(acting.obs_scale)["mean"], before["mean"])
+    every = [window.episode for window in algorithm.replay.sample(len(algorithm.replay))]
+    seen = np.concatenate([episode.obs for episode in every])
+    np.testing.assert_allclose(before["mean"], seen.mean(0), atol=0.1)
+    np.testing.assert_allclose(before["variance"], seen.var(0), atol=0.05)
+    batch = batch_of(algorithm, every[:4])[TEAM]
+    scaled = module.scale_inputs(batch)["obs"]
+    torch.testing.assert_close(scaled, module.obs_scale(batch["obs"]))
     algorithm.stop()

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from rllib_mmsa.nets.agents import CandidateActionSaleAgent, PreviousActionSaleAgent, RecurrentAgent
 from rllib_mmsa.nets.mixers import IndependentMixer, QMixer, VDNMixer
 from rllib_mmsa.nets.sale import NORMALISERS, avg_l1_norm, make_normaliser, sale_prediction_error
-from rllib_mmsa.nets.world_model import RolloutAggregator, Standardiser, WorldModel
+from rllib_mmsa.nets.standardiser import Standardiser
+from rllib_mmsa.nets.world_model import RolloutAggregator, WorldModel
 
 B, T, N, A, D, H = 3, 5, 2, 4, 6, 8
 SIZES = dict(num_agents=N, num_actions=A, obs_size=D, hidden_dim=H)
@@ -91,6 +92,23 @@ def test_values_send_no_gradient_to_the_encoders(name, episode):
     assert agent.sale.phi.weight.grad.abs().sum() > 0
 
 
+def test_candidate_values_equal_the_concatenation(episode):
+    obs, _ = episode
+    torch.manual_seed(1)
+    agent = agents()["candidate"]
+    hidden = torch.randn(*obs.shape[:-1], agent.hidden_dim)
+    z = agent.sale.encode(obs)
+    expected = []
+    for action in range(A):
+        one_hot = F.one_hot(torch.full(obs.shape[:-1], action), A).float()
+        per_action = agent.from_action(
+            torch.cat([agent.sale.encode_action(z, one_hot), agent.sale.direct(obs, one_hot)], -1)
+        )
+        per_state = agent.from_state(torch.cat([hidden, z], -1))
+        expected.append(agent.head(F.relu(per_state + per_action)).squeeze(-1))
+    torch.testing.assert_close(agent.q_values(hidden, obs), torch.stack(expected, -1))
+
+
 def test_avg_l1_norm():
     normed = avg_l1_norm(torch.randn(4, 6) * 100)
     torch.testing.assert_close(normed.abs().mean(-1), torch.ones(4))
@@ -124,6 +142,15 @@ def test_standardiser_ignores_padding_and_inverts():
     torch.testing.assert_close(scale.mean, real.mean(0))
     torch.testing.assert_close(scale.variance, real.var(0, unbiased=False))
     torch.testing.assert_close(scale.invert(scale(x)), x)
+
+
+def test_standardiser_per_agent_and_its_first_updates_count_alike():
+    scale = Standardiser(2, 3)
+    batches = torch.randn(2, 4, 5, 2, 3)
+    for batch in batches:
+        scale.update(batch, torch.ones(4, 5))
+    assert scale.mean.shape == (2, 3)
+    torch.testing.assert_close(scale.mean, batches.mean((0, 1, 2)))
 
 
 def make_model(**kwargs):

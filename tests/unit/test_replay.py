@@ -11,7 +11,9 @@ from rllib_mmsa.common.batch import (
     LOSS_MASK,
     REWARDS,
     TERMINATED,
+    TRUNCATED,
     TeamEpisode,
+    Window,
     to_arrays,
     to_train_batch,
 )
@@ -33,21 +35,26 @@ def make_episode(number: int, length: int, terminated: bool = True) -> TeamEpiso
     )
 
 
+def whole(*episodes: TeamEpisode) -> list[Window]:
+    return [Window.whole(episode) for episode in episodes]
+
+
 def test_batch_keeps_the_contract():
-    batch = to_arrays([make_episode(1, 3), make_episode(2, 5, terminated=False)])
+    batch = to_arrays(whole(make_episode(1, 3), make_episode(2, 5, terminated=False)))
     shapes = {name: values.shape for name, values in batch.items()}
     assert shapes == {
         OBS: (2, 6, N, D), ACTION_MASK: (2, 6, N, A), STATE: (2, 6, S), ACTIONS: (2, 5, N),
-        REWARDS: (2, 5), TERMINATED: (2, 5), LOSS_MASK: (2, 5),
+        REWARDS: (2, 5), TERMINATED: (2, 5), TRUNCATED: (2, 5), LOSS_MASK: (2, 5),
     }  # fmt: skip
     assert batch[LOSS_MASK].tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
-    assert np.argwhere(batch[TERMINATED]).tolist() == [[0, 2]]  # the second was cut off
+    assert np.argwhere(batch[TERMINATED]).tolist() == [[0, 2]]
+    assert np.argwhere(batch[TRUNCATED]).tolist() == [[1, 4]]  # the second was cut off
     np.testing.assert_array_equal(batch[OBS][0, :4, 0, 0], [1000, 1001, 1002, 1003])
     assert (batch[ACTION_MASK][0, 4:] == 1).all() and (batch[OBS][0, 4:] == 0).all()
 
 
 def test_train_batch_counts_real_steps_and_scales_rewards():
-    batch = to_train_batch([make_episode(1, 3), make_episode(2, 5)], reward_scale=0.5)
+    batch = to_train_batch(whole(make_episode(1, 3), make_episode(2, 5)), reward_scale=0.5)
     assert batch.env_steps() == 8 and batch[TEAM].count == 2
     assert batch[TEAM][REWARDS][0, 0] == 500.0
 
@@ -57,7 +64,7 @@ def test_replay_never_crosses_episodes_and_forgets_the_oldest():
     replay.add([make_episode(number, 1 + number % 7) for number in range(25)])
     assert len(replay) == 10 and replay.num_episodes_added == 25
     for _ in range(20):
-        drawn = replay.sample(4)
+        drawn = [window.episode for window in replay.sample(4)]
         numbers = [int(episode.obs[0, 0, 0]) // 1000 for episode in drawn]
         assert len(set(numbers)) == 4 and min(numbers) >= 15
         for number, episode in zip(numbers, drawn, strict=True):
@@ -68,8 +75,41 @@ def test_replay_never_crosses_episodes_and_forgets_the_oldest():
 def test_replay_draws_evenly():
     replay = EpisodeReplay(8, seed=0)
     replay.add([make_episode(number, 2) for number in range(8)])
-    drawn = [int(e.obs[0, 0, 0]) // 1000 for _ in range(2000) for e in replay.sample(2)]
+    drawn = [int(w.episode.obs[0, 0, 0]) // 1000 for _ in range(2000) for w in replay.sample(2)]
     np.testing.assert_allclose(np.bincount(drawn) / len(drawn), 1 / 8, atol=0.02)
+
+
+def test_sequences_lie_inside_their_episode_and_cover_its_steps():
+    replay = EpisodeReplay(8, seed=0, max_seq_len=4, burn_in=3)
+    replay.add([make_episode(0, 20), make_episode(1, 3), make_episode(2, 4)])
+    drawn = replay.sample(6000)
+    lengths = {0: 4, 1: 3, 2: 4}
+    learned = np.zeros(20)
+    for window in drawn:
+        number = int(window.episode.obs[0, 0, 0]) // 1000
+        assert window.stop - window.start == lengths[number]
+        assert window.first == max(window.start - 3, 0) and window.stop <= len(window.episode)
+        if number == 0:
+            learned[window.start : window.stop] += 1
+    numbers = np.array([int(w.episode.obs[0, 0, 0]) // 1000 for w in drawn])
+    share = np.bincount(numbers) / len(drawn)
+    np.testing.assert_allclose(share, [20 / 27, 3 / 27, 4 / 27], atol=0.02)
+    assert learned[0] > 0.9 * learned[10] and learned[-1] > 0.9 * learned[10] > 0
+
+
+def test_a_sequence_is_learned_from_after_its_burn_in():
+    batch = to_arrays(
+        [
+            Window(make_episode(0, 20), first=5, start=7, stop=10),
+            Window(make_episode(1, 12, terminated=False), first=9, start=9, stop=12),
+            Window(make_episode(2, 4), first=0, start=1, stop=4),
+        ]
+    )
+    assert batch[LOSS_MASK].tolist() == [[0, 0, 1, 1, 1], [1, 1, 1, 0, 0], [0, 1, 1, 1, 0]]
+    np.testing.assert_array_equal(batch[OBS][0, :, 0, 0], [5, 6, 7, 8, 9, 10])
+    np.testing.assert_array_equal(batch[REWARDS][1], [1009, 1010, 1011, 0, 0])
+    assert np.argwhere(batch[TERMINATED]).tolist() == [[2, 3]]  # the first goes on
+    assert np.argwhere(batch[TRUNCATED]).tolist() == [[1, 2]]
 
 
 def test_replay_says_what_is_missing():
@@ -92,8 +132,10 @@ def test_replay_state_survives_a_pickle(with_episodes):
     assert (restored.nbytes, restored.num_env_steps) == (replay.nbytes, replay.num_env_steps)
     for ours, theirs in zip(replay.sample(5), restored.sample(5), strict=True):
         for name in (OBS, ACTION_MASK, STATE, ACTIONS, REWARDS):
-            np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
-        assert ours.terminated == theirs.terminated
+            np.testing.assert_array_equal(
+                getattr(ours.episode, name), getattr(theirs.episode, name)
+            )
+        assert ours.episode.terminated == theirs.episode.terminated
 
 
 def test_replay_bytes_are_those_of_the_steps_played():

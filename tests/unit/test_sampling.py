@@ -102,7 +102,7 @@ def test_evaluation_has_episodes_of_its_own():
     algorithm = build("QMIX", evaluation_interval_env_steps=1000, evaluation_duration=6)
     result = algorithm.train()
     assert result["evaluation"]["env_runners"]["num_episodes"] == 6
-    training = algorithm.replay.sample(4)
+    training = [window.episode for window in algorithm.replay.sample(4)]
     evaluated = algorithm.eval_env_runner.sample(num_episodes=4)
     assert {e.state[0, 1] for e in training}.isdisjoint(e.state[0, 1] for e in evaluated)
     assert "evaluation" not in algorithm.train()

@@ -8,7 +8,6 @@ from rllib_mmsa.common.exploration import epsilon_at, epsilon_greedy
 from rllib_mmsa.td import (
     gaussian_kl,
     greedy_actions,
-    last_steps,
     mask_illegal,
     masked_mean,
     take_actions,
@@ -31,11 +30,6 @@ def test_targets_refuse_shapes_that_would_broadcast():
         take_actions(torch.zeros(2, 3, 4), torch.zeros(2, 1, dtype=torch.int64))
     with pytest.raises(ValueError, match="does not cover"):
         masked_mean(torch.zeros(2, 3, 4), torch.zeros(2, 4))
-
-
-def test_last_steps():
-    mask = torch.tensor([[1.0, 1.0, 0.0], [1.0, 1.0, 1.0]])
-    assert last_steps(mask).tolist() == [[False, True, False], [False, False, True]]
 
 
 def test_masked_mean_ignores_padding_whatever_it_holds():

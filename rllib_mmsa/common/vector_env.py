@@ -1,0 +1,100 @@
+"""The sub-environments of one runner, behind one interface: stepped one by one, or all in one call.
+
+To the runner, a sub-environment is a slot with an index, which it resets and steps when it likes:
+
+    reset_slot(index, seed)         (observations, infos), as ``env.reset(seed=seed)`` returns them
+    step_slots(indices, actions)    for each index what ``env.step`` returns, or the exception that
+                                    this sub-environment raised
+    restart_slot(index)             makes a sub-environment that raised anew
+
+beside what RLlib's ``VectorMultiAgentEnv`` has: ``num_envs``, the spaces, and ``envs``, one object
+for each slot with its spaces and ``render()``. No slot is reset before the runner says so: the last
+observation of an episode is always the true one.
+
+An environment that can step all slots in one call registers a creator with a function ``make_vec``;
+``env_registry.smax.SmaxVectorEnv`` is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from ray.rllib.env.env_context import EnvContext
+from ray.rllib.env.utils import _gym_env_creator
+from ray.rllib.env.vector.sync_vector_multi_agent_env import SyncVectorMultiAgentEnv
+from ray.rllib.env.vector.vector_multi_agent_env import VectorMultiAgentEnv
+from ray.tune.registry import ENV_CREATOR, _global_registry
+
+from env_registry.contract import TEAM, StepResult, as_grouped_env
+
+
+def make_vector_env(env: Any, context: EnvContext, num_envs: int) -> VectorMultiAgentEnv:
+    """Makes a runner's sub-environments, each under the contract.
+
+    Args:
+        env: what the configuration names: a name registered with Tune, a class, a Gymnasium id.
+        context: the environment's configuration. Environments that are made one by one get copies
+            with their ``vector_index``.
+        num_envs: how many.
+
+    Returns:
+        What the creator's ``make_vec(num_envs, context)`` makes, where it has one and that does not
+        return None; otherwise a ``SyncVectorEnv``.
+    """
+    create = _creator(env)
+    make_vec = getattr(create, "make_vec", None)
+    vector_env = make_vec(num_envs, context) if make_vec is not None else None
+    if vector_env is not None:
+        return vector_env
+    contexts = [context.copy_with_overrides(vector_index=index) for index in range(num_envs)]
+    return SyncVectorEnv([partial(_make_sub_env, create, each) for each in contexts])
+
+
+def _creator(env: Any) -> Callable[[EnvContext], Any]:
+    if isinstance(env, str) and _global_registry.contains(ENV_CREATOR, env):
+        return _global_registry.get(ENV_CREATOR, env)
+    return lambda context: _gym_env_creator(env_descriptor=env, env_context=context)
+
+
+def _make_sub_env(create: Callable[[EnvContext], Any], context: EnvContext) -> Any:
+    return as_grouped_env(create(context))
+
+
+class SyncVectorEnv(SyncVectorMultiAgentEnv):
+    """Sub-environments that are stepped one after another in this process."""
+
+    def reset_slot(self, index: int, seed: int) -> tuple[dict, dict]:
+        """Starts an episode in one sub-environment.
+
+        Raises:
+            Exception: the environment's own.
+        """
+        return self.envs[index].reset(seed=seed)
+
+    def step_slots(
+        self, indices: Sequence[int], actions: np.ndarray
+    ) -> list[StepResult | Exception]:
+        """Steps some sub-environments.
+
+        Args:
+            indices: K of them.
+            actions: (K, N), the team's actions in each.
+
+        Returns:
+            K results, or the exceptions that were raised in their place.
+        """
+        return [self._step_slot(index, row) for index, row in zip(indices, actions, strict=True)]
+
+    def _step_slot(self, index: int, actions: np.ndarray) -> StepResult | Exception:
+        try:
+            return self.envs[index].step({TEAM: actions})
+        except Exception as error:  # the runner decides what becomes of it
+            return error
+
+    def restart_slot(self, index: int) -> None:
+        """Closes a sub-environment and makes another in its place."""
+        self.envs[index].close()
+        self.envs[index] = self.env_fns[index]()

@@ -1,0 +1,57 @@
+"""Features brought to mean 0 and deviation 1 by statistics that run along with the training."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class Standardiser(nn.Module):
+    """Running mean and deviation per feature, so that each asks for the same accuracy.
+
+    The statistics are buffers: they travel and are saved with the weights, and stand still
+    wherever ``update`` is not called. Before the first update nothing is changed.
+
+    Args:
+        *shape: of the features that have statistics of their own.
+        momentum: weight of the past per update; the first updates count alike.
+        floor: least deviation, so that constant features do not blow up.
+    """
+
+    mean: Tensor
+    variance: Tensor
+    updates: Tensor
+
+    def __init__(self, *shape: int, momentum: float = 0.99, floor: float = 1e-2):
+        super().__init__()
+        self.momentum, self.floor = momentum, floor
+        self.register_buffer("mean", torch.zeros(shape))
+        self.register_buffer("variance", torch.ones(shape))
+        self.register_buffer("updates", torch.zeros(()))
+
+    @torch.no_grad()
+    def update(self, x: Tensor, mask: Tensor) -> None:
+        """Moves the statistics towards a batch: x (B, T, ..., *shape), mask (B, T)."""
+        leading = x.dim() - self.mean.dim()
+        axes = tuple(range(leading))
+        weights = mask.to(x.dtype).view(*mask.shape, *[1] * (x.dim() - 2))
+        count = (weights.sum() * math.prod(x.shape[2:leading])).clamp(min=1.0)
+        mean = (x * weights).sum(axes) / count
+        variance = (((x - mean) ** 2) * weights).sum(axes) / count
+        keep = (self.updates / (self.updates + 1)).clamp(max=self.momentum)
+        self.mean.lerp_(mean, 1 - keep)
+        self.variance.lerp_(variance, 1 - keep)
+        self.updates.add_(1)
+
+    def _deviation(self) -> Tensor:
+        return self.variance.sqrt().clamp(min=self.floor)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(x - mean) / deviation."""
+        return (x - self.mean) / self._deviation()
+
+    def invert(self, x: Tensor) -> Tensor:
+        """x * deviation + mean."""
+        return x * self._deviation() + self.mean
