@@ -5,15 +5,8 @@ follow, its check and its adapters for other environments are in `env_registry.c
 because it imports RLlib and this does not.
 """
 
-from env_registry.registry import (
-    ENVIRONMENTS,
-    EnvConfigError,
-    EnvRow,
-    installed,
-    make,
-    register,
-    validate,
-)
+from env_registry.registry import EnvConfigError, installed, make, notice, register, validate
+from env_registry.rows import ENVIRONMENTS, EnvRow
 
 __all__ = [
     "ENVIRONMENTS",
@@ -21,6 +14,7 @@ __all__ = [
     "EnvRow",
     "installed",
     "make",
+    "notice",
     "register",
     "validate",
 ]

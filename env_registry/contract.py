@@ -46,6 +46,14 @@ class ContractError(ValueError):
     """An environment breaks the contract; the message holds the value, the rule, the remedy."""
 
 
+class EnvFailure(RuntimeError):
+    """The game behind an environment failed: it died, hung or did not begin. One line says how.
+
+    Nobody's mistake, and over with a new game: the sampling drops the episode and makes the
+    environment anew, whatever RLlib's `restart_failed_sub_environments` says.
+    """
+
+
 def broken(value: str, rule: str, remedy: str) -> ContractError:
     """Words a breach of the contract, the same way everywhere.
 

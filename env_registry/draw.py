@@ -1,4 +1,4 @@
-"""Pictures of small grid games as arrays: no display, no font file, no dependency besides numpy."""
+"""Pictures of small games as arrays: no display, no font file, no dependency besides numpy."""
 
 from __future__ import annotations
 
@@ -53,6 +53,39 @@ def draw_grid(
         inner = _cell(picture, row, col, cell)
         inner[disc] = PLAYER
         _write(inner, int(level))
+    return picture
+
+
+def draw_units(
+    size: tuple[float, float],
+    positions: np.ndarray,
+    radii: np.ndarray,
+    health: np.ndarray,
+    n_allies: int,
+    scale: int = 10,
+) -> np.ndarray:
+    """Draws units on a map (discs, allies blue, enemies red): pale is hurt, not there is dead.
+
+    Args:
+        size: Width and height of the map.
+        positions: (U, 2), x to the right, y upwards, allies first.
+        radii: (U,) in the map's units.
+        health: (U,) from 0, dead, to 1.
+        n_allies: How many of the units are allies.
+        scale: Pixels per unit of length.
+
+    Returns:
+        (height * scale, width * scale, 3) uint8, RGB.
+    """
+    width, height = (int(side * scale) for side in size)
+    picture = np.empty((height, width, 3), np.uint8)
+    picture[:] = BACKGROUND
+    y, x = np.mgrid[height - 0.5 : 0 : -1, 0.5:width] / scale
+    for i in np.flatnonzero(health > 0):
+        disc = (x - positions[i, 0]) ** 2 + (y - positions[i, 1]) ** 2 <= radii[i] ** 2
+        colour = np.array(PLAYER if i < n_allies else FOOD)
+        strength = 0.25 + 0.75 * health[i]
+        picture[disc] = strength * colour + (1 - strength) * np.array(BACKGROUND)
     return picture
 
 

@@ -139,7 +139,7 @@ class ForagingGame(ForagingEnv):
 
 
 class LBFEnv(GroupedEnv):
-    """Level-Based Foraging under the contract; options as in `env_registry.registry`."""
+    """Level-Based Foraging under the contract; options as in `env_registry.rows`."""
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 5}
     render_mode = "rgb_array"

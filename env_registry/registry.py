@@ -1,19 +1,15 @@
-"""The environments by name: one lazy row each, checked in words before anything is built.
-
-Importing this module imports no environment and no package that an environment needs; a row
-names both. A new environment is one adapter file and one row.
-"""
+"""The environments by name: registered with Ray Tune, checked in words before they are built."""
 
 from __future__ import annotations
 
 import difflib
-import functools
 import importlib
 import importlib.util
 import numbers
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
+
+from env_registry.rows import ENVIRONMENTS, EnvRow
 
 DISTRIBUTION = "rllib-mmsa"
 
@@ -22,131 +18,16 @@ class EnvConfigError(ValueError):
     """An environment's name or configuration that cannot work; the message says what would."""
 
 
-class Option(NamedTuple):
-    """One key of env_config: its default, what it means, and which values it takes.
-
-    `kind`: bool, int, float or str (an int passes for a float); None beside it is allowed where
-    the default is None. `choices`: the values allowed, if they are few.
-    """
-
-    default: Any
-    meaning: str
-    kind: type
-    choices: tuple[Any, ...] = ()
-
-
-@dataclass(frozen=True)
-class EnvRow:
-    """What is known of an environment without importing it.
-
-    Attributes:
-        name: Under which it is registered with Ray Tune.
-        entry_point: "module:callable", called with env_config's entries as keywords.
-        summary: One line.
-        packages: Modules it imports beyond this project's own requirements.
-        extra: The extra of the distribution that installs them; "" if there are none.
-        default_task: Value of "task" if env_config has none; None if there are no tasks.
-        tasks: Some tasks, for lists and for near misses.
-        options: The keys of env_config.
-        task_check: "module:callable" that raises ValueError for a bad task; cheap to import.
-    """
-
-    name: str
-    entry_point: str
-    summary: str
-    packages: tuple[str, ...] = ()
-    extra: str = ""
-    default_task: str | None = None
-    tasks: tuple[str, ...] = ()
-    options: Mapping[str, Option] = field(default_factory=dict)
-    task_check: str | None = None
-
-
-_BY_ID = "None: as the task id says"
-
-ENVIRONMENTS: dict[str, EnvRow] = {
-    row.name: row
-    for row in (
-        EnvRow(
-            name="lbf",
-            entry_point="env_registry.lbf:LBFEnv",
-            summary="Level-Based Foraging: players collect food that needs their joint level.",
-            packages=("lbforaging",),
-            extra="lbf",
-            default_task="8x8-2p-2f-v2",
-            tasks=(
-                "8x8-2p-2f-v2",
-                "2s-8x8-2p-2f-coop-v2",
-                "10x10-3p-5f-v2",
-                "10x10-4p-3f-v2",
-                "2s-10x10-3p-3f-v2",
-            ),
-            options={
-                "task": Option("8x8-2p-2f-v2", "which game; docs/environments.md: ids", str),
-                "scale_observations": Option(True, "bring observations to [0, 1]", bool),
-                "mask_invalid_actions": Option(False, "mask moves that cannot succeed", bool),
-                "max_episode_steps": Option(50, "time limit in env steps (truncation)", int),
-                "state": Option(
-                    "observations", "the global state: all observations", str, ("observations",)
-                ),
-                "exclusive_levels": Option(
-                    False, "levels stay below their maximum, as lbforaging 1.x drew them", bool
-                ),
-                "normalize_reward": Option(True, "a team that collects everything earns 1", bool),
-                "observe_agent_levels": Option(True, "players see each other's levels", bool),
-                "min_player_level": Option(None, f"lowest level of a player; {_BY_ID}", int),
-                "max_player_level": Option(None, f"highest level of a player; {_BY_ID}", int),
-                "min_food_level": Option(None, f"lowest level of a food; {_BY_ID}", int),
-                "max_food_level": Option(None, f"highest level of a food; {_BY_ID}", int),
-                "penalty": Option(None, f"cost of a failed attempt to load; {_BY_ID}", float),
-            },
-            task_check="env_registry.lbf_ids:check_task",
-        ),
-        EnvRow(
-            name="counter",
-            entry_point="env_registry.toy:CounterEnv",
-            summary="A test environment whose every number says where it belongs.",
-            options={
-                "n_agents": Option(3, "number of agents", int),
-                "n_actions": Option(4, "number of actions", int),
-                "min_length": Option(4, "fewest env steps of an episode", int),
-                "max_length": Option(9, "most env steps of an episode", int),
-                "ends_by": Option(
-                    "termination",
-                    "how episodes end",
-                    str,
-                    ("termination", "truncation", "mixed"),
-                ),
-            },
-        ),
-        EnvRow(
-            name="two_step",
-            entry_point="env_registry.toy:TwoStepEnv",
-            summary="The QMIX paper's two-step game; the best return is 8, the safe one 7.",
-        ),
-        EnvRow(
-            name="climbing",
-            entry_point="env_registry.toy:ClimbingEnv",
-            summary="One-step matrix games that punish miscoordination; best 11 (penalty: 10).",
-            options={
-                "game": Option("climbing", "which matrix", str, ("climbing", "penalty")),
-                "penalty": Option(-10.0, "what the penalty game's wrong corners pay", float),
-            },
-        ),
-    )
-}
-
-
 def register() -> None:
     """Registers every environment with Ray Tune by its name. Calling it again changes nothing.
 
-    What is registered is a function of this module and a name, so a remote worker that looks the
+    What is registered is a class of this module and a name, so a remote worker that looks the
     name up imports `env_registry` and needs nothing else.
     """
     from ray.tune.registry import register_env
 
     for name in ENVIRONMENTS:
-        register_env(name, functools.partial(_create, name))
+        register_env(name, _Creator(name))
 
 
 def make(name: str, **env_config: Any) -> Any:
@@ -180,12 +61,35 @@ def validate(name: str, env_config: Mapping[str, Any] | None = None) -> None:
 
     Raises:
         EnvConfigError: For an unknown name or key (with the nearest valid ones), a value of the
-            wrong kind, a task that does not exist, a package that is not installed.
+            wrong kind or out of its range, a task that does not exist, a package that is not
+            installed.
+    """
+    row = ENVIRONMENTS.get(name)
+    if row is None and _registered_elsewhere(name):
+        return
+    validate_options(name, env_config)
+    config = env_config or {}
+    if row and row.config_check and all(_is_plain(value) for value in config.values()):
+        _check_by(row, row.config_check, config)
+    ok, reason = installed(name)
+    if not ok:
+        own_words = row is not None and row.installed_check
+        raise EnvConfigError(f"environment {name!r}: {reason}" if own_words else reason)
+
+
+def validate_options(name: str, env_config: Mapping[str, Any] | None = None) -> None:
+    """As `validate`, but says nothing of what is installed; only of environments of this package.
+
+    Args:
+        name: A key of ENVIRONMENTS.
+        env_config: The configuration; None = empty.
+
+    Raises:
+        EnvConfigError: For an unknown name or key, a value of the wrong kind, a task that does not
+            exist.
     """
     row = ENVIRONMENTS.get(name)
     if row is None:
-        if _registered_elsewhere(name):
-            return
         raise _unknown_name(name)
     env_config = {} if env_config is None else env_config
     if not isinstance(env_config, Mapping):
@@ -198,9 +102,20 @@ def validate(name: str, env_config: Mapping[str, Any] | None = None) -> None:
             )
         for candidate in _candidates(value):
             _check_value(row, key, candidate)
-    ok, reason = installed(name)
-    if not ok:
-        raise EnvConfigError(reason)
+
+
+def notice(name: str, env_config: Mapping[str, Any] | None = None) -> str:
+    """What a user should be told of an environment at the start of a run.
+
+    Args:
+        name: Any environment's name.
+        env_config: Its configuration, valid.
+
+    Returns:
+        One line, or "".
+    """
+    row = ENVIRONMENTS.get(name)
+    return _load(row.notice)(env_config or {}) if row and row.notice else ""
 
 
 def installed(name: str) -> tuple[bool, str]:
@@ -218,6 +133,8 @@ def installed(name: str) -> tuple[bool, str]:
     if name not in ENVIRONMENTS:
         raise _unknown_name(name)
     row = ENVIRONMENTS[name]
+    if row.installed_check:
+        return _load(row.installed_check)()
     missing = [module for module in row.packages if importlib.util.find_spec(module) is None]
     if not missing:
         return True, ""
@@ -227,10 +144,29 @@ def installed(name: str) -> tuple[bool, str]:
     )
 
 
-def _create(name: str, env_context: Mapping[str, Any]) -> Any:
-    """What Ray Tune calls. An EnvContext is a dict with attributes (worker_index ...); the
-    options are its entries."""
-    return make(name, **dict(env_context))
+class _Creator:
+    """What Ray Tune calls. An EnvContext is a dict with attributes (worker_index ...); the options
+    are its entries."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def __call__(self, env_context: Mapping[str, Any]) -> Any:
+        return make(self.name, **dict(env_context))
+
+    @property
+    def make_vec(self) -> Callable[[int, Mapping[str, Any]], Any] | None:
+        """(num_envs, env_context) -> an environment of several slots; None if there is none.
+
+        It may itself return None, for an env_config that is not played that way.
+        """
+        return self._make_vec if ENVIRONMENTS[self.name].vector_entry_point else None
+
+    def _make_vec(self, num_envs: int, env_context: Mapping[str, Any]) -> Any:
+        validate(self.name, env_context)
+        entry_point = ENVIRONMENTS[self.name].vector_entry_point
+        assert entry_point is not None
+        return _load(entry_point)(num_envs, **dict(env_context))
 
 
 def _load(entry_point: str) -> Callable[..., Any]:
@@ -248,8 +184,14 @@ def _candidates(value: Any) -> list[Any]:
     """The values to check: those of a grid search, none of a sampled search space, else itself."""
     if isinstance(value, Mapping) and set(value) == {"grid_search"}:
         return list(value["grid_search"])
-    plain = value is None or isinstance(value, (bool, numbers.Number, str, Mapping, list, tuple))
-    return [value] if plain else []
+    return [value] if _is_plain(value) else []
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is there already; Tune fills in a search space later."""
+    if isinstance(value, Mapping) and set(value) == {"grid_search"}:
+        return False
+    return value is None or isinstance(value, (bool, numbers.Number, str, Mapping, list, tuple))
 
 
 def _check_value(row: EnvRow, key: str, value: Any) -> None:
@@ -269,10 +211,15 @@ def _check_value(row: EnvRow, key: str, value: Any) -> None:
             + _nearest(str(value), option.choices)
         )
     if key == "task" and row.task_check:
-        try:
-            _load(row.task_check)(value)
-        except ValueError as error:
-            raise EnvConfigError(f"environment {row.name!r}: {error}") from None
+        _check_by(row, row.task_check, value)
+
+
+def _check_by(row: EnvRow, check: str, value: Any) -> None:
+    """Raises EnvConfigError if the environment's own check refuses `value`."""
+    try:
+        _load(check)(value)
+    except ValueError as error:
+        raise EnvConfigError(f"environment {row.name!r}: {error}") from None
 
 
 def _unknown_name(name: object) -> EnvConfigError:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import env_registry
 from rllib_mmsa import checks, experiments, preflight
 from rllib_mmsa.checks import ConfigError
 from rllib_mmsa.evaluate import interval, locate
@@ -307,8 +308,10 @@ def test_a_cluster_is_not_measured_by_this_machine():
 )
 def test_every_tuned_example_is_valid(path):
     found = load_file(path)
-    if any(e.env == "lbf" for e in found):
-        pytest.importorskip("lbforaging")
+    for experiment in found:
+        there, reason = env_registry.installed(experiment.env)
+        if not there:
+            pytest.skip(reason)
     preflight.check(found, local=False)
     assert [e.name for e in found] == [path.stem]
 

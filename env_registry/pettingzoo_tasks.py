@@ -1,0 +1,156 @@
+"""PettingZoo environments by where they are: what is imported, called, and wrapped.
+
+    package.module             a module with parallel_env (or env, which must convert)
+    package.module:name        a class or function in it that makes the environment
+
+A task is looked up without importing PettingZoo itself.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import pkgutil
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from env_registry.discretise import check_levels
+
+FACTORIES = ("parallel_env", "env", "raw_env")  # in this order, as PettingZoo's modules name them
+GRAMMAR = 'package.module, such as "mpe2.simple_spread_v3", or package.module:name'
+_TASK = re.compile(r"(?P<module>[A-Za-z_]\w*(\.[A-Za-z_]\w*)*)(:(?P<name>[A-Za-z_]\w*))?")
+_OURS = ("mpe2", "pettingzoo", "supersuit")  # what the extra installs: the registry names it
+
+
+class TaskError(ValueError):
+    """A task or a wrapper that cannot be found; the message says where it was looked for."""
+
+
+def check_task(task: str) -> None:
+    """Raises TaskError if there is no such environment; what the registry calls first.
+
+    Imports the module that the task names (its dependencies may be missing), builds nothing.
+    """
+    module = _match(task)["module"]
+    if module.split(".")[0] in _OURS and importlib.util.find_spec(module.split(".")[0]) is None:
+        return  # the registry says what to install
+    find_factory(task)
+
+
+def check_config(env_config: Mapping[str, Any]) -> None:
+    """Raises ValueError if a number is out of its range or there is no such wrapper."""
+    check_levels(env_config.get("n_actions", 5))
+    max_episode_steps = env_config.get("max_episode_steps")
+    if max_episode_steps is not None and max_episode_steps < 1:
+        raise TaskError(
+            f"max_episode_steps is {max_episode_steps}, and must be 1 or more (env steps); left "
+            "out, episodes end when the environment ends them"
+        )
+    for wrapper in env_config.get("wrappers") or ():
+        read_wrapper(wrapper)
+
+
+def find_factory(task: str) -> Callable[..., Any]:
+    """Imports what a task names.
+
+    Args:
+        task: In the notation of the module's docstring.
+
+    Returns:
+        What makes the environment; called with `env_kwargs`.
+
+    Raises:
+        TaskError: If the module does not exist, cannot be imported, or has nothing to call.
+    """
+    match = _match(task)
+    module = _import(task, match["module"])
+    names = (match["name"],) if match["name"] else FACTORIES
+    for name in names:
+        if callable(getattr(module, name, None)):
+            return getattr(module, name)
+    if match["name"]:
+        near = difflib.get_close_matches(match["name"], vars(module), n=3, cutoff=0.4)
+        meant = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise TaskError(f'task "{task}": {match["module"]} has no "{match["name"]}" to call{meant}')
+    raise TaskError(
+        f'task "{task}": the module has none of {", ".join(FACTORIES)}\n'
+        f"  rule:   a task is {GRAMMAR}\n"
+        f"  remedy: name the class or function that makes the environment, {task}:Name"
+    )
+
+
+def read_wrapper(wrapper: Any) -> tuple[str, dict[str, Any]]:
+    """Reads one entry of `wrappers`.
+
+    Args:
+        wrapper: A name in supersuit, or {name: {argument: value}}.
+
+    Returns:
+        The name and the arguments.
+
+    Raises:
+        TaskError: If it is neither, or a wrapper that hides how an episode ended.
+    """
+    entry = {wrapper: {}} if isinstance(wrapper, str) else wrapper
+    if not isinstance(entry, Mapping) or len(entry) != 1:
+        raise TaskError(
+            f"wrappers has the entry {wrapper!r}, and one is a name in supersuit, or "
+            "{name: {argument: value}}, such as {resize_v1: {x_size: 20, y_size: 20}}"
+        )
+    ((name, arguments),) = entry.items()
+    if str(name).startswith("black_death"):
+        raise TaskError(
+            f"wrappers has {name}, which reports every end as terminated and truncated at once, a "
+            "step late; leave it out: agents that die are handled here"
+        )
+    if not isinstance(arguments or {}, Mapping):
+        raise TaskError(f"the arguments of {name} are {arguments!r}, and must be a mapping")
+    return str(name), dict(arguments or {})
+
+
+def _match(task: str) -> re.Match[str]:
+    match = _TASK.fullmatch(task)
+    if match is None:
+        raise TaskError(f'task "{task}" is no import path\n  rule:   a task is {GRAMMAR}')
+    return match
+
+
+def _import(task: str, name: str) -> Any:
+    """Imports a module; says which part of its path is missing."""
+    if name not in sys.modules:
+        _check_path(task, name)
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # a module may raise anything; PettingZoo's say what to install
+        text = " ".join(str(error).split())
+        raise TaskError(f'task "{task}": importing {name} failed: {text}') from error
+
+
+def _check_path(task: str, name: str) -> None:
+    """Raises TaskError, with the nearest names, at the first part of a path that is not there."""
+    parts = name.split(".")
+    parent = None
+    for i, part in enumerate(parts):
+        here = ".".join(parts[: i + 1])
+        try:
+            found = here in sys.modules or importlib.util.find_spec(here) is not None
+        except ImportError:  # the parent is a module, no package
+            found = False
+        if not found:
+            near = difflib.get_close_matches(part, _children(parent), n=3, cutoff=0.4)
+            where = f"in {parent}" if parent else "installed here"
+            nearest = f"; nearest: {', '.join(f'{parent}.{child}' for child in near)}"
+            raise TaskError(
+                f'task "{task}": there is no module "{part}" {where}{nearest if near else ""}'
+            )
+        parent = here
+
+
+def _children(package: str | None) -> Sequence[str]:
+    if package is None:
+        return ()
+    path = getattr(importlib.import_module(package), "__path__", ())
+    return [module.name for module in pkgutil.iter_modules(path)]

@@ -1,0 +1,209 @@
+"""SMAX on the real `jaxmarl` package: one environment, or all of a runner's in one program.
+
+Shape legend: E slots, N allied units, A actions, D observation size, S state size, L numbers in a
+row of `env_registry.smax_game`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from ray.rllib.env.vector.vector_multi_agent_env import VectorMultiAgentEnv
+
+from env_registry.contract import TEAM, GroupedEnv, Observation, StepResult
+from env_registry.draw import draw_units
+from env_registry.registry import EnvConfigError
+from env_registry.rows import SMAX_TASKS
+from env_registry.smax_game import N_FLAGS, SmaxGame, SmaxSlots, smax_game
+
+Reset = tuple[dict[str, Observation], dict[str, dict[str, Any]]]
+
+
+class SmaxEnv(GroupedEnv):
+    """SMAX against the heuristic enemy under the contract; options as in `env_registry.rows`."""
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 5}
+    render_mode = "rgb_array"
+    backend: str | None = None  # set where it stands in for another game
+
+    def __init__(
+        self,
+        task: str = "3m",
+        *,
+        max_episode_steps: int = 100,
+        scale_state: bool = True,
+        observation_type: str = "unit_list",
+        see_enemy_actions: bool = True,
+        walls_cause_death: bool = True,
+        won_battle_bonus: float = 1.0,
+        attack_mode: str = "closest",
+        enemy_shoots: bool = True,
+        map_width: int = 32,
+        map_height: int = 32,
+        world_steps_per_env_step: int = 8,
+    ):
+        """Makes the environment. The first reset and the first step compile, once in a process.
+
+        Args:
+            task: Name of a scenario.
+            max_episode_steps: Time limit, env steps; reported as truncation.
+            scale_state: Bring the world state to [0, 1]; off, it is as the package returns it.
+            observation_type: "unit_list" (every other unit in a place of its own) or "conic" (the
+                two nearest in each of 32 directions).
+            see_enemy_actions: Show the last actions of enemies in sight.
+            walls_cause_death: A unit that touches the border dies.
+            won_battle_bonus: Reward for a win, beside up to 1 for the enemies' lost health.
+            attack_mode: Which of the units in range an enemy shoots at, "closest" or "random".
+            enemy_shoots: Off, enemies only walk.
+            map_width: Of the map, in the game's units of length.
+            map_height: The same.
+            world_steps_per_env_step: Steps of 1/16 s that one action lasts.
+
+        Raises:
+            EnvConfigError: If there is no such scenario, or a number is too small.
+        """
+        if task not in SMAX_TASKS:
+            raise EnvConfigError(f"smax has no task {task!r}; valid: {', '.join(SMAX_TASKS)}")
+        numbers = {
+            "max_episode_steps": max_episode_steps,
+            "map_width": map_width,
+            "map_height": map_height,
+            "world_steps_per_env_step": world_steps_per_env_step,
+        }
+        for name, number in numbers.items():
+            if number < 1:
+                raise EnvConfigError(f"{name!r} of smax is {number!r}, and must be 1 or more")
+        self._game = smax_game(
+            task,
+            scale_state=scale_state,
+            observation_type=observation_type,
+            see_enemy_actions=see_enemy_actions,
+            walls_cause_death=walls_cause_death,
+            won_battle_bonus=won_battle_bonus,
+            attack_mode=attack_mode,
+            enemy_shoots=enemy_shoots,
+            **numbers,
+        )
+        super().__init__(
+            n_agents=self._game.n_agents,
+            n_actions=self._game.n_actions,
+            obs_size=self._game.obs_size,
+            state_size=self._game.state_size,
+            obs_bounds=self._game.obs_bounds,
+            state_bounds=self._game.state_bounds,
+        )
+        self._slots: SmaxSlots | None = None
+        self._index = 0
+
+    @property
+    def game(self) -> SmaxGame:
+        """What is played."""
+        return self._game
+
+    def attach(self, slots: SmaxSlots, index: int) -> None:
+        """Makes this environment one slot of several that are stepped together."""
+        self._slots, self._index = slots, index
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Reset:
+        """Starts an episode; the same seed gives the same episode, whatever was played before."""
+        super().reset(seed=seed)
+        if seed is None:
+            seed = int(self.np_random.integers(2**32))
+        if self._slots is None:
+            self._slots = SmaxSlots(self._game, 1)
+        return self._unpack(self._slots.reset(self._index, seed))[0], {TEAM: {}}
+
+    def step(self, action_dict: dict[str, np.ndarray]) -> StepResult:
+        """Plays one step: {"team": (N,) int} in, the contract's five dictionaries out."""
+        if self._slots is None:
+            raise RuntimeError("step before reset")
+        (row,) = self._slots.step([self._index], np.asarray(action_dict[TEAM])[None])
+        return self.result(row)
+
+    def result(self, row: np.ndarray) -> StepResult:
+        """A step's row (L,) as the contract's five dictionaries.
+
+        The team reward is the reward that the package gives to every unit, once; a unit's reward
+        is its equal share.
+        """
+        observation, (reward, terminated, truncated, win) = self._unpack(row)
+        over = bool(terminated or truncated)
+        return self._transition(
+            observation,
+            np.full(self.n_agents, reward / self.n_agents),
+            terminated=bool(terminated),
+            truncated=bool(truncated),
+            team_reward=float(reward),
+            **({"win": bool(win)} if over else {}),
+        )
+
+    def render(self) -> np.ndarray:
+        """Draws the field: (height, width, 3) uint8. Needs no display."""
+        if self._slots is None:
+            raise RuntimeError("render before reset")
+        units, env = self._slots.units(self._index), self._game.env
+        return draw_units(
+            (env.map_width, env.map_height),
+            units["unit_positions"],
+            np.asarray(env.unit_type_radiuses)[units["unit_types"]],
+            units["unit_health"] / np.asarray(env.unit_type_health)[units["unit_types"]],
+            self.n_agents,
+        )
+
+    def _unpack(self, row: np.ndarray) -> tuple[dict[str, Observation], np.ndarray]:
+        """A row (L,) -> the observation, and reward, terminated, truncated, win (4,)."""
+        n_agents = self.n_agents
+        masks = n_agents * self.obs_size
+        state = masks + n_agents * self.n_actions
+        observation = self._observation(
+            row[:masks].reshape(n_agents, -1),
+            row[masks:state].astype(np.int8).reshape(n_agents, -1),
+            row[state:-N_FLAGS],
+        )
+        return observation, row[-N_FLAGS:]
+
+
+class SmaxVectorEnv(VectorMultiAgentEnv):
+    """All sub-environments of a runner, stepped by one call of one compiled program.
+
+    The interface is that of `rllib_mmsa.common.vector_env`. An error in the program concerns all
+    slots, so `step_slots` raises it and returns none for single slots.
+    """
+
+    def __init__(self, num_envs: int, **env_config: Any):
+        """Makes E slots; compiles at the first reset and step, once in a process.
+
+        Args:
+            num_envs: E.
+            **env_config: As `SmaxEnv`.
+        """
+        super().__init__()
+        self.num_envs = num_envs
+        self.envs = [SmaxEnv(**env_config) for _ in range(num_envs)]
+        first = self.envs[0]
+        self._slots = SmaxSlots(first.game, num_envs)
+        for index, env in enumerate(self.envs):
+            env.attach(self._slots, index)
+        self.metadata, self.render_mode = first.metadata, first.render_mode
+        self.single_observation_spaces = first.observation_spaces
+        self.single_action_spaces = first.action_spaces
+        self.single_observation_space = spaces.Dict({**first.observation_spaces})
+        self.single_action_space = spaces.Dict({**first.action_spaces})
+
+    def reset_slot(self, index: int, seed: int) -> Reset:
+        """Starts an episode in one slot; the others play on."""
+        return self.envs[index].reset(seed=seed)
+
+    def step_slots(self, indices: Sequence[int], actions: np.ndarray) -> list[StepResult]:
+        """Steps K slots at once: actions (K, N) -> K results."""
+        rows = self._slots.step(indices, actions)
+        return [self.envs[index].result(row) for index, row in zip(indices, rows, strict=True)]
+
+    def restart_slot(self, index: int) -> None:
+        """Nothing to make anew: a slot holds only its episode, which the next reset replaces."""
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Nothing is open."""
