@@ -1,7 +1,7 @@
 """Collects the evaluations of finished runs and draws docs/results/*.png from them.
 
-    python docs/results/curves.py collect ~/ray_results/NAME ... > docs/results/lbf_8x8.csv
-    python docs/results/curves.py draw docs/results/lbf_8x8.csv docs/results/lbf_8x8.png
+python docs/results/curves.py collect ~/ray_results/NAME ... > docs/results/lbf_8x8.csv
+python docs/results/curves.py draw docs/results/lbf_8x8.csv docs/results/lbf_8x8.png
 """
 
 from __future__ import annotations
