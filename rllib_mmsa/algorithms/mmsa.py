@@ -51,6 +51,7 @@ class MMSAConfig(QLearningConfig):
         "posterior_sees_obs",
         "rollout_horizon",
         "rollout_aggregation",
+        "rollout_state_dim",
         "rollout_latent",
         "sample_rollout",
         "target_world_model",
@@ -77,6 +78,7 @@ class MMSAConfig(QLearningConfig):
         self.posterior_sees_obs = True
         self.rollout_horizon = 3
         self.rollout_aggregation = "gru"
+        self.rollout_state_dim = 32
         self.rollout_latent = "prior"
         self.sample_rollout = False
         self.target_world_model = True
@@ -117,8 +119,14 @@ class MMSAConfig(QLearningConfig):
         super().validate()
         for name, choices in CHOICES.items():
             self._require(name, getattr(self, name) in choices, f"one of {choices}")
-        self._require("rollout_horizon", self.rollout_horizon >= 1, "at least 1")
+        for name in ("rollout_horizon", "rollout_state_dim"):
+            self._require(name, getattr(self, name) >= 1, "at least 1")
         self._require("kl_balance_alpha", 0.0 <= self.kl_balance_alpha <= 1.0, "between 0 and 1")
+        if self.td_gradient_to_world_model and self.use_world_model and self.target_world_model:
+            raise ValueError(
+                "td_gradient_to_world_model is True while target_world_model has the mixers read "
+                "a frozen copy, which takes no gradient; set target_world_model to False"
+            )
         if not self.use_world_model and not self.use_global_state:
             raise ValueError(
                 "use_world_model and use_global_state are both False: the mixer would see "

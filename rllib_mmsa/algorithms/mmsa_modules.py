@@ -14,10 +14,32 @@ from rllib_mmsa.common.q_modules import QModule, frozen_copy
 from rllib_mmsa.nets.agents import SALE_AGENTS, RecurrentAgent, Unrolled
 from rllib_mmsa.nets.sale import SaleEncoder
 from rllib_mmsa.nets.world_model import Decoded, Gaussian, RolloutAggregator, WorldModel
+from rllib_mmsa.td import greedy_actions
 
 #: Keys of what ``forward_train`` returns beside the shared ones.
 SALE_OBS = "sale_obs"  # (z^oa, z^o) of the agents' encoders
 MODEL = "model"  # ModelOutputs
+
+
+class Rows:
+    """The steps of a batch that a mask selects, side by side and back in their places.
+
+    Args:
+        mask: (B, T) bool.
+    """
+
+    def __init__(self, mask: Tensor):
+        self.shape = mask.shape
+        self.index = mask.flatten().nonzero().squeeze(1)  # (R,)
+
+    def pick(self, values: Tensor) -> Tensor:
+        """(B, T, ...) to (R, ...)."""
+        return values.flatten(0, 1).index_select(0, self.index)
+
+    def spread(self, values: Tensor) -> Tensor:
+        """(R, ...) to (B, T, ...), zeros elsewhere."""
+        spread = values.new_zeros(self.shape.numel(), *values.shape[1:])
+        return spread.index_copy(0, self.index, values).unflatten(0, self.shape)
 
 
 class ModelOutputs:
@@ -28,7 +50,8 @@ class ModelOutputs:
         obs: (B, T+1, N, D), what the networks read.
         posterior: q(s_t | h_t), (B, T+1, J).
         prior: p(s_t | embeddings of t-1), (B, T+1, J).
-        decoded: decoded from posterior samples, and from prior samples.
+        decoded: what a sample of the posterior or of the prior, drawn evenly per step, is
+            decoded into.
         embeddings: (B, T, F), (z^sa, z^s, phi^sa)_t of the actions taken.
         sale: (z^sa (B, T, J), z^s (B, T+1, J)) with gradient into f_s and g_s alone.
     """
@@ -39,7 +62,7 @@ class ModelOutputs:
         obs: Tensor,
         posterior: Gaussian,
         prior: Gaussian,
-        decoded: list[Decoded],
+        decoded: Decoded,
         embeddings: Tensor,
         sale: tuple[Tensor, Tensor] | None,
     ):
@@ -75,7 +98,7 @@ class MMSAModule(QModule):
                 config["rollout_aggregation"],
                 self.world_model.joint_dim,
                 config["rollout_horizon"],
-                self.state_size,
+                config["rollout_state_dim"],
             )
             state_size += self.aggregator.out_size
         self.mixer = self.make_mixer(state_size)
@@ -156,9 +179,9 @@ class MMSAModule(QModule):
             next_states.append(batch[STATE][:, 1:])
         if config["use_world_model"]:
             extra[MODEL] = self._forward_model(batch, online)
-            states.append(self._rollout_state(batch, online))
-            with torch.no_grad():
-                next_states.append(self._next_rollout_state(batch, online, target))
+            imagined, next_imagined = self._rollout_states(batch, online, target)
+            states.append(imagined)
+            next_states.append(next_imagined)
         return torch.cat(states, -1), torch.cat(next_states, -1), extra
 
     def _sale_of_observations(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
@@ -182,53 +205,51 @@ class MMSAModule(QModule):
         latent = posterior.sample(self.noise)
         embeddings = model.embed(latent[:, :-1], actions)
         prior = model.prior(F.pad(embeddings, (0, 0, 1, 0)))  # zeros before the first step
-        decoded = [model.decode(latent), model.decode(prior.sample(self.noise))]
+        # Each VAE's latent is to count half: one of the two, drawn per step, does so at half the
+        # price of decoding both.
+        even = torch.empty_like(latent[..., :1]).uniform_(generator=self.noise) < 0.5
+        decoded = model.decode(torch.where(even, latent, prior.sample(self.noise)))
         sale = self._sale_of_latents(latent.detach(), actions)
         return ModelOutputs(hidden, obs, posterior, prior, decoded, embeddings, sale)
 
-    def _rollout_state(self, batch: dict[str, Any], online: Unrolled) -> Tensor:
-        """s_t^Rollout of steps 0..T-1 for the mixer, (B, T, S)."""
-        now = slice(None, -1)
-        hidden = online.hidden[:, now].detach()
-        return self._imagined(self.world_model, self.agent, self.aggregator, batch, hidden, now)
-
-    def _next_rollout_state(
+    def _rollout_states(
         self, batch: dict[str, Any], online: Unrolled, target: Unrolled
-    ) -> Tensor:
-        """s_t^Rollout of steps 1..T for the target mixer, (B, T, S)."""
-        model, agent, hidden = self.world_model, self.agent, online.hidden
-        if self._freezes_world_model:
-            model, agent, hidden = self.target_world_model, self.target_agent, target.hidden
-        later = slice(1, None)
-        return self._imagined(model, agent, self.target_aggregator, batch, hidden[:, later], later)
+    ) -> tuple[Tensor, Tensor]:
+        """s_t^Rollout of steps 0..T-1 for the mixer and of 1..T for the target mixer, (B, T, S).
 
-    def _imagined(
-        self,
-        model: WorldModel,
-        agent: RecurrentAgent,
-        aggregator: RolloutAggregator,
-        batch: dict[str, Any],
-        hidden: Tensor,
-        steps: slice,
-    ) -> Tensor:
-        """Imagines from the steps that are learned from, and only there; zeros elsewhere."""
+        One imagination serves both: that of step t+1 is the target's at step t.
+        """
+        learned = batch[LOSS_MASK] > 0  # (B, T)
+        rollouts = self._rollouts(batch, online, target)
+        states = self._aggregate(self.aggregator, rollouts[:, :-1], learned)
+        with torch.no_grad():
+            return states, self._aggregate(self.target_aggregator, rollouts[:, 1:], learned)
+
+    def _rollouts(self, batch: dict[str, Any], online: Unrolled, target: Unrolled) -> Tensor:
+        """Imagines from the steps around those learned from, (B, T+1, K+1, J); zeros elsewhere."""
         config = self.model_config
-        rows = batch[LOSS_MASK] > 0  # (B, T)
+        model, agent, unrolled = self.world_model, self.agent, online
+        if self._freezes_world_model:
+            model, agent, unrolled = self.target_world_model, self.target_agent, target
+        steps = Rows(observation_mask(batch[LOSS_MASK]) > 0)
         flows = config["td_gradient_to_world_model"] and torch.is_grad_enabled()
         with torch.set_grad_enabled(flows):
-            rollout = model.imagine(
+            rollouts = model.imagine(
                 agent,
-                hidden[rows],
-                batch[OBS][:, steps][rows],
-                batch[ACTION_MASK][:, steps][rows],
+                steps.pick(unrolled.hidden.detach()),
+                steps.pick(batch[OBS]),
+                steps.pick(greedy_actions(unrolled.q_values.detach(), batch[ACTION_MASK])),
                 config["rollout_horizon"],
                 config["sample_rollout"],
                 self.noise,
             )
-        state = aggregator(rollout)
-        return state.new_zeros(*rows.shape, state.shape[-1]).masked_scatter(
-            rows.unsqueeze(-1), state
-        )
+        return steps.spread(rollouts)
+
+    @staticmethod
+    def _aggregate(aggregator: RolloutAggregator, rollouts: Tensor, learned: Tensor) -> Tensor:
+        """Roll-outs (B, T, K+1, J) to (B, T, S), where ``learned`` (B, T); zeros elsewhere."""
+        steps = Rows(learned)
+        return steps.spread(aggregator(steps.pick(rollouts)))
 
     def _sale_of_latents(self, latent: Tensor, actions: Tensor) -> tuple[Tensor, Tensor] | None:
         """(z^sa (B, T, J), z^s (B, T+1, J)) with gradient into f_s and g_s alone."""

@@ -169,20 +169,20 @@ class WorldModel(nn.Module):
         agent: RecurrentAgent,
         hidden: Tensor,
         obs: Tensor,
-        action_mask: Tensor,
+        actions: Tensor,
         horizon: int,
         sample: bool = False,
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """Imagines ``horizon`` steps from every given step in parallel (Figure 2).
 
-        Per step: act greedily under the (predicted) mask, embed, prior, decode, next h.
+        Per step: embed, prior, decode, next h, act greedily under the predicted mask.
 
         Args:
             agent: the network that acts in the imagination; it gets no gradient.
             hidden: (..., N, H), the agents' real hidden states.
             obs: (..., N, D).
-            action_mask: (..., N, A).
+            actions: (..., N) int64, the agents' greedy actions there.
             horizon: K.
             sample: draw latents instead of following their means.
 
@@ -195,19 +195,21 @@ class WorldModel(nn.Module):
 
         latents = [pick(self.posterior(hidden, obs))]
         for depth in range(horizon):
-            with torch.no_grad():
-                actions = greedy_actions(agent.q_values(hidden, obs), action_mask)
             latents.append(pick(self.prior(self.embed(latents[-1], actions))))
             if depth + 1 < horizon:
-                with torch.no_grad():
-                    decoded = self.decode(latents[-1])
-                    hidden = self.hidden_scale.invert(decoded.hidden)
-                    obs = self.obs_scale.invert(decoded.obs)
-                    action_mask = self._likely_mask(decoded.mask_logits)
+                actions = self._act(agent, latents[-1])
         if self.rollout_latent == "embedding" and self.sale is not None:
             with torch.no_grad():
                 latents[1:] = [self.sale.encode(latent) for latent in latents[1:]]
         return torch.stack(latents, -2)
+
+    @torch.no_grad()
+    def _act(self, agent: RecurrentAgent, latent: Tensor) -> Tensor:
+        """What the agents do in an imagined state: (..., J) to (..., N) int64."""
+        decoded = self.decode(latent)
+        hidden = self.hidden_scale.invert(decoded.hidden)
+        obs = self.obs_scale.invert(decoded.obs)
+        return greedy_actions(agent.q_values(hidden, obs), self._likely_mask(decoded.mask_logits))
 
     @staticmethod
     def _likely_mask(logits: Tensor) -> Tensor:

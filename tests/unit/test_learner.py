@@ -75,7 +75,7 @@ def reached(loss: str, **config) -> set[str]:
 
 
 AGENT = {"agent.input", "agent.rnn", "agent.head", "agent.sale.phi"}
-CANDIDATE = {"agent.from_state", "agent.from_action"}
+CANDIDATE = {"agent.from_state"}
 MIXER = {"mixer.weights_1", "mixer.bias_1", "mixer.weights_2", "mixer.value", "aggregator.gru"}
 POSTERIOR, PRIOR = "world_model.posterior_net", "world_model.prior_net"
 MODEL_INPUTS = {"world_model.action_embedding", "world_model.sale.phi"}
@@ -94,7 +94,7 @@ def test_td_loss_trains_agents_and_mixer_and_no_encoder_and_no_model(sale_action
 
 
 def test_td_gradient_into_the_world_model_is_an_option_that_spares_the_encoders():
-    touched = reached("td", td_gradient_to_world_model=True)
+    touched = reached("td", td_gradient_to_world_model=True, target_world_model=False)
     assert touched == AGENT | CANDIDATE | MIXER | {POSTERIOR, PRIOR} | MODEL_INPUTS
 
 
@@ -291,6 +291,7 @@ def test_names_registered_without_importing_are_the_algorithms():
         ("MMSA", {"kl_balance": "both"}, "kl_balance is 'both'; it must be one of"),
         ("MMSA", {"rollout_horizon": 0}, "rollout_horizon is 0; it must be at least 1"),
         ("MMSA", {"use_world_model": False, "use_global_state": False}, "would see nothing"),
+        ("MMSA", {"td_gradient_to_world_model": True}, "set target_world_model to False"),
     ],
 )
 def test_bad_settings_are_said_in_words(name, settings, words):

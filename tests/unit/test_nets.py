@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from rllib_mmsa.nets.agents import CandidateActionSaleAgent, PreviousActionSaleAgent, RecurrentAgent
+from rllib_mmsa.nets.gru import GRU
 from rllib_mmsa.nets.mixers import IndependentMixer, QMixer, VDNMixer
 from rllib_mmsa.nets.sale import NORMALISERS, avg_l1_norm, make_normaliser, sale_prediction_error
 from rllib_mmsa.nets.standardiser import Standardiser
@@ -92,20 +93,21 @@ def test_values_send_no_gradient_to_the_encoders(name, episode):
     assert agent.sale.phi.weight.grad.abs().sum() > 0
 
 
-def test_candidate_values_equal_the_concatenation(episode):
+def test_candidate_values_equal_a_loop_over_actions(episode):
     obs, _ = episode
     torch.manual_seed(1)
     agent = agents()["candidate"]
     hidden = torch.randn(*obs.shape[:-1], agent.hidden_dim)
     z = agent.sale.encode(obs)
+    weights = agent.head(F.relu(agent.from_state(torch.cat([hidden, z], -1))))
     expected = []
     for action in range(A):
         one_hot = F.one_hot(torch.full(obs.shape[:-1], action), A).float()
-        per_action = agent.from_action(
-            torch.cat([agent.sale.encode_action(z, one_hot), agent.sale.direct(obs, one_hot)], -1)
+        embedded = torch.cat(
+            [agent.sale.encode_action(z, one_hot), agent.sale.direct(obs, one_hot)], -1
         )
-        per_state = agent.from_state(torch.cat([hidden, z], -1))
-        expected.append(agent.head(F.relu(per_state + per_action)).squeeze(-1))
+        product = (embedded * weights[..., :-1]).sum(-1)
+        expected.append(product / agent.sale_dim**0.5 + weights[..., -1])
     torch.testing.assert_close(agent.q_values(hidden, obs), torch.stack(expected, -1))
 
 
@@ -161,16 +163,15 @@ def make_model(**kwargs):
 
 @pytest.mark.parametrize("use_sale", [True, False])
 @pytest.mark.parametrize("kind", ["plain", "candidate"])
-def test_imagination_starts_at_the_posterior_and_keeps_to_the_masks(use_sale, kind, episode):
+def test_imagination_starts_at_the_posterior_and_at_the_real_actions(use_sale, kind, episode):
     obs, actions = episode
     agent, model = agents()[kind], make_model(use_sale=use_sale)
     hidden = agent.unroll(obs, actions).hidden
-    only = torch.zeros(B, T + 1, N, A)
-    only[..., 3] = 1  # one legal action at the real steps
+    first = torch.full((B, T + 1, N), 3)  # what the agents do at the real steps
     seen = []
     embed = model.embed
     model.embed = lambda latent, chosen: (seen.append(chosen), embed(latent, chosen))[1]
-    rollout = model.imagine(agent, hidden, obs, only, horizon=3)
+    rollout = model.imagine(agent, hidden, obs, first, horizon=3)
     assert rollout.shape == (B, T + 1, 4, N * 3)
     torch.testing.assert_close(rollout[:, :, 0], model.posterior(hidden, obs).mean)
     assert len(seen) == 3 and (seen[0] == 3).all()
@@ -196,3 +197,23 @@ def test_aggregator_reads_the_present_last():
     assert concat.out_size == 24 and torch.equal(concat(rollout), rollout.flatten(2))
     with pytest.raises(ValueError, match="'gru' or 'concat'"):
         RolloutAggregator("mean", 6, 3, 5)
+
+
+@pytest.mark.parametrize("steps", [1, 7])
+def test_our_gru_is_pytorchs(steps):
+    theirs = torch.nn.GRU(5, 4).double()
+    ours = GRU(5, 4).double()
+    ours.load_state_dict(theirs.state_dict())
+    weights = torch.randn(steps, 3, 4).double()
+
+    def run(gru):
+        x, first = torch.arange(steps * 15.0).view(steps, 3, 5).double().sin(), torch.ones(1, 3, 4)
+        x, first = x.requires_grad_(), first.double().requires_grad_()
+        states, last = gru(x, first)
+        ((states * weights).sum() + last.square().sum()).backward()
+        return states, last, x.grad, first.grad, *(p.grad for p in gru.parameters())
+
+    for mine, expected in zip(run(ours), run(theirs), strict=True):
+        torch.testing.assert_close(mine, expected)
+    without_first = theirs(torch.ones(steps, 3, 5).double())[0]
+    torch.testing.assert_close(ours(torch.ones(steps, 3, 5).double())[0], without_first)
