@@ -410,6 +410,8 @@ def test_a_progress_line_says_what_a_person_asks():
     line = progress.format("mmsa_lbf", later)
     assert "test 0.42" in line, "the last evaluation stays in sight"
     assert "500 steps/s  left 2:20" in line, "the speed is that of the last lines"
+    later["env_runners"] = {**later["env_runners"], "num_episodes_dropped_lifetime": 2.0}
+    assert "2,431 episodes (2 dropped)  return" in progress.format("mmsa_lbf", later)
 
 
 def test_durations_and_gaps():
