@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -170,6 +172,15 @@ def test_fixed_maps_are_reset_where_the_map_puts_everybody_back_at_once(
         assert len(play(env, seed)) > 1
         pids.add(env.game_pid)
     assert len(pids) == 1
+
+
+@pytest.mark.parametrize("last_line", ["env.close()", ""])
+def test_a_program_that_ends_says_nothing(last_line: str) -> None:
+    """Objects are deleted when modules are gone already."""
+    code = f"import env_registry\nenv = env_registry.make('smacv2')\nenv.reset(seed=0)\n{last_line}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "Exception ignored" not in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_check_of_an_installation_passes() -> None:
