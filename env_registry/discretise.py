@@ -23,16 +23,6 @@ MAX_ACTIONS = 4096  # of one agent: each is an output of the network and a numbe
 Values = list[np.ndarray]  # of one agent: for each dimension, the values it may take
 
 
-def check_levels(n_levels: int) -> None:
-    """Raises ContractError if a continuous action cannot have so few values."""
-    if n_levels < 2:
-        raise _broken(
-            f"n_actions is {n_levels}",
-            "a continuous action takes at least 2 values, its two bounds",
-            "leave n_actions at its default, or raise it",
-        )
-
-
 def count_combinations(sizes: Sequence[int], agent: object) -> int:
     """The number of an agent's discrete actions, which a network must be able to have as outputs.
 
@@ -70,7 +60,12 @@ def box_values(space: spaces.Box, n_levels: int, agent: object) -> Values:
     Raises:
         ContractError: If `n_levels` is below 2 or a bound is not finite.
     """
-    check_levels(n_levels)
+    if n_levels < 2:
+        raise _broken(
+            f"n_actions is {n_levels}",
+            "a continuous action takes at least 2 values, its two bounds",
+            "leave n_actions at its default, or raise it",
+        )
     low, high = space.low.ravel().astype(np.float64), space.high.ravel().astype(np.float64)
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
         raise _broken(

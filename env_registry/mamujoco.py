@@ -73,19 +73,11 @@ class MAMuJoCoEnv(GroupedEnv):
                 (1000; Reacher 50, Pusher 100).
 
         Raises:
-            TaskError: If `task` names no robot, or one that this mujoco cannot play, or a number
-                is out of its range.
+            TaskError: If `task` names no robot, or one that this mujoco cannot play.
             ContractError: If an agent would have too few actions or too many.
         """
         check_task(task)
-        check_config(
-            {
-                "task": task,
-                "agent_obsk": agent_obsk,
-                "n_actions": n_actions,
-                "max_episode_steps": max_episode_steps,
-            }
-        )
+        check_config({"task": task, "n_actions": n_actions})
         self.game = make_game(task, agent_obsk, max_episode_steps)
         self._robot = self.game.single_agent_env
         agents = self.game.possible_agents

@@ -259,9 +259,7 @@ class PettingZooEnv(ParallelTeamEnv):
             TaskError: If there is no such environment or wrapper.
             ContractError: If it cannot be brought under the contract.
         """
-        check_config(
-            {"n_actions": n_actions, "max_episode_steps": max_episode_steps, "wrappers": wrappers}
-        )
+        check_config({"wrappers": wrappers})
         super().__init__(
             build(task, env_kwargs or {}, wrappers or ()),
             n_actions=n_actions,

@@ -17,8 +17,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from env_registry.discretise import check_levels
-
 FACTORIES = ("parallel_env", "env", "raw_env")  # in this order, as PettingZoo's modules name them
 GRAMMAR = 'package.module, such as "mpe2.simple_spread_v3", or package.module:name'
 _TASK = re.compile(r"(?P<module>[A-Za-z_]\w*(\.[A-Za-z_]\w*)*)(:(?P<name>[A-Za-z_]\w*))?")
@@ -41,14 +39,7 @@ def check_task(task: str) -> None:
 
 
 def check_config(env_config: Mapping[str, Any]) -> None:
-    """Raises ValueError if a number is out of its range or there is no such wrapper."""
-    check_levels(env_config.get("n_actions", 5))
-    max_episode_steps = env_config.get("max_episode_steps")
-    if max_episode_steps is not None and max_episode_steps < 1:
-        raise TaskError(
-            f"max_episode_steps is {max_episode_steps}, and must be 1 or more (env steps); left "
-            "out, episodes end when the environment ends them"
-        )
+    """Raises ValueError if there is no such wrapper."""
     for wrapper in env_config.get("wrappers") or ():
         read_wrapper(wrapper)
 

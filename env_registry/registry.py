@@ -85,8 +85,8 @@ def validate_options(name: str, env_config: Mapping[str, Any] | None = None) -> 
         env_config: The configuration; None = empty.
 
     Raises:
-        EnvConfigError: For an unknown name or key, a value of the wrong kind, a task that does not
-            exist.
+        EnvConfigError: For an unknown name or key, a value of the wrong kind or below its least, a
+            task that does not exist.
     """
     row = ENVIRONMENTS.get(name)
     if row is None:
@@ -210,8 +210,18 @@ def _check_value(row: EnvRow, key: str, value: Any) -> None:
             f"{key!r} in the env_config of {row.name!r} is {value!r}; "
             + _nearest(str(value), option.choices)
         )
+    if option.least is not None and not _reaches(value, option.least):
+        raise EnvConfigError(
+            f"{key!r} in the env_config of {row.name!r} is {value!r}, and must be {option.least} "
+            f"or more ({option.meaning}; default {option.default!r})"
+        )
     if key == "task" and row.task_check:
         _check_by(row, row.task_check, value)
+
+
+def _reaches(value: Any, least: float) -> bool:
+    """Whether a number is `least` or more; a NaN is not."""
+    return bool(value >= least)
 
 
 def _check_by(row: EnvRow, check: str, value: Any) -> None:

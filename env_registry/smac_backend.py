@@ -64,7 +64,13 @@ def choose(env_config: Mapping[str, Any]) -> str:
 
 def notice(env_config: Mapping[str, Any]) -> str:
     """One line on a choice that the user did not make; "" where there is nothing to say."""
-    if env_config.get("backend", AUTO) != AUTO or choose(env_config) != SMAX:
+    by_user = env_config.get("backend", AUTO) != AUTO
+    return "" if by_user or choose(env_config) != SMAX else smax_notice(env_config)
+
+
+def smax_notice(env_config: Mapping[str, Any]) -> str:
+    """What `notice` says of an env_config that SMAX has been chosen for; "" if by the user."""
+    if env_config.get("backend", AUTO) != AUTO:
         return ""
     task = env_config.get("task", DEFAULT_TASK)
     ignored = ", ".join(sorted(set(env_config) - {"task", "backend"}))

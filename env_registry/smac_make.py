@@ -20,7 +20,7 @@ def make_smacv2(**options: Any) -> GroupedEnv:
         TaskError: If the task does not exist, or nothing here can play it.
     """
     if smac_backend.choose(options) == smac_backend.SMAX:
-        return make_smacv2_slots(1, **options).envs[0]
+        return _smax_slots(1, options).envs[0]
     from env_registry.smacv2_env import SmacEnv  # here: it imports smacv2
 
     settings = {**_defaults("smacv2"), **options}
@@ -36,9 +36,14 @@ def make_smacv2_slots(num_envs: int, **options: Any) -> Any:
     """Several battles stepped by one call, where they are played on SMAX; otherwise None."""
     if smac_backend.choose(options) != smac_backend.SMAX:
         return None
+    return _smax_slots(num_envs, options)
+
+
+def _smax_slots(num_envs: int, options: dict[str, Any]) -> Any:
+    """A SMACv2 task on SMAX, for options with which SMAX has been chosen."""
     from env_registry.smax import SmaxVectorEnv  # here: it imports jaxmarl
 
-    smac_backend.say_once(smac_backend.notice(options))
+    smac_backend.say_once(smac_backend.smax_notice(options))
     slots = SmaxVectorEnv(num_envs, task=smac_backend.smax_task(options))
     for env in slots.envs:
         env.backend = smac_backend.SMAX

@@ -8,7 +8,6 @@ Source: https://github.com/oxwhirl/smacv2 (Ellis et al. 2023).
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -125,8 +124,11 @@ class SmacEnv(GroupedEnv):
             self._game.close()
 
     def __del__(self) -> None:
-        with contextlib.suppress(Exception):  # the interpreter may be half gone
+        # The interpreter may be half gone: modules are None then, contextlib among them.
+        try:  # noqa: SIM105
             self.close()
+        except Exception:
+            pass
 
     @property
     def game_pid(self) -> int | None:

@@ -63,19 +63,10 @@ class SmaxEnv(GroupedEnv):
             world_steps_per_env_step: Steps of 1/16 s that one action lasts.
 
         Raises:
-            EnvConfigError: If there is no such scenario, or a number is too small.
+            EnvConfigError: If there is no such scenario.
         """
         if task not in SMAX_TASKS:
             raise EnvConfigError(f"smax has no task {task!r}; valid: {', '.join(SMAX_TASKS)}")
-        numbers = {
-            "max_episode_steps": max_episode_steps,
-            "map_width": map_width,
-            "map_height": map_height,
-            "world_steps_per_env_step": world_steps_per_env_step,
-        }
-        for name, number in numbers.items():
-            if number < 1:
-                raise EnvConfigError(f"{name!r} of smax is {number!r}, and must be 1 or more")
         self._game = smax_game(
             task,
             scale_state=scale_state,
@@ -85,7 +76,10 @@ class SmaxEnv(GroupedEnv):
             won_battle_bonus=won_battle_bonus,
             attack_mode=attack_mode,
             enemy_shoots=enemy_shoots,
-            **numbers,
+            max_episode_steps=max_episode_steps,
+            map_width=map_width,
+            map_height=map_height,
+            world_steps_per_env_step=world_steps_per_env_step,
         )
         super().__init__(
             n_agents=self._game.n_agents,

@@ -14,6 +14,8 @@ import typer
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
+from rllib_mmsa.common.metrics import NUM_EPISODES_DROPPED_LIFETIME
+
 STEPS = "num_env_steps_sampled_lifetime"
 TERMINAL_INTERVAL_S = 5.0
 FILE_INTERVAL_S = 20.0
@@ -96,12 +98,13 @@ class TrialProgress:
         total = self.stop.get(STEPS)
         win = get(result, "env_runners/win_rate") if math.isnan(self.test_win) else self.test_win
         of_total = f"/{total:,.0f}" if total else ""
+        dropped = get(result, f"env_runners/{NUM_EPISODES_DROPPED_LIFETIME}")
         self.line = "  ".join(
             (
                 label,
                 f"{format_number(steps, ',.0f')}{of_total} steps",
                 f"{format_number(get(result, 'env_runners/num_episodes_lifetime'), ',.0f')} "
-                "episodes",
+                f"episodes{f' ({dropped:,.0f} dropped)' if dropped > 0 else ''}",
                 f"return {format_number(get(result, 'env_runners/episode_return_mean'))}",
                 f"test {format_number(self.test_return)}",
                 f"win {format_number(win)}",

@@ -336,6 +336,8 @@ class EpisodeRunner(MultiAgentEnvRunner):
         )
         self.metrics.log_value(NUM_EPISODES, len(episodes), reduce="sum")
         self.metrics.log_value(NUM_EPISODES_LIFETIME, len(episodes), reduce="lifetime_sum")
+        # A column of progress.csv is there from the first result on, or never.
+        self.metrics.log_value(NUM_EPISODES_DROPPED_LIFETIME, 0, reduce="lifetime_sum")
         if steps:
             self._log_env_steps(self._metrics_num_env_steps_sampled, steps)
         self._finished.extend(episodes)

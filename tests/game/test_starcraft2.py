@@ -8,40 +8,21 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from ray.rllib.callbacks.callbacks import RLlibCallback
 
 import env_registry
-from env_registry import sc2_install
 from env_registry.contract import ACTION_MASK, ALL, OBS, STATE, TEAM, WIN, EnvFailure, check_env
 from env_registry.sc2_check import check
-from tests.algorithms import build
+from tests.game.game import MARKS, games
 
-PROBLEM = sc2_install.problem() if os.environ.get("SC2PATH") else "SC2PATH is not set"
-pytestmark = [
-    pytest.mark.skipif(bool(PROBLEM), reason=f"needs smacv2 and SC2PATH: {PROBLEM}"),
-    pytest.mark.timeout(600),
-]
+pytestmark = MARKS
 
 NO_OP, STOP = 0, 1
-
-
-def games() -> set[int]:
-    """The process ids of all games on this machine that SC2PATH started."""
-    path = str(sc2_install.game_folder() / "Versions")
-    found = subprocess.run(["pgrep", "-f", path], capture_output=True, text=True, check=False)
-    return {int(line) for line in found.stdout.split()}
-
-
-@pytest.fixture(autouse=True)
-def no_game_is_left() -> Iterator[None]:
-    before = games()
-    yield
-    assert games() <= before
 
 
 @pytest.fixture
@@ -193,79 +174,13 @@ def test_fixed_maps_are_reset_where_the_map_puts_everybody_back_at_once(
     assert len(pids) == 1
 
 
-class Killer(RLlibCallback):
-    """Kills the game in the second step of every second episode."""
-
-    episodes = 0
-
-    def on_episode_start(self, **kwargs: Any) -> None:
-        Killer.episodes += 1
-
-    def on_episode_step(self, *, episode: Any, env: Any, env_index: int, **kwargs: Any) -> None:
-        if Killer.episodes % 2 == 0 and len(episode) == 2:
-            os.kill(env.envs[env_index].game_pid, signal.SIGKILL)
-
-
-@pytest.mark.usefixtures("ray_session")
-@pytest.mark.slow
-@pytest.mark.parametrize(("env", "task"), [("smacv2", "protoss_5_units"), ("smac", "8m")])
-def test_training_outlives_its_games(env: str, task: str) -> None:
-    Killer.episodes = 0
-    algorithm = build(
-        "QMIX",
-        env,
-        env_config={"task": task},
-        callbacks_class=Killer,
-        num_envs_per_env_runner=1,
-        min_sample_timesteps_per_iteration=150,
-        evaluation_interval_env_steps=1,
-        evaluation_duration=3,
-        evaluation_num_envs=1,
-    )
-    result = algorithm.train()
-    algorithm.stop()
-    runners = result["env_runners"]
-    assert runners["num_episodes_dropped_lifetime"] >= 1
-    assert runners["num_episodes_lifetime"] >= 2
-    assert 0 <= runners["win_rate"] <= 1
-    test = result["evaluation"]["env_runners"]
-    assert test["num_episodes"] == 3
-    assert test["num_episodes_dropped_lifetime"] >= 1
-    assert result["env_backend"] == "starcraft2"
-
-
-@pytest.mark.usefixtures("ray_session")
-def test_lost_units_cost_an_episode(monkeypatch: pytest.MonkeyPatch) -> None:
-    from env_registry.sc2_game import Game
-
-    whole, teams = Game._create_new_team, iter(range(1000))
-
-    def lose(self: Any, team: Any, *args: Any, **kwargs: Any) -> Any:
-        return whole(self, team[1:] if next(teams) == 4 else team, *args, **kwargs)
-
-    monkeypatch.setattr(Game, "_create_new_team", lose)
-    algorithm = build("QMIX", "smacv2", num_envs_per_env_runner=1)
-    assert len(algorithm.env_runner.sample(num_episodes=4)) == 4
-    assert algorithm.env_runner.get_metrics()["num_episodes_dropped_lifetime"].peek() == 1
-    algorithm.stop()
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("ray_session")
-def test_remote_runners_play_at_once_and_differently() -> None:
-    algorithm = build("VDN", "smacv2", num_env_runners=2, num_envs_per_env_runner=2)
-    found = algorithm.env_runner_group.foreach_env_runner(
-        lambda runner: (
-            [episode.state[0] for episode in runner.sample(num_episodes=2)],
-            [env.game_pid for env in runner.env.envs],
-        ),
-        local_env_runner=False,
-    )
-    states = {state.tobytes() for states, _ in found for state in states}
-    pids = {pid for _, pids in found for pid in pids}
-    algorithm.stop()
-    assert len(states) == 4
-    assert len(pids) == 4
+@pytest.mark.parametrize("last_line", ["env.close()", ""])
+def test_a_program_that_ends_says_nothing(last_line: str) -> None:
+    """Objects are deleted when modules are gone already."""
+    code = f"import env_registry\nenv = env_registry.make('smacv2')\nenv.reset(seed=0)\n{last_line}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "Exception ignored" not in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_check_of_an_installation_passes() -> None:

@@ -17,6 +17,7 @@ from ray.tune.registry import ENV_CREATOR, _global_registry, register_env
 import env_registry
 from env_registry import ENVIRONMENTS, EnvConfigError
 from env_registry.contract import TEAM, GroupedEnv
+from env_registry.registry import validate_options
 
 INSTALLED = [name for name in ENVIRONMENTS if env_registry.installed(name)[0]]
 
@@ -85,6 +86,12 @@ def test_importing_and_checking_imports_no_environment_and_starts_no_ray() -> No
         ("lbf", {"max_episode_steps": True}, "of type int"),
         ("lbf", {"max_episode_steps": 2.5}, "of type int"),
         ("lbf", {"penalty": "much"}, "of type float"),
+        ("lbf", {"max_episode_steps": 0}, r"is 0, and must be 1 or more \(time limit .*default 50"),
+        ("lbf", {"penalty": -0.1}, "must be 0 or more"),
+        ("lbf", {"penalty": float("nan")}, "must be 0 or more"),
+        ("lbf", {"max_food_level": {"grid_search": [None, 2, 0]}}, "is 0, and must be 1 or more"),
+        ("smac", {"episode_limit": 0}, "must be 1 or more"),
+        ("counter", {"n_actions": 1}, "must be 2 or more"),
         ("lbf", {"state": "observation"}, "did you mean 'observations'"),
         ("lbf", {"task": {"grid_search": ["8x8-2p-2f-v2", "8x8-2p-2f-v7"]}}, "v7"),
         ("two_step", {"size": 2}, "it takes none"),
@@ -107,6 +114,17 @@ def test_valid_configurations_pass() -> None:
     env_registry.validate("counter", {"n_agents": {"grid_search": [2, 3]}})
     if "lbf" in INSTALLED:
         env_registry.validate("lbf", {"max_food_level": None, "penalty": 1})
+
+
+@pytest.mark.parametrize("name", sorted(ENVIRONMENTS))
+def test_the_least_of_an_option_is_the_last_that_passes(name: str) -> None:
+    limited = {k: o for k, o in ENVIRONMENTS[name].options.items() if o.least is not None}
+    for key, option in limited.items():
+        validate_options(name, {key: option.kind(option.least)})
+        with pytest.raises(EnvConfigError, match=f"'{key}' in .* must be {option.least} or more"):
+            validate_options(name, {key: option.kind(option.least - 1)})
+    limits = {"max_episode_steps", "episode_limit"} & set(ENVIRONMENTS[name].options)
+    assert limits <= set(limited), "an episode has at least one step"
 
 
 def test_an_environment_registered_by_its_user_passes() -> None:

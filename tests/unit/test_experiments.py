@@ -303,9 +303,10 @@ def test_a_cluster_is_not_measured_by_this_machine():
     preflight.check([parse_experiment("a", entry)], local=False)
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "tuned_examples").glob("*.yaml")), ids=lambda p: p.stem
-)
+EXAMPLES = sorted((ROOT / "tuned_examples").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
 def test_every_tuned_example_is_valid(path):
     found = load_file(path)
     for experiment in found:
@@ -314,6 +315,34 @@ def test_every_tuned_example_is_valid(path):
             pytest.skip(reason)
     preflight.check(found, local=False)
     assert [e.name for e in found] == [path.stem]
+
+
+@pytest.mark.parametrize("group", sorted({p.stem.split("_", 1)[1] for p in EXAMPLES}))
+def test_tuned_examples_of_one_environment_differ_in_their_algorithm_alone(group):
+    ours = [path for path in EXAMPLES if path.stem.split("_", 1)[1] == group]
+    assert len(ours) > 1
+    (found, *others) = [
+        {key: value for key, value in next(iter(read_file(path).values())).items() if key != "run"}
+        for path in ours
+    ]
+    assert all(other == found for other in others)
+    runs = [load_file(path)[0].run for path in ours]
+    assert [run.lower() for run in runs] == [path.stem.split("_")[0] for path in ours]
+
+
+def test_the_paper_s_foraging_tasks_are_a_grid_of_trials_and_train_stays_quick():
+    (paper,) = load_file(ROOT / "tuned_examples/mmsa_lbf_paper.yaml")
+    settings = preflight.variants(paper.config, "")
+    assert {one["env_config"]["task"] for one in settings} == {
+        "2s-8x8-2p-2f-coop-v2",
+        "10x10-3p-5f-v2",
+        "10x10-4p-3f-v2",
+        "2s-10x10-3p-3f-v2",
+    }
+    assert paper.stop == {"num_env_steps_sampled_lifetime": 2_000_000}
+    (quick,) = load_file(ROOT / "tuned_examples/mmsa_lbf.yaml")
+    assert quick.stop == {"num_env_steps_sampled_lifetime": 200_000}
+    assert len(list(preflight.variants(quick.config, ""))) == 1
 
 
 # Checkpoints.
@@ -381,6 +410,8 @@ def test_a_progress_line_says_what_a_person_asks():
     line = progress.format("mmsa_lbf", later)
     assert "test 0.42" in line, "the last evaluation stays in sight"
     assert "500 steps/s  left 2:20" in line, "the speed is that of the last lines"
+    later["env_runners"] = {**later["env_runners"], "num_episodes_dropped_lifetime": 2.0}
+    assert "2,431 episodes (2 dropped)  return" in progress.format("mmsa_lbf", later)
 
 
 def test_durations_and_gaps():

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import env_registry
-from env_registry import ENVIRONMENTS, EnvConfigError, sc2_install, smac_backend
+from env_registry import ENVIRONMENTS, EnvConfigError, sc2_install, smac_backend, smac_make
 from env_registry.smac_tasks import (
     RACES,
     SMAC_MAPS,
@@ -221,6 +221,20 @@ def test_playing_another_game_is_said_once_and_loudly(monkeypatch: pytest.Monkey
     assert env_registry.notice("lbf") == ""
     monkeypatch.setattr(sc2_install, "problem", lambda: "")
     assert env_registry.notice("smacv2") == ""
+
+
+@pytest.mark.parametrize("make", ["make_smacv2", "make_smacv2_slots"])
+def test_the_game_is_chosen_once_for_an_environment(
+    monkeypatch: pytest.MonkeyPatch, make: str
+) -> None:
+    """Looking for the game reads folders and packages: not for each environment twice."""
+    pytest.importorskip("jaxmarl")
+    asked: list[Any] = []
+    monkeypatch.setattr(sc2_install, "problem", lambda: NO_GAME)
+    monkeypatch.setattr(smac_backend, "choose", lambda config: asked.append(config) or "smax")
+    made = getattr(smac_make, make)(**({"num_envs": 2} if make.endswith("slots") else {}))
+    assert len(asked) == 1
+    assert (made if make == "make_smacv2" else made.envs[1]).backend == "smax"
 
 
 # What is installed.

@@ -1,0 +1,63 @@
+"""What a row of the registry holds, and what an option of env_config does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+
+class Option(NamedTuple):
+    """One key of env_config: its default, what it means, and which values it takes.
+
+    `kind`: bool, int, float or str (an int passes for a float); None beside it is allowed where
+    the default is None. `choices`: the values allowed, if they are few. `least`: the smallest
+    number allowed, itself included; None = any.
+    """
+
+    default: Any
+    meaning: str
+    kind: type
+    choices: tuple[Any, ...] = ()
+    least: float | None = None
+
+
+@dataclass(frozen=True)
+class EnvRow:
+    """What is known of an environment without importing it.
+
+    Attributes:
+        name: Under which it is registered with Ray Tune.
+        entry_point: "module:callable", called with env_config's entries as keywords.
+        summary: One line.
+        packages: Modules it imports beyond this project's own requirements.
+        extra: The extra of the distribution that installs them; "" if there are none.
+        default_task: Value of "task" if env_config has none; None if there are no tasks.
+        tasks: Some tasks, for lists and for near misses.
+        options: The keys of env_config.
+        task_check: "module:callable" that raises ValueError for a bad task; cheap to import.
+        config_check: The same for the whole env_config, where keys depend on each other or are
+            out of range; called once no value of it is a search space.
+        installed_check: "module:callable" that returns (bool, reason), where looking for `packages`
+            does not tell; cheap to import.
+        notice: "module:callable" that returns what a user should be told of an env_config at the
+            start of a run, one line, or "".
+        vector_entry_point: "module:callable", called with `num_envs` and env_config's entries, that
+            makes an environment of several slots which are stepped by one call
+            (rllib_mmsa/common/vector_env.py). Where it is None, or returns None, they are made and
+            stepped one by one.
+    """
+
+    name: str
+    entry_point: str
+    summary: str
+    packages: tuple[str, ...] = ()
+    extra: str = ""
+    default_task: str | None = None
+    tasks: tuple[str, ...] = ()
+    options: Mapping[str, Option] = field(default_factory=dict)
+    task_check: str | None = None
+    config_check: str | None = None
+    installed_check: str | None = None
+    notice: str | None = None
+    vector_entry_point: str | None = None
