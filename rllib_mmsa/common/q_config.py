@@ -91,6 +91,7 @@ class QLearningConfig(AlgorithmConfig):
         self.observe_last_action = True
         self.normalise_observations = False
         # Sampling and replay.
+        self.overlap_sampling = False
         self.epsilon: Any = [[0, 1.0], [50_000, 0.05]]  # env steps
         self.train_batch_episodes = 32
         self.replay_capacity_episodes = 5000
@@ -226,11 +227,28 @@ class QLearningConfig(AlgorithmConfig):
         config = config.copy(copy_frozen=False)
         user = self.evaluation_config or {}
         config.explore = user.get("explore", False)
+        config.overlap_sampling = False  # nothing is learned beside an evaluation
         config.num_envs_per_env_runner = user.get(
             "num_envs_per_env_runner", self.evaluation_num_envs
         )
         config.metrics_num_episodes_for_smoothing = self.evaluation_duration
         return config
+
+    def env_runners(
+        self, *, overlap_sampling: bool = NotProvided, **kwargs: Any
+    ) -> QLearningConfig:
+        """Sets the sampling settings.
+
+        Args:
+            overlap_sampling: remote runners play the next round of episodes while the learner
+                learns from the last one, so that the cores of both are busy. Episodes are then
+                played with weights that are one round of updates older.
+            **kwargs: RLlib's own (num_env_runners, num_envs_per_env_runner, ...).
+        """
+        super().env_runners(**kwargs)
+        if overlap_sampling is not NotProvided:
+            self.overlap_sampling = overlap_sampling
+        return self
 
     def validate(self) -> None:
         """Checks the settings.
@@ -264,6 +282,12 @@ class QLearningConfig(AlgorithmConfig):
             "replay_burn_in",
             self.replay_burn_in == 0 or self.max_seq_len is not None,
             "0 where whole episodes are drawn (max_seq_len is None)",
+        )
+        self._require(
+            "overlap_sampling",
+            not self.overlap_sampling or self.num_env_runners > 0,
+            "False while num_env_runners is 0: the only runner is in the learner's process "
+            "(num_env_runners: 1)",
         )
         targets = ("target_update_episodes", "target_network_update_freq", "target_update_tau")
         values = {name: getattr(self, name) for name in targets if getattr(self, name) is not None}

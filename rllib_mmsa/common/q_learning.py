@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from ray.rllib.algorithms.algorithm import Algorithm
-from ray.rllib.execution.rollout_ops import synchronous_parallel_sample
 from ray.rllib.utils.metrics import (
     ENV_RUNNER_RESULTS,
     ENV_RUNNER_SAMPLING_TIMER,
@@ -20,7 +19,8 @@ from ray.rllib.utils.metrics import (
 )
 
 from rllib_mmsa.common import metrics as keys
-from rllib_mmsa.common.batch import to_train_batch
+from rllib_mmsa.common.batch import TeamEpisode, to_train_batch
+from rllib_mmsa.common.collect import EpisodeCollector
 from rllib_mmsa.common.exploration import epsilon_at
 from rllib_mmsa.common.q_config import QLearningConfig
 from rllib_mmsa.common.replay import EpisodeReplay
@@ -43,6 +43,9 @@ class QLearning(Algorithm):
             self.config.max_seq_len,
             self.config.replay_burn_in,
         )
+        self.collector = EpisodeCollector(
+            self.env_runner_group, self.config.overlap_sampling, self.config.sample_timeout_s
+        )
         self._updates_owed = 0.0
         self._evaluations_done = -1  # whole intervals passed at the last evaluation
         self._env_backend = self._find_env_backend()
@@ -53,27 +56,38 @@ class QLearning(Algorithm):
         return ", ".join(sorted({backend for backend in found if backend}))
 
     def training_step(self) -> None:
-        """One round: episodes, then the updates they are worth, then weights to the runners."""
+        """One round: episodes, then the updates they are worth.
+
+        The runners get the new weights at the end, or, with ``overlap_sampling``, at the
+        beginning of the next round, whose episodes were then played with weights that miss this
+        round's updates.
+        """
         with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):
-            episodes, results = synchronous_parallel_sample(
-                worker_set=self.env_runner_group,
-                concat=True,
-                sample_timeout_s=self.config.sample_timeout_s,
-                _uses_new_env_runners=True,
-                _return_metrics=True,
-            )
+            episodes, results = self.collector.collect()
+        if self.config.overlap_sampling:
+            self._send_weights()
+            self.collector.request()
         self.metrics.aggregate(results, key=ENV_RUNNER_RESULTS)
         self.replay.add(episodes)
         self._log_progress()
+        if self._learn_from(episodes) and not self.config.overlap_sampling:
+            self._send_weights()
+
+    def _learn_from(self, episodes: list[TeamEpisode]) -> int:
+        """The updates that newly collected episodes are worth; how many were made."""
         if self.replay.num_episodes_added < self.config.learning_starts_episodes:
-            return
+            return 0
         worth = sum(self.replay.worth(episode) for episode in episodes)
         self._updates_owed += self.config.updates_per_episode * worth
-        if self._updates_owed < 1 or not self.replay.can_draw(self.config.train_batch_episodes):
-            return
-        while self._updates_owed >= 1:
+        if not self.replay.can_draw(self.config.train_batch_episodes):
+            return 0
+        updates = int(self._updates_owed)
+        for _ in range(updates):
             self._updates_owed -= 1
             self._update()
+        return updates
+
+    def _send_weights(self) -> None:
         with self.metrics.log_time((TIMERS, SYNCH_WORKER_WEIGHTS_TIMER)):
             self.env_runner_group.sync_weights(
                 from_worker_or_learner_group=self.learner_group, inference_only=True
@@ -140,11 +154,13 @@ class QLearning(Algorithm):
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """RLlib's state, the replay (option) and the counters."""
+        collected = self.collector.get_state()  # first: it changes the runners' state
         state = super().get_state(*args, **kwargs)
         state["q_learning"] = {
             "replay": self.replay.get_state(self.config.store_buffer_in_checkpoints),
             "updates_owed": self._updates_owed,
             "evaluations_done": self._evaluations_done,
+            "collected": collected,
         }
         return state
 
@@ -156,3 +172,4 @@ class QLearning(Algorithm):
             self.replay.set_state(own["replay"])
             self._updates_owed = own["updates_owed"]
             self._evaluations_done = own["evaluations_done"]
+            self.collector.set_state(own["collected"])
