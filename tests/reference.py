@@ -1,0 +1,282 @@
+"""The losses of section 4.4 as slow loops: one episode, one step, one agent, one action at a time.
+
+Written from the equations, on plain vectors, without padding, without masks over batches and
+without any of the product's tensor code but its layers' weights. Defaults of the algorithms only:
+candidate actions, fixed encoders, a frozen roll-out, a GRU as aggregator.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+ILLEGAL = -1e9
+
+
+def gru_cell(gru: Any, x: Tensor, h: Tensor) -> Tensor:
+    """One step of a GRU by its equations (Cho et al., 2014, as PyTorch writes them)."""
+    x_r, x_z, x_n = (gru.weight_ih_l0 @ x + gru.bias_ih_l0).chunk(3)
+    h_r, h_z, h_n = (gru.weight_hh_l0 @ h + gru.bias_hh_l0).chunk(3)
+    reset, update = torch.sigmoid(x_r + h_r), torch.sigmoid(x_z + h_z)
+    return (1 - update) * torch.tanh(x_n + reset * h_n) + update * h
+
+
+def one_hot(index: int | None, size: int) -> Tensor:
+    return torch.tensor([float(i == index) for i in range(size)], dtype=torch.float64)
+
+
+def avg_l1(x: Tensor) -> Tensor:
+    return x / x.abs().mean()
+
+
+class Episode:
+    """One episode of a padded batch, at its own length, and its noise."""
+
+    def __init__(self, batch: dict[str, Tensor], row: int, noise: dict[str, Tensor]):
+        self.length = int(batch["loss_mask"][row].sum())
+        fields = {name: values[row] for name, values in batch.items()}
+        self.obs, self.state, self.mask = fields["obs"], fields["state"], fields["action_mask"]
+        self.actions, self.rewards = fields["actions"], fields["rewards"]
+        self.terminated = fields["terminated"]
+        self.noise = {name: values[row] for name, values in noise.items()}
+
+    @property
+    def observations(self) -> range:
+        return range(self.length + 1)
+
+
+class Reference:
+    """Losses of a team module on a batch, by loops.
+
+    Args:
+        module: the team module, in float64.
+        config: the algorithm's settings.
+        batch: fields of common/batch.py, float64.
+        noise: {"posterior", "prior": (B, T+1, J), "even": (B, T+1, 1) bool}.
+    """
+
+    def __init__(self, module: Any, config: Any, batch: dict[str, Tensor], noise: dict):
+        self.module, self.config = module, config
+        self.agents, self.num_actions = module.num_agents, module.num_actions
+        self.episodes = [Episode(batch, row, noise) for row in range(len(batch["rewards"]))]
+
+    # Agents.
+
+    def hidden(self, agent: Any, episode: Episode) -> list[list[Tensor]]:
+        """h[t][i]."""
+        states: list[list[Tensor]] = []
+        for t in episode.observations:
+            row = []
+            for i in range(self.agents):
+                last = int(episode.actions[t - 1, i]) if t else None
+                parts = [episode.obs[t, i], one_hot(last, self.num_actions)]
+                x = F.relu(agent.input(torch.cat([*parts, one_hot(i, self.agents)])))
+                zeros = torch.zeros(agent.hidden_dim, dtype=torch.float64)
+                row.append(gru_cell(agent.rnn, x, states[-1][i] if t else zeros))
+            states.append(row)
+        return states
+
+    def value(self, agent: Any, hidden: Tensor, obs: Tensor, action: int) -> Tensor:
+        """Q_i(h, o, a)."""
+        if not hasattr(agent, "sale"):
+            return agent.head(hidden)[action]
+        a = one_hot(action, self.num_actions)
+        z = avg_l1(agent.sale.f(obs)).detach()
+        z_a = agent.sale.g(torch.cat([z, a])).detach()
+        phi = avg_l1(agent.sale.phi(torch.cat([obs, a])))
+        weights = agent.head(F.relu(agent.from_state(torch.cat([hidden, z]))))
+        product = (weights[:-1] * torch.cat([z_a, phi])).sum()
+        return product / agent.sale_dim**0.5 + weights[-1]
+
+    def greedy(self, agent: Any, hidden: Tensor, obs: Tensor, legal: Any) -> int:
+        values = [
+            self.value(agent, hidden, obs, a).item() if legal[a] else ILLEGAL
+            for a in range(self.num_actions)
+        ]
+        return max(range(self.num_actions), key=values.__getitem__)
+
+    def mix(self, mixer: Any, values: list[Tensor], state: Tensor) -> Tensor:
+        """Q_tot of QMIX."""
+        first = mixer.weights_1(state).abs().view(self.agents, mixer.embed_dim)
+        hidden = mixer.bias_1(state)
+        for i in range(self.agents):
+            hidden = hidden + values[i] * first[i]
+        return (F.elu(hidden) * mixer.weights_2(state).abs()).sum() + mixer.value(state)[0]
+
+    # L_TD.
+
+    def td_loss(self) -> Tensor:
+        errors = []
+        for episode in self.episodes:
+            online = self.hidden(self.module.agent, episode)
+            with torch.no_grad():
+                target = self.hidden(self.module.target_agent, episode)
+            for t in range(episode.length):
+                chosen = [
+                    self.value(self.module.agent, h, episode.obs[t, i], int(episode.actions[t, i]))
+                    for i, h in enumerate(online[t])
+                ]
+                state = self.mixer_state(self.module, "aggregator", episode, target, t)
+                value = self.mix(self.module.mixer, chosen, state)
+                errors.append((value - self.target(episode, online, target, t)) ** 2)
+        return torch.stack(errors).mean()
+
+    @torch.no_grad()
+    def target(self, episode: Episode, online: list, target: list, t: int) -> Tensor:
+        """y^tot at step t, double Q."""
+        if episode.terminated[t]:
+            return episode.rewards[t]
+        obs, legal = episode.obs[t + 1], episode.mask[t + 1]
+        values = []
+        for i in range(self.agents):
+            action = self.greedy(self.module.agent, online[t + 1][i], obs[i], legal[i])
+            values.append(self.value(self.module.target_agent, target[t + 1][i], obs[i], action))
+        state = self.mixer_state(self.module, "target_aggregator", episode, target, t + 1)
+        mixed = self.mix(self.module.target_mixer, values, state)
+        return episode.rewards[t] + self.config.gamma * mixed
+
+    def mixer_state(
+        self, module: Any, aggregator: str, episode: Episode, target: list, t: int
+    ) -> Tensor:
+        if not hasattr(module, "world_model"):
+            return episode.state[t]
+        gru = getattr(module, aggregator).gru
+        summary = torch.zeros(gru.hidden_size, dtype=torch.float64)
+        for latent in reversed(self.imagine(episode, target, t)):
+            summary = gru_cell(gru, latent, summary)
+        return torch.cat([episode.state[t], summary])
+
+    # World model.
+
+    def posterior(self, model: Any, hidden: list[Tensor], obs: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log deviation of the joint latent, agent after agent."""
+        parts = []
+        for i, h in enumerate(hidden):
+            x = torch.cat([model.hidden_scale(h), model.obs_scale(obs[i])])
+            parts.append(model.posterior_net(x).chunk(2))
+        return torch.cat([m for m, _ in parts]), torch.cat([s for _, s in parts]).clamp(-5, 2)
+
+    def embed(self, model: Any, latent: Tensor, actions: list[int]) -> Tensor:
+        """(z^sa, z^s, phi^sa); f_s and g_s get no gradient."""
+        action = torch.cat([model.action_embedding.weight[:, a] for a in actions])
+        with torch.no_grad():
+            z = avg_l1(model.sale.f(latent))
+            z_a = model.sale.g(torch.cat([z, action]))
+        return torch.cat([z_a, z, avg_l1(model.sale.phi(torch.cat([latent, action])))])
+
+    def prior(self, model: Any, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_std = model.prior_net(embeddings).chunk(2)
+        return mean, log_std.clamp(-5, 2)
+
+    def decode(self, model: Any, latent: Tensor) -> tuple[Tensor, list, list, list]:
+        """Embeddings; h, o and mask logits per agent, h and o standardised."""
+        embeddings = model.embeddings_decoder(latent)
+        hidden = list(model.hidden_decoder(embeddings).chunk(self.agents))
+        heads = [model.obs_decoder(part) for part in latent.chunk(self.agents)]
+        size = model.obs_size
+        return embeddings, hidden, [h[:size] for h in heads], [h[size:] for h in heads]
+
+    @torch.no_grad()
+    def imagine(self, episode: Episode, target: list, t: int) -> list[Tensor]:
+        """[s_t, ..., s_{t+K}] of the frozen copies."""
+        model, agent = self.module.target_world_model, self.module.target_agent
+        hidden, obs, legal = target[t], episode.obs[t], episode.mask[t]
+        latents = [self.posterior(model, hidden, obs)[0]]
+        for _ in range(self.config.rollout_horizon):
+            actions = [self.greedy(agent, hidden[i], obs[i], legal[i]) for i in range(self.agents)]
+            latents.append(self.prior(model, self.embed(model, latents[-1], actions))[0])
+            _, hidden, obs, logits = self.decode(model, latents[-1])
+            hidden = [model.hidden_scale.invert(h) for h in hidden]
+            obs = [model.obs_scale.invert(o) for o in obs]
+            legal = [[bool(x > 0 or x == row.max()) for x in row] for row in logits]
+        return latents
+
+    def model_losses(self) -> dict[str, Tensor]:
+        """Each loss of the world model, unweighted."""
+        terms: dict[str, list[Tensor]] = {}
+
+        def add(name: str, value: Tensor) -> None:
+            terms.setdefault(name, []).append(value)
+
+        for episode in self.episodes:
+            self.add_model_terms(episode, add)
+        return {name: torch.stack(values).mean() for name, values in terms.items()}
+
+    def add_model_terms(self, episode: Episode, add: Any) -> None:
+        model, noise = self.module.world_model, episode.noise
+        hidden = [[h.detach() for h in row] for row in self.hidden(self.module.agent, episode)]
+        embeddings = torch.zeros(model.embeddings_dim, dtype=torch.float64)
+        predicted = torch.zeros(())  # of the step before
+        for t in episode.observations:
+            prior = self.prior(model, embeddings)
+            mean, log_std = self.posterior(model, hidden[t], episode.obs[t])
+            latent = mean + log_std.exp() * noise["posterior"][t]
+            self.add_kl(add, (mean, log_std), prior)
+            from_prior = prior[0] + prior[1].exp() * noise["prior"][t]
+            decoded = self.decode(model, latent if noise["even"][t] else from_prior)
+            self.add_decoded(add, episode, hidden[t], decoded, t)
+            z = avg_l1(model.sale.f(latent.detach()))
+            if t:
+                add("sale_latents", ((predicted - z.detach()) ** 2).mean())
+            if t == episode.length:
+                return
+            actions = [int(a) for a in episode.actions[t]]
+            embeddings = self.embed(model, latent, actions)
+            add("embeddings", 3 * ((decoded[0] - embeddings.detach()) ** 2).mean())
+            action = torch.cat([model.action_embedding.weight[:, a] for a in actions]).detach()
+            predicted = model.sale.g(torch.cat([z, action]))
+
+    def add_kl(self, add: Any, posterior: tuple, prior: tuple) -> None:
+        def kl(p: tuple, q: tuple) -> Tensor:
+            p, q = (torch.distributions.Normal(m, s.exp()) for m, s in (p, q))
+            return torch.distributions.kl_divergence(p, q).mean()
+
+        def still(pair: tuple) -> tuple:
+            return tuple(value.detach() for value in pair)
+
+        zeros = torch.zeros_like(prior[0])
+        alpha = self.config.kl_balance_alpha
+        balanced = alpha * kl(still(posterior), prior) + (1 - alpha) * kl(posterior, still(prior))
+        add("kl", self.config.kl_prior_weight * kl(prior, (zeros, zeros)) + balanced)
+
+    def add_decoded(
+        self, add: Any, episode: Episode, hidden: list[Tensor], decoded: tuple, t: int
+    ) -> None:
+        model = self.module.world_model
+        for i in range(self.agents):
+            scaled, obs = model.hidden_scale(hidden[i]), model.obs_scale(episode.obs[t, i])
+            add("hidden", ((decoded[1][i] - scaled) ** 2).mean())
+            add("obs", ((decoded[2][i] - obs) ** 2).mean())
+            legal = episode.mask[t, i].double()
+            p = torch.sigmoid(decoded[3][i])
+            add("mask", -(legal * p.log() + (1 - legal) * (1 - p).log()).mean())
+
+    def sale_loss_observations(self) -> Tensor:
+        sale, errors = self.module.learned_sale, []
+        for episode in self.episodes:
+            for t in range(episode.length):
+                for i in range(self.agents):
+                    a = one_hot(int(episode.actions[t, i]), self.num_actions)
+                    predicted = sale.g(torch.cat([avg_l1(sale.f(episode.obs[t, i])), a]))
+                    reached = avg_l1(sale.f(episode.obs[t + 1, i])).detach()
+                    errors.append(((predicted - reached) ** 2).mean())
+        return torch.stack(errors).mean()
+
+    def total(self) -> Tensor:
+        """The sum that the learner minimises."""
+        total, config = self.td_loss(), self.config
+        if not hasattr(self.module, "world_model"):
+            return total
+        losses = self.model_losses()
+        total = total + config.sale_weight * self.sale_loss_observations()
+        total = total + config.sale_weight * losses["sale_latents"]
+        total = total + config.kl_weight * losses["kl"]
+        heads = losses["obs"] + losses["mask"]
+        return total + config.reconstruction_weight * (
+            losses["embeddings"]
+            + config.hidden_weight * losses["hidden"]
+            + config.observation_weight * heads
+        )
