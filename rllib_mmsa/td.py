@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from rllib_mmsa.nets.reduce import mean_over_learners
+
 #: Value of an illegal action wherever a maximum is taken over actions.
 ILLEGAL = -1e9
 
@@ -77,13 +79,14 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
         mask: (B, T) float or bool, true on steps that were really played.
 
     Returns:
-        () float. Zero where no step is valid.
+        () float. Zero where no step is valid. Where several learners share a batch, its sum over
+        their mean number of valid steps: the mean over learners is then the whole batch's.
     """
     if values.shape[:2] != mask.shape:
         raise ValueError(f"mask {tuple(mask.shape)} does not cover values {tuple(values.shape)}")
     per_step = values.flatten(2).mean(-1) if values.dim() > 2 else values
     weights = mask.to(per_step.dtype)
-    return (per_step * weights).sum() / weights.sum().clamp(min=1.0)
+    return (per_step * weights).sum() / mean_over_learners(weights.sum()).clamp(min=1.0)
 
 
 def gaussian_kl(mean_p: Tensor, log_std_p: Tensor, mean_q: Tensor, log_std_q: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from rllib_mmsa.algorithms.model_quality import model_quality, prediction_errors
 from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, observation_mask
 from rllib_mmsa.common.q_learner import QLearner
 from rllib_mmsa.nets.sale import sale_prediction_error
+from rllib_mmsa.nets.reduce import mean_over_learners
 from rllib_mmsa.td import gaussian_kl, masked_mean
 
 
@@ -67,7 +68,8 @@ class MMSALearner(QLearner):
         def kl(p: Any, q: Any) -> Tensor:
             per_dimension = gaussian_kl(*p, *q)  # (B, T+1, J)
             weights = mask.unsqueeze(-1)
-            mean = (per_dimension * weights).sum((0, 1)) / weights.sum().clamp(min=1.0)
+            count = mean_over_learners(weights.sum()).clamp(min=1.0)
+            mean = (per_dimension * weights).sum((0, 1)) / count
             return mean.clamp(min=config.free_bits).mean()
 
         if config.kl_balance is None:

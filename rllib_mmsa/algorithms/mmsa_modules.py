@@ -14,6 +14,7 @@ from rllib_mmsa.common.q_modules import QModule, frozen_copy
 from rllib_mmsa.nets.agents import SALE_AGENTS, RecurrentAgent, Unrolled
 from rllib_mmsa.nets.sale import SaleEncoder
 from rllib_mmsa.nets.world_model import Decoded, Gaussian, RolloutAggregator, WorldModel
+from rllib_mmsa.nets.reduce import own_share
 from rllib_mmsa.td import greedy_actions
 
 #: Keys of what ``forward_train`` returns beside the shared ones.
@@ -207,7 +208,7 @@ class MMSAModule(QModule):
         prior = model.prior(F.pad(embeddings, (0, 0, 1, 0)))  # zeros before the first step
         # Each VAE's latent is to count half: one of the two, drawn per step, does so at half the
         # price of decoding both.
-        even = torch.empty_like(latent[..., :1]).uniform_(generator=self.noise) < 0.5
+        even = own_share(latent[..., :1], lambda all_: all_.uniform_(generator=self.noise)) < 0.5
         decoded = model.decode(torch.where(even, latent, prior.sample(self.noise)))
         sale = self._sale_of_latents(latent.detach(), actions)
         return ModelOutputs(hidden, obs, posterior, prior, decoded, embeddings, sale)

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from rllib_mmsa.nets.reduce import sum_over_learners
+
 
 class Standardiser(nn.Module):
     """Running mean and deviation per feature, so that each asks for the same accuracy.
@@ -37,9 +39,10 @@ class Standardiser(nn.Module):
         leading = x.dim() - self.mean.dim()
         axes = tuple(range(leading))
         weights = mask.to(x.dtype).view(*mask.shape, *[1] * (x.dim() - 2))
-        count = (weights.sum() * math.prod(x.shape[2:leading])).clamp(min=1.0)
-        mean = (x * weights).sum(axes) / count
-        variance = (((x - mean) ** 2) * weights).sum(axes) / count
+        count = weights.sum() * math.prod(x.shape[2:leading])
+        count = sum_over_learners(count).clamp(min=1.0)
+        mean = sum_over_learners((x * weights).sum(axes)) / count
+        variance = sum_over_learners((((x - mean) ** 2) * weights).sum(axes)) / count
         keep = (self.updates / (self.updates + 1)).clamp(max=self.momentum)
         self.mean.lerp_(mean, 1 - keep)
         self.variance.lerp_(variance, 1 - keep)

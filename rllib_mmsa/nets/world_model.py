@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from rllib_mmsa.nets.agents import RecurrentAgent
 from rllib_mmsa.nets.sale import SaleEncoder
 from rllib_mmsa.nets.standardiser import Standardiser
+from rllib_mmsa.nets.reduce import own_share
 from rllib_mmsa.td import greedy_actions
 
 _LOG_STD_RANGE = (-5.0, 2.0)
@@ -31,7 +32,7 @@ class Gaussian(NamedTuple):
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """A reparameterised sample, (..., J)."""
-        noise = torch.empty_like(self.mean).normal_(generator=generator)
+        noise = own_share(self.mean, lambda whole: whole.normal_(generator=generator))
         return self.mean + self.log_std.exp() * noise
 
     def detach(self) -> Gaussian:

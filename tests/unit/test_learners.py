@@ -1,0 +1,36 @@
+"""Several learners learn what one would; a cluster's machines all sample."""
+
+import numpy as np
+import pytest
+
+from rllib_mmsa.common.batch import Window, to_train_batch
+from tests.algorithms import build
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
+
+FORAGING = {"env": "lbf", "env_config": {"task": "5x5-2p-1f-v2", "max_episode_steps": 12}}
+
+
+def updated(name: str, num_learners: int, episodes: list | None) -> tuple[list, dict]:
+    """Weights after two updates on the same episodes (played here where none are given)."""
+    algorithm = build(name, num_learners=num_learners, optim="adam", optim_eps=1e-3, **FORAGING)
+    if episodes is None:
+        # Different lengths on either half: the learners have different numbers of steps.
+        episodes = sorted(algorithm.env_runner.sample(num_episodes=40), key=len)[::10]
+        assert len(episodes[0]) < len(episodes[-1])
+    batch = to_train_batch([Window.whole(episode) for episode in episodes])
+    steps = {"num_env_steps_sampled_lifetime": 0, "num_episodes_lifetime": 0}
+    for _ in range(2):
+        algorithm.learner_group.update(batch=batch, timesteps=steps)
+    state = algorithm.learner_group.get_state(components="learner/rl_module")
+    algorithm.stop()
+    return episodes, state["learner"]["rl_module"]["team"]
+
+
+@pytest.mark.parametrize("name", ["QMIX", "MMSA"])
+def test_two_learners_have_the_gradient_of_one(name):
+    episodes, alone = updated(name, 0, None)
+    _, together = updated(name, 2, episodes)
+    assert alone.keys() == together.keys()
+    for key in alone:
+        np.testing.assert_allclose(together[key], alone[key], rtol=1e-4, atol=2e-6, err_msg=key)
