@@ -14,8 +14,8 @@ from rllib_mmsa.algorithms.mmsa_modules import MODEL, SALE_OBS, ModelOutputs
 from rllib_mmsa.algorithms.model_quality import model_quality, prediction_errors
 from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, observation_mask
 from rllib_mmsa.common.q_learner import QLearner
-from rllib_mmsa.nets.sale import sale_prediction_error
 from rllib_mmsa.nets.reduce import mean_over_learners
+from rllib_mmsa.nets.sale import sale_prediction_error
 from rllib_mmsa.td import gaussian_kl, masked_mean
 
 

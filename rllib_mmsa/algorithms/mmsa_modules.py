@@ -12,9 +12,9 @@ from env_registry.contract import ACTION_MASK, OBS, STATE
 from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, observation_mask
 from rllib_mmsa.common.q_modules import QModule, frozen_copy
 from rllib_mmsa.nets.agents import SALE_AGENTS, RecurrentAgent, Unrolled
+from rllib_mmsa.nets.reduce import own_share
 from rllib_mmsa.nets.sale import SaleEncoder
 from rllib_mmsa.nets.world_model import Decoded, Gaussian, RolloutAggregator, WorldModel
-from rllib_mmsa.nets.reduce import own_share
 from rllib_mmsa.td import greedy_actions
 
 #: Keys of what ``forward_train`` returns beside the shared ones.

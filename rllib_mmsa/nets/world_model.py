@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rllib_mmsa.nets.agents import RecurrentAgent
+from rllib_mmsa.nets.reduce import own_share
 from rllib_mmsa.nets.sale import SaleEncoder
 from rllib_mmsa.nets.standardiser import Standardiser
-from rllib_mmsa.nets.reduce import own_share
 from rllib_mmsa.td import greedy_actions
 
 _LOG_STD_RANGE = (-5.0, 2.0)
