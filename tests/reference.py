@@ -2,7 +2,7 @@
 
 Written from the equations, on plain vectors, without padding, without masks over batches and
 without any of the product's tensor code but its layers' weights. Defaults of the algorithms only:
-candidate actions, fixed encoders, a frozen roll-out, a GRU as aggregator.
+candidate actions, fixed encoders, a roll-out of each mixer's own networks, a GRU as aggregator.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Reference:
                     self.value(self.module.agent, h, episode.obs[t, i], int(episode.actions[t, i]))
                     for i, h in enumerate(online[t])
                 ]
-                state = self.mixer_state(self.module, "aggregator", episode, target, t)
+                state = self.mixer_state("", episode, online, t)
                 value = self.mix(self.module.mixer, chosen, state)
                 errors.append((value - self.target(episode, online, target, t)) ** 2)
         return torch.stack(errors).mean()
@@ -134,18 +134,17 @@ class Reference:
         for i in range(self.agents):
             action = self.greedy(self.module.agent, online[t + 1][i], obs[i], legal[i])
             values.append(self.value(self.module.target_agent, target[t + 1][i], obs[i], action))
-        state = self.mixer_state(self.module, "target_aggregator", episode, target, t + 1)
+        state = self.mixer_state("target_", episode, target, t + 1)
         mixed = self.mix(self.module.target_mixer, values, state)
         return episode.rewards[t] + self.config.gamma * mixed
 
-    def mixer_state(
-        self, module: Any, aggregator: str, episode: Episode, target: list, t: int
-    ) -> Tensor:
-        if not hasattr(module, "world_model"):
+    def mixer_state(self, which: str, episode: Episode, hidden: list, t: int) -> Tensor:
+        """What the mixer ("") or the target mixer ("target_") reads at step t."""
+        if not hasattr(self.module, "world_model"):
             return episode.state[t]
-        gru = getattr(module, aggregator).gru
+        gru = getattr(self.module, f"{which}aggregator").gru
         summary = torch.zeros(gru.hidden_size, dtype=torch.float64)
-        for latent in reversed(self.imagine(episode, target, t)):
+        for latent in reversed(self.imagine(which, episode, hidden, t)):
             summary = gru_cell(gru, latent, summary)
         return torch.cat([episode.state[t], summary])
 
@@ -180,10 +179,11 @@ class Reference:
         return embeddings, hidden, [h[:size] for h in heads], [h[size:] for h in heads]
 
     @torch.no_grad()
-    def imagine(self, episode: Episode, target: list, t: int) -> list[Tensor]:
-        """[s_t, ..., s_{t+K}] of the frozen copies."""
-        model, agent = self.module.target_world_model, self.module.target_agent
-        hidden, obs, legal = target[t], episode.obs[t], episode.mask[t]
+    def imagine(self, which: str, episode: Episode, states: list, t: int) -> list[Tensor]:
+        """[s_t, ..., s_{t+K}]."""
+        model = getattr(self.module, f"{which}world_model")
+        agent = getattr(self.module, f"{which}agent")
+        hidden, obs, legal = states[t], episode.obs[t], episode.mask[t]
         latents = [self.posterior(model, hidden, obs)[0]]
         for _ in range(self.config.rollout_horizon):
             actions = [self.greedy(agent, hidden[i], obs[i], legal[i]) for i in range(self.agents)]

@@ -27,6 +27,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "kl_balance": ("prior", "posterior", None),
     "rollout_aggregation": ("gru", "concat"),
     "rollout_latent": ("prior", "embedding"),
+    "rollout_model": ("own", "target", "online"),
 }
 
 
@@ -54,7 +55,7 @@ class MMSAConfig(QLearningConfig):
         "rollout_state_dim",
         "rollout_latent",
         "sample_rollout",
-        "target_world_model",
+        "rollout_model",
         "td_gradient_to_world_model",
         "model_gradient_to_agent",
     )
@@ -81,7 +82,7 @@ class MMSAConfig(QLearningConfig):
         self.rollout_state_dim = 32
         self.rollout_latent = "prior"
         self.sample_rollout = False
-        self.target_world_model = True
+        self.rollout_model = "own"
         self.td_gradient_to_world_model = False
         self.model_gradient_to_agent = False
         # Losses (section 4.4).
@@ -122,11 +123,11 @@ class MMSAConfig(QLearningConfig):
         for name in ("rollout_horizon", "rollout_state_dim"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
         self._require("kl_balance_alpha", 0.0 <= self.kl_balance_alpha <= 1.0, "between 0 and 1")
-        if self.td_gradient_to_world_model and self.use_world_model and self.target_world_model:
-            raise ValueError(
-                "td_gradient_to_world_model is True while target_world_model has the mixers read "
-                "a frozen copy, which takes no gradient; set target_world_model to False"
-            )
+        self._require(
+            "td_gradient_to_world_model",
+            not self.td_gradient_to_world_model or self.rollout_model != "target",
+            "False where the mixer reads a frozen copy's roll-out (rollout_model is 'target')",
+        )
         if not self.use_world_model and not self.use_global_state:
             raise ValueError(
                 "use_world_model and use_global_state are both False: the mixer would see "

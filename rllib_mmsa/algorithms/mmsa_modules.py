@@ -117,7 +117,8 @@ class MMSAModule(QModule):
 
     @property
     def _freezes_world_model(self) -> bool:
-        return self.model_config["use_world_model"] and self.model_config["target_world_model"]
+        config = self.model_config
+        return config["use_world_model"] and config["rollout_model"] != "online"
 
     def _make_world_model(self) -> WorldModel:
         config = self.model_config
@@ -218,22 +219,33 @@ class MMSAModule(QModule):
     ) -> tuple[Tensor, Tensor]:
         """s_t^Rollout of steps 0..T-1 for the mixer and of 1..T for the target mixer, (B, T, S).
 
-        One imagination serves both: that of step t+1 is the target's at step t.
+        ``rollout_model`` says whose imagination each reads. Where it is the same one's, one
+        imagination serves both: that of step t+1 is the target's at step t.
         """
+        kind = self.model_config["rollout_model"]
         learned = batch[LOSS_MASK] > 0  # (B, T)
-        rollouts = self._rollouts(batch, online, target)
+        now, later = F.pad(learned, (0, 1)), F.pad(learned, (1, 0))
+        if kind == "own":
+            rollouts = self._rollouts(batch, online, now, frozen=False)
+            next_rollouts = self._rollouts(batch, target, later, frozen=True)
+        else:
+            frozen = kind == "target"
+            rollouts = self._rollouts(batch, target if frozen else online, now | later, frozen)
+            next_rollouts = rollouts
         states = self._aggregate(self.aggregator, rollouts[:, :-1], learned)
         with torch.no_grad():
-            return states, self._aggregate(self.target_aggregator, rollouts[:, 1:], learned)
+            return states, self._aggregate(self.target_aggregator, next_rollouts[:, 1:], learned)
 
-    def _rollouts(self, batch: dict[str, Any], online: Unrolled, target: Unrolled) -> Tensor:
-        """Imagines from the steps around those learned from, (B, T+1, K+1, J); zeros elsewhere."""
+    def _rollouts(
+        self, batch: dict[str, Any], unrolled: Unrolled, rows: Tensor, frozen: bool
+    ) -> Tensor:
+        """Imagines from the steps in ``rows`` (B, T+1), (B, T+1, K+1, J); zeros elsewhere."""
         config = self.model_config
-        model, agent, unrolled = self.world_model, self.agent, online
-        if self._freezes_world_model:
-            model, agent, unrolled = self.target_world_model, self.target_agent, target
-        steps = Rows(observation_mask(batch[LOSS_MASK]) > 0)
-        flows = config["td_gradient_to_world_model"] and torch.is_grad_enabled()
+        model, agent = self.world_model, self.agent
+        if frozen:
+            model, agent = self.target_world_model, self.target_agent
+        steps = Rows(rows)
+        flows = config["td_gradient_to_world_model"] and torch.is_grad_enabled() and not frozen
         with torch.set_grad_enabled(flows):
             rollouts = model.imagine(
                 agent,

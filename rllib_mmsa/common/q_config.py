@@ -95,6 +95,7 @@ class QLearningConfig(AlgorithmConfig):
         self.epsilon: Any = [[0, 1.0], [50_000, 0.05]]  # env steps
         self.train_batch_episodes = 32
         self.replay_capacity_episodes = 5000
+        self.replay_capacity_bytes: int | None = None
         self.learning_starts_episodes = 32
         self.max_seq_len: int | None = None  # whole episodes
         self.replay_burn_in = 0
@@ -125,6 +126,7 @@ class QLearningConfig(AlgorithmConfig):
         epsilon: Any = NotProvided,
         train_batch_episodes: int = NotProvided,
         replay_capacity_episodes: int = NotProvided,
+        replay_capacity_bytes: int | None = NotProvided,
         max_seq_len: int | None = NotProvided,
         replay_burn_in: int = NotProvided,
         learning_starts_episodes: int = NotProvided,
@@ -160,6 +162,7 @@ class QLearningConfig(AlgorithmConfig):
             epsilon: exploration, a number or [[env steps, value], ...].
             train_batch_episodes: episodes (or sequences, one each) per gradient update.
             replay_capacity_episodes: whole episodes kept.
+            replay_capacity_bytes: bytes of their arrays above which the oldest go as well.
             max_seq_len: learn from sequences of so many steps instead of whole episodes, for
                 games whose episodes are long. None: whole episodes, as the paper does.
             replay_burn_in: steps before a sequence that the networks read, to have a hidden
@@ -273,6 +276,11 @@ class QLearningConfig(AlgorithmConfig):
             "replay_capacity_episodes",
             self.replay_capacity_episodes >= self.train_batch_episodes,
             f"at least train_batch_episodes ({self.train_batch_episodes})",
+        )
+        self._require(
+            "replay_capacity_bytes",
+            self.replay_capacity_bytes is None or self.replay_capacity_bytes > 0,
+            "None or above 0",
         )
         self._require(
             "max_seq_len", self.max_seq_len is None or self.max_seq_len > 0, "None or above 0"

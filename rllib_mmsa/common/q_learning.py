@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
+import psutil
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.utils.metrics import (
     ENV_RUNNER_RESULTS,
@@ -25,6 +27,8 @@ from rllib_mmsa.common.exploration import epsilon_at
 from rllib_mmsa.common.q_config import QLearningConfig
 from rllib_mmsa.common.replay import EpisodeReplay
 
+logger = logging.getLogger(__name__)
+
 
 class QLearning(Algorithm):
     """Collect whole episodes, store them, learn from some, send the agents' weights back."""
@@ -42,7 +46,10 @@ class QLearning(Algorithm):
             self.config.seed,
             self.config.max_seq_len,
             self.config.replay_burn_in,
+            self.config.replay_capacity_bytes,
         )
+        self._memory_checked = False
+        self._episodes_not_restored = 0  # collected before a checkpoint without the replay
         self.collector = EpisodeCollector(
             self.env_runner_group, self.config.overlap_sampling, self.config.sample_timeout_s
         )
@@ -69,9 +76,27 @@ class QLearning(Algorithm):
             self.collector.request()
         self.metrics.aggregate(results, key=ENV_RUNNER_RESULTS)
         self.replay.add(episodes)
+        self._check_memory()
         self._log_progress()
         if self._learn_from(episodes) and not self.config.overlap_sampling:
             self._send_weights()
+
+    def _check_memory(self) -> None:
+        """Warns, once, where a full replay will not fit beside everything else."""
+        if self._memory_checked or len(self.replay) < self.config.learning_starts_episodes:
+            return
+        self._memory_checked = True
+        to_come = self.replay.nbytes_when_full - self.replay.nbytes
+        free = psutil.virtual_memory().available
+        if to_come > 0.8 * free:
+            logger.warning(
+                "the replay will grow by %.1f GB until it is full (replay_capacity_episodes=%d), and "
+                "this machine has %.1f GB free; lower replay_capacity_episodes or set "
+                "replay_capacity_bytes",
+                to_come / 1e9,
+                self.config.replay_capacity_episodes,
+                free / 1e9,
+            )
 
     def _learn_from(self, episodes: list[TeamEpisode]) -> int:
         """The updates that newly collected episodes are worth; how many were made."""
@@ -80,6 +105,12 @@ class QLearning(Algorithm):
         worth = sum(self.replay.worth(episode) for episode in episodes)
         self._updates_owed += self.config.updates_per_episode * worth
         if not self.replay.can_draw(self.config.train_batch_episodes):
+            if len(self.replay) < self.replay.num_episodes_added - self._episodes_not_restored:
+                raise ValueError(
+                    f"replay_capacity_bytes is {self.config.replay_capacity_bytes}, which holds "
+                    f"{len(self.replay)} episodes; an update draws train_batch_episodes = "
+                    f"{self.config.train_batch_episodes}: raise the one or lower the other"
+                )
             return 0
         updates = int(self._updates_owed)
         for _ in range(updates):
@@ -170,6 +201,7 @@ class QLearning(Algorithm):
         if "q_learning" in state:
             own = state["q_learning"]
             self.replay.set_state(own["replay"])
+            self._episodes_not_restored = self.replay.num_episodes_added - len(self.replay)
             self._updates_owed = own["updates_owed"]
             self._evaluations_done = own["evaluations_done"]
             self.collector.set_state(own["collected"])

@@ -20,6 +20,7 @@ class EpisodeReplay:
         seed: of the draws; None draws one.
         max_seq_len: steps of the sequences drawn; None draws whole episodes.
         burn_in: steps before a sequence that are drawn for the hidden state alone.
+        capacity_bytes: the oldest episodes also go when the arrays would exceed this.
     """
 
     def __init__(
@@ -28,8 +29,9 @@ class EpisodeReplay:
         seed: int | None = None,
         max_seq_len: int | None = None,
         burn_in: int = 0,
+        capacity_bytes: int | None = None,
     ):
-        self.capacity_episodes = capacity_episodes
+        self.capacity_episodes, self.capacity_bytes = capacity_episodes, capacity_bytes
         self.max_seq_len, self.burn_in = max_seq_len, burn_in
         self._episodes: deque[TeamEpisode] = deque()
         self._rng = np.random.default_rng(seed)
@@ -52,13 +54,24 @@ class EpisodeReplay:
             self._reward_square_sum += float((episode.rewards.astype(np.float64) ** 2).sum())
 
     def _store(self, episode: TeamEpisode) -> None:
-        if len(self._episodes) == self.capacity_episodes:
+        while self._episodes and self._is_full(episode.nbytes):
             oldest = self._episodes.popleft()
             self.num_env_steps -= len(oldest)
             self.nbytes -= oldest.nbytes
         self._episodes.append(episode)
         self.num_env_steps += len(episode)
         self.nbytes += episode.nbytes
+
+    def _is_full(self, incoming: int) -> bool:
+        limit = self.capacity_bytes
+        too_large = limit is not None and self.nbytes + incoming > limit
+        return too_large or len(self._episodes) >= self.capacity_episodes
+
+    @property
+    def nbytes_when_full(self) -> int:
+        """Bytes that the arrays will take once full, from the episodes stored so far."""
+        full = self.nbytes * self.capacity_episodes // max(1, len(self))
+        return full if self.capacity_bytes is None else min(full, self.capacity_bytes)
 
     def worth(self, episode: TeamEpisode) -> int:
         """How many whole episodes, or sequences, an episode gives to learn from once."""

@@ -94,7 +94,7 @@ def test_td_loss_trains_agents_and_mixer_and_no_encoder_and_no_model(sale_action
 
 
 def test_td_gradient_into_the_world_model_is_an_option_that_spares_the_encoders():
-    touched = reached("td", td_gradient_to_world_model=True, target_world_model=False)
+    touched = reached("td", td_gradient_to_world_model=True)
     assert touched == AGENT | CANDIDATE | MIXER | {POSTERIOR, PRIOR} | MODEL_INPUTS
 
 
@@ -134,22 +134,27 @@ def test_fixed_encoders_act_and_their_learned_copies_learn():
     algorithm.stop()
 
 
-@pytest.mark.parametrize("frozen", [True, False])
-def test_targets_read_a_world_model_that_stands_still(frozen):
-    algorithm = build("MMSA", target_world_model=frozen, **FORAGING)
+@pytest.mark.parametrize(
+    ("rollout_model", "values", "targets"),
+    [("own", False, True), ("target", True, True), ("online", False, False)],
+)
+def test_mixers_read_the_world_model_that_they_are_said_to(rollout_model, values, targets):
+    """Whether values and targets stand still while the world model moves."""
+    algorithm = build("MMSA", rollout_model=rollout_model, **FORAGING)
     own, module = learner(algorithm), learner(algorithm).team_module
     batch = batch_of(algorithm, algorithm.env_runner.sample(num_episodes=4))
 
-    def next_values() -> torch.Tensor:
-        return module.forward_train(batch[TEAM])["next_q_tot"]
+    def mixed() -> list[torch.Tensor]:
+        out = module.forward_train(batch[TEAM])
+        return [out["chosen_q_tot"], out["next_q_tot"]]
 
-    before = next_values()
+    before = mixed()
     with torch.no_grad():
         for parameter in module.world_model.prior_net.parameters():
             parameter.add_(0.5)
-    assert torch.equal(before, next_values()) == frozen
+    assert [torch.equal(*pair) for pair in zip(before, mixed(), strict=True)] == [values, targets]
     own.sync_targets(1.0)
-    assert not torch.equal(before, next_values())
+    assert not torch.equal(before[1], mixed()[1])
     algorithm.stop()
 
 
@@ -187,7 +192,8 @@ def test_kl_balance_says_who_moves(kl_balance, side):
         ({"rollout_aggregation": "concat", "rollout_latent": "embedding"}, set()),
         ({"sample_rollout": True, "normaliser": "batch"}, set()),
         ({"sale_action": "previous", "sale_encoders": "live"}, {"learned_sale"}),
-        ({"target_world_model": False}, {"target_world_model"}),
+        ({"rollout_model": "online"}, {"target_world_model"}),
+        ({"rollout_model": "target"}, set()),
     ],
 )
 def test_ablations_and_readings_train(config, missing):
@@ -291,7 +297,11 @@ def test_names_registered_without_importing_are_the_algorithms():
         ("MMSA", {"kl_balance": "both"}, "kl_balance is 'both'; it must be one of"),
         ("MMSA", {"rollout_horizon": 0}, "rollout_horizon is 0; it must be at least 1"),
         ("MMSA", {"use_world_model": False, "use_global_state": False}, "would see nothing"),
-        ("MMSA", {"td_gradient_to_world_model": True}, "set target_world_model to False"),
+        (
+            "MMSA",
+            {"td_gradient_to_world_model": True, "rollout_model": "target"},
+            "must be False where",
+        ),
     ],
 )
 def test_bad_settings_are_said_in_words(name, settings, words):
@@ -405,4 +415,21 @@ def test_normalised_observations_follow_training_alone(name):
     batch = batch_of(algorithm, every[:4])[TEAM]
     scaled = module.scale_inputs(batch)["obs"]
     torch.testing.assert_close(scaled, module.obs_scale(batch["obs"]))
+    algorithm.stop()
+
+
+def test_a_replay_too_small_for_a_batch_is_said():
+    algorithm = build("QMIX", replay_capacity_bytes=1500)
+    with pytest.raises(ValueError, match=r"replay_capacity_bytes is 1500, which holds \d"):
+        for _ in range(3):
+            algorithm.train()
+    algorithm.stop()
+
+
+def test_a_replay_larger_than_the_memory_is_said_once(caplog):
+    algorithm = build("QMIX", replay_capacity_episodes=10**12)
+    for _ in range(2):
+        algorithm.train()
+    said = [r.getMessage() for r in caplog.records if "replay will grow" in r.getMessage()]
+    assert len(said) == 1 and "set replay_capacity_bytes" in said[0]
     algorithm.stop()

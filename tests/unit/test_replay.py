@@ -72,6 +72,22 @@ def test_replay_never_crosses_episodes_and_forgets_the_oldest():
             assert (episode.actions == number % A).all()
 
 
+def test_replay_keeps_to_its_bytes():
+    size = make_episode(0, 4).nbytes
+    replay = EpisodeReplay(100, seed=0, capacity_bytes=3 * size + size // 2)
+    replay.add([make_episode(0, 4)])
+    assert replay.nbytes_when_full == replay.capacity_bytes
+    assert EpisodeReplay(100).nbytes_when_full == 0
+    replay.add([make_episode(number, 4) for number in range(1, 6)])
+    drawn = {int(window.episode.obs[0, 0, 0]) // 1000 for window in replay.sample(3)}
+    assert drawn == {3, 4, 5} and len(replay) == 3 and replay.nbytes == 3 * size
+    replay.add([make_episode(6, 40)])  # larger than the limit by itself: kept alone
+    assert len(replay) == 1
+    free = EpisodeReplay(100)
+    free.add([make_episode(0, 4), make_episode(1, 4)])
+    assert free.nbytes_when_full == 100 * size
+
+
 def test_replay_draws_evenly():
     replay = EpisodeReplay(8, seed=0)
     replay.add([make_episode(number, 2) for number in range(8)])
