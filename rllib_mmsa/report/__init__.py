@@ -81,6 +81,50 @@ def load(results: Sequence[str], metrics: Sequence[str] = ()) -> list[Run]:
     return found
 
 
+def run(
+    results: Sequence[str],
+    out: Path | None,
+    export: Path | None,
+    options: Options,
+    *,
+    metrics: Sequence[str] = (),
+) -> list[str]:
+    """Do what the command asks for.
+
+    Args:
+        results: As in `load`.
+        out: Folder for the report; None: no report.
+        export: Data file to write; None: none.
+        options: How to make the report.
+        metrics: More result keys for the data file.
+
+    Returns:
+        The lines that the command prints: what was read, what was written.
+
+    Raises:
+        ConfigError: At the first mistake.
+    """
+    check_installed()
+    from rllib_mmsa.report import data, groups, study
+
+    study.check(options)
+    if out is not None:
+        check_out(out)
+    if export is not None and export.suffix.lower() != ".csv":
+        raise ConfigError(f"--export writes CSV; '{export}' does not end in .csv.")
+    found = load(results, metrics)
+    named = groups.group(found, options.pool)
+    lines = [f"{len(found)} runs in {len(named)} groups"]
+    lines += [f"note: {remark}" for remark in groups.remarks(named)]
+    if export is not None:
+        data.write(export, [run for g in named for run in g.runs])
+        lines.append(f"data        {export}")
+    if out is not None:
+        files = make(found, out, options)
+        lines.append(f"report      {out / PAGE} and {len(files) - 1} files beside it")
+    return lines
+
+
 def make(runs: Sequence[Run], out: Path, options: Options) -> list[Path]:
     """Write the report.
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 
 from rllib_mmsa.report import drawing, statistics
 from rllib_mmsa.report.contents import band, pairs, scale
 from rllib_mmsa.report.drawing import COLOURS, INK, Picture
-from rllib_mmsa.report.runs import METRICS, TEST_RETURN, Array
+from rllib_mmsa.report.runs import METRICS, TEST_RETURN
 from rllib_mmsa.report.study import Panel, Study, panels, suites
 from rllib_mmsa.report.tables import Estimate
 
@@ -39,7 +41,7 @@ def _horizontal(
     panel: Axes, labels: list[str], values: list[Estimate], colours: list[str], title: str
 ) -> None:
     """Horizontal bars with their numbers written beside them."""
-    y = np.arange(len(labels))[::-1]
+    y = range(len(labels) - 1, -1, -1)
     centre = np.array([v.value for v in values])
     panel.barh(y, np.nan_to_num(centre), color=colours, height=0.66)
     ends = _whiskers(panel, values, y, horizontal=True)
@@ -55,7 +57,9 @@ def _horizontal(
     panel.set_title(title, loc="left")
 
 
-def _whiskers(panel: Axes, values: list[Estimate], at: Array, *, horizontal: bool) -> list[float]:
+def _whiskers(
+    panel: Axes, values: list[Estimate], at: Sequence[int], *, horizontal: bool
+) -> list[float]:
     """Draw the intervals; return where each bar with its interval ends."""
     ends = []
     for position, value in zip(at, values, strict=True):
@@ -88,7 +92,7 @@ def iqms(study: Study) -> Picture:
 
 def _forest(panel: Axes, study: Study, estimates: dict[str, Estimate]) -> None:
     """Points with intervals, one line each; the first is on top."""
-    y = np.arange(len(estimates))[::-1]
+    y = range(len(estimates) - 1, -1, -1)
     for position, (label, value) in zip(y, estimates.items(), strict=True):
         index = study.labels.index(label.split(" > ")[0])
         colour = COLOURS[index % len(COLOURS)]
@@ -162,7 +166,7 @@ def _vertical(
     panel: Axes, design: Panel, values: dict[str, Estimate], colour: str, what: str
 ) -> None:
     """Bars with the value above each, and its interval in brackets."""
-    x = np.arange(len(values))
+    x = range(len(values))
     estimates = list(values.values())
     heights = np.nan_to_num(np.array([v.value for v in estimates]))
     panel.bar(x, heights, color=colour, width=0.66)

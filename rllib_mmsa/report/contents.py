@@ -68,7 +68,8 @@ def final(study: Study) -> Table:
     note = (
         f"Greedy test return at the stated env steps: {centre(study)} over runs; IQM: "
         "interquartile mean [95 % stratified bootstrap interval]; mean over training: area under "
-        "the curve by the steps it spans. Runs: those that got that far, of all. Hours: mean wall-clock until then."
+        "the curve by the steps it spans. Runs: those that got that far, of all. Hours: mean "
+        "wall-clock until then."
     )
     return Table("final", "Final test return", note, (*header, "hours"), tuple(rows))
 
@@ -136,8 +137,8 @@ def improvements(study: Study) -> Table:
                 rows.append((METRICS[metric], ", ".join(suite.tasks), x, y, estimate))
     note = (
         "How often a run of X ends above a run of Y on the same task, ties counting half, mean "
-        "over the tasks (Mann-Whitney U; Agarwal et al., 2021) [95 % stratified bootstrap interval]. An "
-        "interval that holds 0.5 decides nothing."
+        "over the tasks (Mann-Whitney U; Agarwal et al., 2021) [95 % stratified bootstrap "
+        "interval]. An interval that holds 0.5 decides nothing."
     )
     header = ("measure", "tasks", "X", "Y", "P(X > Y)")
     return Table("improvement", "Probability of improvement", note, header, tuple(rows))
@@ -205,14 +206,14 @@ def designs(study: Study) -> Table:
                  study.estimate(end), study.estimate(area))
             )  # fmt: skip
     note = f"One setting varied, all others equal: {centre(study)} over runs."
-    header = ("task", "algorithm", "setting", "value", "at", "runs")
-    header += ("test return", "mean over training")
+    measured = ("runs", "test return", "mean over training")
+    header = ("task", "algorithm", "setting", "value", "at", *measured)
     return Table("designs", "Design studies", note, header, tuple(rows))
 
 
 def differences(study: Study) -> Table:
     """How the groups differ in settings, game and version."""
-    rows = [
+    rows: list[tuple[Cell, ...]] = [
         (key, value, "; ".join(owners))
         for key, values in grouping.differences(study.groups).items()
         for value, owners in values.items()
@@ -239,10 +240,11 @@ def trials(study: Study) -> Table:
                 (g.task, g.label, run.seed or "none", run.status, round(run.last_step),
                  int(run.env_steps.size), value, last, run.trial)
             )  # fmt: skip
-    header = ("task", "group", "seed", "status", "env steps", "evaluations")
-    header += ("compared", "last", "trial")
+    steps = ("env steps", "evaluations", "compared", "last")
     note = (
         "Compared: the value that the tables above use, '-' where the run had not got so far. "
         "Last: its newest evaluation."
     )
-    return Table("runs", "All runs", note, header, tuple(rows))
+    return Table(
+        "runs", "All runs", note, ("task", "group", "seed", "status", *steps, "trial"), tuple(rows)
+    )

@@ -13,6 +13,7 @@ import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -26,10 +27,11 @@ DARK_COLOURS = ("#4fb0e8", "#ff8a3d", "#2ecf9f", "#e890c8", "#e3c341", "#a5d8f8"
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)))
 MARKERS = "os^Dv*Xp"
 WIDTH, COLUMNS = 3.7, 3  # inches of a panel, panels in a row
-STYLE = {
+STYLE: dict[str, Any] = {
     "svg.fonttype": "none",  # text stays text: small files, searchable, read aloud
     "svg.hashsalt": "rllib report",  # ids, and with them the bytes, are the same each time
     "pdf.fonttype": 42,
+    "text.parse_math": False,  # a "$" in a name is a "$"
     "font.size": 9,
     "axes.titlesize": 9.5,
     "axes.spines.top": False,
@@ -100,7 +102,8 @@ def style() -> Iterator[None]:
     """Draw in this file's style, without reading or changing the user's."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE)
+        for key, value in STYLE.items():
+            matplotlib.rcParams[key] = value  # type: ignore[index]
         yield
 
 
@@ -124,7 +127,7 @@ def rows_of(heights: list[int], width: float = 7.0) -> tuple[Figure, list[Axes]]
     return figure, list(figure.subplots(len(heights), 1, squeeze=False, height_ratios=ratios).flat)
 
 
-def look(index: int) -> dict:
+def look(index: int) -> dict[str, Any]:
     """Colour, dashes and marker of the label with this number."""
     return {
         "color": COLOURS[index % len(COLOURS)],

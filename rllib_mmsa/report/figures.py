@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -113,11 +115,11 @@ def _curve(
     c = study.curve(g, metric, seconds=seconds)
     x = c.x / unit
     panel.fill_between(x, c.low, c.high, color=colour, alpha=0.16, linewidth=0)
-    full = c.count == c.count.max()
+    full = c.runs == c.runs.max()
     # The dotted part starts at the last point that all runs have.
     fewer = ~full | np.append(~full[1:], False)
     every = None if x.size <= MAX_MARKED else -(-x.size // MAX_MARKED)
-    lines = {"linewidth": 2.0, "markersize": 4, "markevery": every}
+    lines: dict[str, Any] = {"linewidth": 2.0, "markersize": 4, "markevery": every}
     panel.plot(x, np.where(fewer, c.centre, np.nan), color=colour, linestyle=":", linewidth=1.8)
     return panel.plot(x, np.where(full, c.centre, np.nan), **look, **lines,
                       label=f"{g.label} ({len(g.measured)})")[0]  # fmt: skip
@@ -127,7 +129,8 @@ def profiles(study: Study) -> Picture:
     """Performance profiles, one panel per measure and set of tasks."""
     drawn = [(metric, suite) for metric in METRICS for suite in suites(study, metric)]
     figure, axes = drawing.grid_of(len(drawn))
-    shown, words = {}, []
+    shown: dict[str, Line2D] = {}
+    words = []
     for (metric, suite), panel in zip(drawn, axes, strict=True):
         every = np.concatenate([task for scores in suite.scores.values() for task in scores])
         low, high = min(0.0, float(every.min())), float(every.max())

@@ -171,8 +171,10 @@ def unrecorded(groups: Sequence[Group]) -> list[str]:
     """Options that some groups of an algorithm record and others of it do not."""
     found: set[str] = set()
     for algorithm in {g.algorithm for g in groups}:
-        mine = [set(g.identity) for g in groups if g.algorithm == algorithm and g.measured]
-        found |= set().union(*mine) - set.intersection(*mine) if mine else set()
+        mine = [g.identity for g in groups if g.algorithm == algorithm and g.measured]
+        for key in {key for identity in mine for key in identity}:
+            if any(key not in identity for identity in mine):
+                found.add(key)
     return sorted(found)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from rllib_mmsa.checks import ConfigError
+from rllib_mmsa.checks import ConfigError, unknown
 from rllib_mmsa.report import runs, statistics
 from rllib_mmsa.report.groups import NOT_RECORDED, Group, natural, varied
 from rllib_mmsa.report.runs import Array
@@ -48,7 +48,7 @@ class Curve(NamedTuple):
     centre: Array
     low: Array
     high: Array
-    count: Array  # runs that have got so far
+    runs: Array  # how many runs that have got so far
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Study:
         summarise = self._summary()
         return Estimate(*(float(part[0]) for part in summarise(values[:, None])))
 
-    def _summary(self):
+    def _summary(self) -> Callable[[Array], tuple[Array, Array, Array]]:
         mean = self.options.statistic == MEAN
         return statistics.mean_interval if mean else statistics.median_quartiles
 
@@ -107,12 +107,13 @@ class Study:
         """The learning curve of a group over env steps, or over seconds.
 
         The points are the evaluations of its longest run; the other runs are read there on the
-        straight lines between their own evaluations, and not beyond their ends.
+        straight lines between their own evaluations, and not beyond their ends. Before its first
+        evaluation, a moment after the start, a run counts with that one.
         """
         axes = [run.seconds if seconds else run.env_steps for run in g.measured]
         longest = max(axes, key=lambda x: (x[-1], x.size))
         rows = [
-            np.interp(longest, x, run.metric(metric), left=np.nan, right=np.nan)
+            np.interp(longest, x, run.metric(metric), right=np.nan)
             for x, run in zip(axes, g.measured, strict=True)
         ]
         if not seconds:  # the last evaluations of equal runs are some steps apart
@@ -120,7 +121,7 @@ class Study:
                 near = np.isnan(row) & (np.abs(longest - x[-1]) <= run.tolerance)
                 row[near] = run.metric(metric)[-1]
         values = np.stack(rows)
-        count = np.sum(~np.isnan(values), axis=0)
+        count = np.sum(~np.isnan(values), axis=0).astype(np.float64)
         return Curve(longest, *self._summary()(values), count)
 
 
@@ -130,7 +131,7 @@ def build(groups: Sequence[Group], options: Options) -> Study:
     Raises:
         ConfigError: If no run has an evaluation, or an option is not what it must be.
     """
-    bounds(options)
+    check(options)
     tasks = sorted({g.task for g in groups if g.measured})
     if not tasks:
         raise ConfigError(
@@ -142,6 +143,17 @@ def build(groups: Sequence[Group], options: Options) -> Study:
         task: options.at or compare_at([g for g in groups if g.task == task]) for task in tasks
     }
     return Study(tuple(g for g in groups if g.task in steps), steps, options)
+
+
+def check(options: Options) -> None:
+    """Refuse options that mean nothing.
+
+    Raises:
+        ConfigError: At the first.
+    """
+    if options.statistic not in (MEAN, MEDIAN):
+        raise unknown("statistic", options.statistic, (MEAN, MEDIAN), "--statistic")
+    bounds(options)
 
 
 def compare_at(groups: Sequence[Group]) -> float:

@@ -107,9 +107,10 @@ def to_csv(table: Table) -> str:
     for row in table.rows:
         cells: list[str] = []
         for cell, wants in zip(row, wide, strict=True):
-            estimate = isinstance(cell, Estimate)
-            parts = (cell.value, cell.low, cell.high) if estimate else (cell,)  # type: ignore[union-attr]
-            cells += [_exact(part) for part in parts] + [""] * (2 if wants and not estimate else 0)
+            if isinstance(cell, Estimate):
+                cells += [_exact(part) for part in (cell.value, cell.low, cell.high)]
+            else:
+                cells += [_exact(cell)] + [""] * (2 if wants else 0)
         writer.writerow(cells)
     return text.getvalue()
 
