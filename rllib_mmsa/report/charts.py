@@ -43,7 +43,7 @@ def _horizontal(
     """Horizontal bars with their numbers written beside them."""
     y = range(len(labels) - 1, -1, -1)
     centre = np.array([v.value for v in values])
-    panel.barh(y, np.nan_to_num(centre), color=colours, height=0.66)
+    panel.barh(y, np.nan_to_num(centre), color=colours, height=0.66, alpha=0.65)
     ends = _whiskers(panel, values, y, horizontal=True)
     right = max([0.0, *(e for e in ends if np.isfinite(e))])
     left = min([0.0, *(v.low for v in values if np.isfinite(v.low)), *np.nan_to_num(centre)])
@@ -169,7 +169,7 @@ def _vertical(
     x = range(len(values))
     estimates = list(values.values())
     heights = np.nan_to_num(np.array([v.value for v in estimates]))
-    panel.bar(x, heights, color=colour, width=0.66)
+    panel.bar(x, heights, color=colour, width=0.66, alpha=0.65)
     ends = _whiskers(panel, estimates, x, horizontal=False)
     top = max([0.0, *(e for e in ends if np.isfinite(e))])
     for position, value, end in zip(x, estimates, ends, strict=True):

@@ -17,7 +17,7 @@ from rllib_mmsa.report.study import Study, suites
 from rllib_mmsa.report.tables import digits
 
 MAX_MARKED = 25  # points of a curve that are marked one by one
-MAX_THIN = 60  # runs on a panel that are drawn one by one
+MAX_THIN = 6  # groups on a panel up to which bands and single runs are drawn
 THRESHOLDS = 101
 # How a run that did not end as planned is marked at its end.
 ENDS = {runs.CRASHED: "x", runs.UNFINISHED: "o", runs.STOPPED_EARLY: "|"}
@@ -51,7 +51,7 @@ def curves(study: Study, metric: str, *, seconds: bool) -> Picture | None:
     for task, panel in zip(tasks, axes, strict=True):
         mine = [g for g in study.on(task) if g.measured and (not seconds or _has_seconds(g))]
         unit = _unit(mine) if seconds else 1.0
-        thin = sum(len(g.measured) for g in mine) <= MAX_THIN
+        thin = len(mine) <= MAX_THIN
         for g in mine:
             handle = _curve(panel, study, g, metric, seconds=seconds, unit=unit, thin=thin)
             shown.setdefault(g.label, handle)
@@ -65,7 +65,8 @@ def curves(study: Study, metric: str, *, seconds: bool) -> Picture | None:
     over = "wall-clock" if seconds else "env steps"
     caption = (
         f"{METRICS[metric].capitalize()} of greedy episodes over {over}: {band(study)} over runs; "
-        f"thin lines are single runs; dotted where fewer runs of the group have got so far. "
+        f"thin lines are single runs (bands and single runs up to {MAX_THIN} groups); dotted "
+        "where fewer runs of the group have got so far. "
         f"Ends of runs that did not finish: {END_WORDS}."
     )
     name = f"{'win_rate' if metric == WIN_RATE else 'return'}_{'seconds' if seconds else 'steps'}"
@@ -114,7 +115,8 @@ def _curve(
                        markerfacecolor=face, markeredgewidth=1.6)  # fmt: skip
     c = study.curve(g, metric, seconds=seconds)
     x = c.x / unit
-    panel.fill_between(x, c.low, c.high, color=colour, alpha=0.16, linewidth=0)
+    if thin:
+        panel.fill_between(x, c.low, c.high, color=colour, alpha=0.16, linewidth=0)
     full = c.runs == c.runs.max()
     # The dotted part starts at the last point that all runs have.
     fewer = ~full | np.append(~full[1:], False)

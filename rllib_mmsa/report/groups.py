@@ -188,9 +188,8 @@ def remarks(groups: Sequence[Group]) -> list[str]:
                 planned = f" of {run.planned_steps:,.0f}" if run.planned_steps > 0 else ""
                 at = f"after {run.last_step:,.0f}{planned} env steps"
                 at = at if run.env_steps.size else "without an evaluation"
-                found.append(
-                    f"{where}, seed {run.seed or 'none'}: {run.status} {at} ({run.trial})."
-                )
+                trial = f" ({run.trial})" if run.trial else ""
+                found.append(f"{where}, seed {run.seed or 'none'}: {run.status} {at}{trial}.")
         count = collections.Counter(run.seed for run in g.runs)
         for seed, times in count.items():
             if times > 1:

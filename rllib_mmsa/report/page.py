@@ -15,12 +15,12 @@ from rllib_mmsa.report.tables import Table, to_html
 SECTIONS = (
     ("curves", "Learning curves", ("return_steps", "return_seconds", "win_rate_steps",
                                    "win_rate_seconds")),
-    ("final", "Final performance", ("final", "bars", "progress", "absolute")),
+    ("final", "Final performance", ("final", "bars", "absolute")),
     ("aggregates", "Over runs and tasks", ("iqm", "profiles", "improvement")),
     ("efficiency", "Sample efficiency", ("efficiency",)),
     ("designs", "Design studies", ("designs",)),
     ("differences", "How the groups differ", ("differences",)),
-    ("runs", "All runs", ("runs",)),
+    ("runs", "All runs", ("runs", "progress")),
 )  # fmt: skip
 
 STYLE = """
@@ -45,8 +45,9 @@ caption { text-align: left; font-weight: 600; padding: .25rem 0; font-size: 1rem
 th, td { text-align: left; vertical-align: top; padding: .3rem .7rem .3rem 0; }
 td { border-top: 1px solid var(--grid); }
 th { border-top: 2px solid var(--ink); border-bottom: 1px solid var(--ink); }
-td:last-child { overflow-wrap: anywhere; }
-.n { text-align: right; white-space: nowrap; }
+td { white-space: nowrap; }
+.w { white-space: normal; overflow-wrap: anywhere; min-width: 16rem; }
+.n { text-align: right; }
 .remarks { border-left: 4px solid var(--series-1); padding: .25rem 0 .25rem 1rem; }
 .remarks ul { margin: .25rem 0; padding-left: 1.2rem; }
 @media print {

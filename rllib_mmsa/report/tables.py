@@ -10,13 +10,13 @@ import math
 import re
 
 
-def digits(value: float) -> str:
-    """A number as a person reads it: about four digits, none for what is not there."""
+def digits(value: float, like: float | None = None) -> str:
+    """A number as a person reads it: about four digits, or with the decimals of another one."""
     if math.isnan(value):
         return "-"
     if math.isinf(value):
         return "not reached"
-    size = abs(value)
+    size = abs(value if like is None else like)
     places = 3 if size < 10 else 2 if size < 100 else 1 if size < 1000 else 0
     return f"{value:,.{places}f}"
 
@@ -38,9 +38,11 @@ class Estimate:
     def __str__(self) -> str:
         if math.isnan(self.low):
             return digits(self.value)
-        return f"{digits(self.value)} [{digits(self.low)}, {digits(self.high)}]"
+        low, high = (digits(end, like=self.value) for end in (self.low, self.high))
+        return f"{digits(self.value)} [{low}, {high}]"
 
 
+MAX_LINE = 40  # letters in a cell that stay on one line
 Cell = str | int | float | Estimate
 
 
@@ -146,6 +148,11 @@ def to_latex(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _wide(cell: Cell) -> str:
+    """The class of a cell whose text may take several lines."""
+    return ' class="w"' if len(show(cell)) > MAX_LINE else ""
+
+
 def to_html(table: Table) -> str:
     """The table as HTML, with its caption and its note."""
     numeric = _numeric_columns(table)
@@ -157,7 +164,7 @@ def to_html(table: Table) -> str:
     body = "\n".join(
         "<tr>"
         + "".join(
-            f"<td{kind}>{html.escape(show(cell))}</td>"
+            f"<td{kind or _wide(cell)}>{html.escape(show(cell))}</td>"
             for cell, kind in zip(row, kinds, strict=True)
         )
         + "</tr>"
