@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +14,8 @@ from rllib_mmsa.report.drawing import COLOURS, INK, Picture
 from rllib_mmsa.report.runs import METRICS, TEST_RETURN
 from rllib_mmsa.report.study import Panel, Study, panels, suites
 from rllib_mmsa.report.tables import Estimate
+
+TITLE_WIDTH = 52  # letters of a panel's title on one line
 
 
 def bars(study: Study) -> Picture:
@@ -80,7 +83,7 @@ def iqms(study: Study) -> Picture:
             label: Estimate(statistics.iqm(scores), *statistics.iqm_interval(scores))
             for label, scores in suite.scores.items()
         }
-        _forest(panel, study, estimates)
+        _forest(panel, estimates, [study.labels.index(label) for label in estimates])
         panel.set_title(f"{METRICS[metric]}: {', '.join(suite.tasks)}", loc="left", wrap=True)
         words += [f"{METRICS[metric]} of {label} {value}" for label, value in estimates.items()]
     caption = (
@@ -90,12 +93,11 @@ def iqms(study: Study) -> Picture:
     return drawing.finish(figure, "iqm", caption, "Interval plot. " + "; ".join(words) + ".")
 
 
-def _forest(panel: Axes, study: Study, estimates: dict[str, Estimate]) -> None:
-    """Points with intervals, one line each; the first is on top."""
+def _forest(panel: Axes, estimates: dict[str, Estimate], owners: Sequence[int]) -> None:
+    """Points with intervals, one line each, the first on top, in the colours of their owners."""
     y = range(len(estimates) - 1, -1, -1)
-    for position, (label, value) in zip(y, estimates.items(), strict=True):
-        index = study.labels.index(label.split(" > ")[0])
-        colour = COLOURS[index % len(COLOURS)]
+    for position, value, owner in zip(y, estimates.values(), owners, strict=True):
+        colour = drawing.look(owner)["color"]
         if np.isfinite(value.low):
             panel.plot([value.low, value.high], [position] * 2, color=colour, linewidth=6,
                        alpha=0.4, solid_capstyle="butt")  # fmt: skip
@@ -120,12 +122,13 @@ def improvements(study: Study) -> Picture | None:
     figure, axes = drawing.rows_of([len(pairs(suite.scores)) for _, suite in drawn])
     words = []
     for (metric, suite), panel in zip(drawn, axes, strict=True):
-        estimates = {}
+        estimates, owners = {}, []
         for x, y in pairs(suite.scores):
+            owners.append(study.labels.index(x))
             a, b = suite.scores[x], suite.scores[y]
             ends = statistics.improvement_interval(a, b)
             estimates[f"{x} > {y}"] = Estimate(statistics.improvement(a, b), *ends)
-        _forest(panel, study, estimates)
+        _forest(panel, estimates, owners)
         panel.axvline(0.5, color=INK, linewidth=0.8, linestyle="--")
         panel.set_xlim(-0.02, 1.02)
         panel.set_title(f"{METRICS[metric]}: {', '.join(suite.tasks)}", loc="left", wrap=True)
@@ -145,7 +148,7 @@ def designs(study: Study) -> Picture | None:
     found = panels(study)
     if not found:
         return None
-    figure, axes = drawing.grid_of(2 * len(found), height=2.9)
+    figure, axes = drawing.grid_of(2 * len(found), height=2.9, columns=2)
     words = []
     for i, design in enumerate(found):
         step = study.steps[design.task]
@@ -181,5 +184,5 @@ def _vertical(
     panel.grid(visible=False, axis="x")
     panel.set_xlabel(design.key)
     panel.set_ylabel(what)
-    at = f"\n{design.fixed}" if design.fixed else ""
-    panel.set_title(f"{design.algorithm} on {design.task}{at}", wrap=True)
+    title = [f"{design.algorithm} on {design.task}", *textwrap.wrap(design.fixed, TITLE_WIDTH)]
+    panel.set_title("\n".join(title), fontsize=8)

@@ -107,9 +107,9 @@ def style() -> Iterator[None]:
         yield
 
 
-def grid_of(count: int, height: float = 2.7) -> tuple[Figure, list[Axes]]:
-    """A figure of `count` panels in rows of three."""
-    columns = min(count, COLUMNS)
+def grid_of(count: int, height: float = 2.7, columns: int = COLUMNS) -> tuple[Figure, list[Axes]]:
+    """A figure of `count` panels in rows of `columns`."""
+    columns = min(count, columns)
     rows = -(-count // columns)
     width = 5.6 if count == 1 else WIDTH * columns
     figure = Figure(figsize=(width, height * rows + 0.4), layout="constrained")

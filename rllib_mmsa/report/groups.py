@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import operator
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -103,12 +104,12 @@ def _is_number(text: str) -> bool:
 
 
 def _named(groups: list[Group]) -> list[Group]:
-    """Label every group by its algorithm and what sets it apart from the algorithm's others."""
+    """Label every group by its algorithm, its given name, and what sets it apart beyond these."""
     named: list[Group] = []
-    for algorithm in sorted({g.algorithm for g in groups}):
-        mine = [g for g in groups if g.algorithm == algorithm]
+    for algorithm, given in sorted({(g.algorithm, g.label) for g in groups}):
+        mine = [g for g in groups if (g.algorithm, g.label) == (algorithm, given)]
         keys = varied(mine)
-        usual = {key: _majority([g.identity.get(key, "") for g in mine]) for key in keys}
+        usual = _usual(mine, keys)
         taken: collections.Counter[tuple[str, str]] = collections.Counter()
         for g in mine:
             parts = [
@@ -116,19 +117,29 @@ def _named(groups: list[Group]) -> list[Group]:
                 for key in keys
                 if g.identity.get(key, "") != usual[key]
             ]
-            name = " ".join([algorithm, g.label or ", ".join(parts)]).strip()
-            if g.label and any(o.label == g.label and o.task == g.task for o in mine if o is not g):
-                name = " ".join([algorithm, g.label, ", ".join(parts)]).strip()
+            name = " ".join(part for part in (algorithm, given, ", ".join(parts)) if part)
             taken[g.task, name] += 1
             again = taken[g.task, name]
             named.append(dataclasses.replace(g, label=f"{name} ({again})" if again > 1 else name))
     return named
 
 
-def _majority(values: list[str]) -> str | None:
-    """The value of more than half; None where there is none, and every value is then named."""
-    value, count = collections.Counter(values).most_common(1)[0]
-    return value if 2 * count > len(values) else None
+def _usual(groups: Sequence[Group], keys: Sequence[str]) -> dict[str, str | None]:
+    """The values that need no mention in a label; None where each does.
+
+    Where one setting was changed at a time, the values of the group that was changed; otherwise,
+    for each key, the value of more than half.
+    """
+    rows = sorted({tuple(g.identity.get(key, "") for key in keys) for g in groups})
+    for base in rows:
+        changes = [sum(map(operator.ne, base, row)) for row in rows if row != base]
+        if len(keys) > 1 and all(change == 1 for change in changes):
+            return dict(zip(keys, base, strict=True))
+    common = [collections.Counter(column).most_common(1)[0] for column in zip(*rows, strict=True)]
+    return {
+        key: value if 2 * count > len(rows) else None
+        for key, (value, count) in zip(keys, common, strict=True)
+    }
 
 
 def varied(groups: Sequence[Group]) -> list[str]:

@@ -53,7 +53,8 @@ td { white-space: nowrap; }
 @media print {
   body { font-size: 10pt; } main, header { max-width: none; padding: 0; } nav { display: none; }
   figure, tr { break-inside: avoid; } h2, caption { break-after: avoid; }
-  .table { overflow: visible; } thead { display: table-header-group; }
+  svg.figure { max-height: 22cm; } .table { overflow: visible; }
+  thead { display: table-header-group; }
   @page { margin: 1.5cm; }
 }
 """
