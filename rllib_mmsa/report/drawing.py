@@ -160,6 +160,7 @@ def finish(figure: Figure, name: str, caption: str, alt: str) -> Picture:
     """Render a figure; the same figure gives the same bytes."""
     svg, pdf = io.StringIO(), io.BytesIO()
     figure.savefig(svg, format="svg", metadata={"Date": None})
+    figure.set_layout_engine("none")  # laid out; the second file need not do it again
     figure.savefig(pdf, format="pdf", metadata={"CreationDate": None})
     text = "\n".join(line.rstrip() for line in svg.getvalue().splitlines()) + "\n"
     return Picture(name, caption, alt, text, pdf.getvalue())

@@ -86,7 +86,9 @@ def test_median_with_quartiles_by_option():
 
 
 def test_only_what_was_measured_on_the_same_tasks_is_put_together():
-    found = [make_run(s, task=t, algorithm=a) for s in (1, 2) for t in "ab" for a in ("MMSA", "VDN")]
+    found = [
+        make_run(s, task=t, algorithm=a) for s in (1, 2) for t in "ab" for a in ("MMSA", "VDN")
+    ]
     found += [make_run(s, task="a", algorithm="QMIX") for s in (1, 2)]
     both, one = study.suites(build(found), runs.TEST_RETURN)
     assert both.tasks == ("a", "b") and list(both.scores) == ["MMSA", "VDN"]
