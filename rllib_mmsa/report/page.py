@@ -23,6 +23,8 @@ SECTIONS = (
     ("runs", "All runs", ("runs", "progress")),
 )  # fmt: skip
 
+# The browser itself refuses whatever the page might ask for.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 STYLE = """
 :root { color-scheme: light dark; LIGHT }
 @media (prefers-color-scheme: dark) { :root { DARK } }
@@ -87,6 +89,7 @@ def render(study: Study, tables: Sequence[Table], pictures: Sequence[Picture]) -
     title = html.escape(study.options.title)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         # Without one, a browser asks the server for /favicon.ico.
         f'<link rel="icon" href="data:,">\n<title>{title}</title>\n<style>{_css()}</style>\n'
