@@ -52,33 +52,35 @@ def load(results: Sequence[str], metrics: Sequence[str] = ()) -> list[Run]:
         ConfigError: If one of them is neither, holds no trial or cannot be read.
     """
     check_installed()
+    named = {Path(name).expanduser().resolve(): name for name in results}
+    return [
+        run
+        for path, name in named.items()
+        if not any(above in named for above in path.parents)
+        for run in _read(name, path, tuple(metrics))
+    ]
+
+
+def _read(name: str, path: Path, metrics: tuple[str, ...]) -> list[Run]:
+    """Read one data file, or one folder's trials."""
     from rllib_mmsa.report import data, tune
 
-    found: list[Run] = []
-    seen: set[Path] = set()
-    for name in results:
-        path = Path(name).expanduser().resolve()
-        if path in seen or any(path.is_relative_to(other) for other in seen):
-            continue
-        seen.add(path)
-        if path.is_file() and path.suffix.lower() == ".csv":
-            found += data.read(path)
-        elif path.is_dir():
-            runs = tune.read_folder(path, tuple(metrics))
-            if not runs:
-                raise ConfigError(
-                    f"'{name}' holds no results; a folder must have trials of Ray Tune in it or "
-                    f"below it (folders with {tune.RESULTS}). `rllib train` prints where it writes "
-                    "them. Data files are named one by one."
-                )
-            found += runs
-        else:
-            what = "is neither a folder nor a .csv file" if path.exists() else "does not exist"
-            raise ConfigError(
-                f"results '{name}' {what}; name a folder of results such as "
-                "~/ray_results/mmsa_lbf, or a data file that `rllib report --export` wrote."
-            )
-    return found
+    if path.is_file() and path.suffix.lower() == ".csv":
+        return data.read(path)
+    if not path.is_dir():
+        what = "is neither a folder nor a .csv file" if path.exists() else "does not exist"
+        raise ConfigError(
+            f"results '{name}' {what}; name a folder of results such as ~/ray_results/mmsa_lbf, or "
+            "a data file that `rllib report --export` wrote."
+        )
+    runs = tune.read_folder(path, metrics)
+    if not runs:
+        raise ConfigError(
+            f"'{name}' holds no results; a folder must have trials of Ray Tune in it or below it "
+            f"(folders with {tune.RESULTS}). `rllib train` prints where it writes them. Data files "
+            "are named one by one."
+        )
+    return runs
 
 
 def run(
@@ -114,7 +116,7 @@ def run(
         raise ConfigError(f"--export writes CSV; '{export}' does not end in .csv.")
     found = load(results, metrics)
     named = groups.group(found, options.pool)
-    lines = [f"{len(found)} runs in {len(named)} groups"]
+    lines = [f"{len(found)} run(s) in {len(named)} group(s)"]
     lines += [f"note: {remark}" for remark in groups.remarks(named)]
     if export is not None:
         data.write(export, [run for g in named for run in g.runs])

@@ -252,7 +252,7 @@ def test_command_reports_and_exports(tmp_path, monkeypatch):
     write_experiment(tmp_path / "e", "MMSA", [1, 2], lr=0.1)
     result = call(tmp_path / "e", "--export", tmp_path / "x.csv", "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
-    assert "2 runs in 1 groups" in result.output
+    assert "2 run(s) in 1 group(s)" in result.output
     assert (tmp_path / "out" / report.PAGE).exists()
     assert len(data.read(tmp_path / "x.csv")) == 2
     again = call(tmp_path / "x.csv", "--out", tmp_path / "again")

@@ -44,7 +44,7 @@ def test_any_folder_above_trials_will_do(tmp_path, level):
 
 def test_a_trial_named_twice_counts_once(tmp_path):
     (trial,) = write_experiment(tmp_path / "mmsa", "MMSA", [1])
-    assert len(report.load([str(tmp_path), str(trial), str(tmp_path)])) == 1
+    assert len(report.load([str(trial), str(tmp_path), str(trial), str(tmp_path)])) == 1
 
 
 def test_half_written_last_line_is_left_out(tmp_path):
