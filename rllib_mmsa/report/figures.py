@@ -12,13 +12,14 @@ from rllib_mmsa.report import charts, drawing, runs, statistics
 from rllib_mmsa.report.contents import band, scale
 from rllib_mmsa.report.drawing import Picture
 from rllib_mmsa.report.groups import Group
-from rllib_mmsa.report.runs import METRICS, WIN_RATE
+from rllib_mmsa.report.runs import METRICS, WIN_RATE, Array
 from rllib_mmsa.report.study import Study, suites
 from rllib_mmsa.report.tables import digits
 
 MAX_MARKED = 25  # points of a curve that are marked one by one
 MAX_THIN = 6  # groups on a panel up to which bands and single runs are drawn
 THRESHOLDS = 101
+BAND_ROOM = 0.5  # of the curves' height: what bands may add to a panel above and below
 # How a run that did not end as planned is marked at its end.
 ENDS = {runs.CRASHED: "x", runs.UNFINISHED: "o", runs.STOPPED_EARLY: "|"}
 END_WORDS = "cross: crashed, ring: unfinished, bar: stopped early"
@@ -54,7 +55,10 @@ def curves(study: Study, metric: str, *, seconds: bool) -> Picture | None:
         thin = len(mine) <= MAX_THIN
         for g in mine:
             handle = _curve(panel, study, g, metric, seconds=seconds, unit=unit, thin=thin)
+            if len(tasks) > 1:  # numbers of runs may differ between the tasks
+                handle.set_label(g.label)
             shown.setdefault(g.label, handle)
+        _limit(panel, np.concatenate([run.metric(metric) for g in mine for run in g.measured]))
         panel.set_title(task)
         panel.set_ylabel(METRICS[metric])
         if seconds:
@@ -72,6 +76,15 @@ def curves(study: Study, metric: str, *, seconds: bool) -> Picture | None:
     name = f"{'win_rate' if metric == WIN_RATE else 'return'}_{'seconds' if seconds else 'steps'}"
     alt = f"Learning curves of {METRICS[metric]} over {over}. " + _ends(study, metric, tasks)
     return drawing.finish(figure, name, caption, alt)
+
+
+def _limit(panel: Axes, values: Array) -> None:
+    """Keep the interval of two runs, which Student's t makes huge, from flattening the curves."""
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    room = BAND_ROOM * (high - low)
+    if room > 0:
+        bottom, top = panel.get_ylim()
+        panel.set_ylim(max(bottom, low - room), min(top, high + room))
 
 
 def _timed(study: Study, task: str) -> bool:

@@ -142,6 +142,13 @@ def build(groups: Sequence[Group], options: Options) -> Study:
     steps = {
         task: options.at or compare_at([g for g in groups if g.task == task]) for task in tasks
     }
+    measured = [run for g in groups for run in g.measured]
+    if not any(run.reached(steps[run.task]) for run in measured):
+        furthest = max(run.last_step for run in measured)
+        raise ConfigError(
+            f"--at is {options.at:,.0f}, but no run has got so far; the furthest evaluation is at "
+            f"{furthest:,.0f} env steps. Name no more than that."
+        )
     return Study(tuple(g for g in groups if g.task in steps), steps, options)
 
 

@@ -58,6 +58,11 @@ def test_a_young_group_is_compared_where_it_is():
     assert late[0].value == 0.5 and math.isnan(late[1].value)
 
 
+def test_comparison_beyond_every_run_is_a_mistake():
+    with pytest.raises(ConfigError, match="--at is 5,000, but no run .* is at 1,000 env steps"):
+        build([make_run()], at=5000)
+
+
 def test_curve_reads_the_runs_between_their_evaluations_and_stops_at_their_ends():
     long = make_run(1, 1.0)
     short = replace(make_run(2, 0.5, last=500), env_steps=np.array([0.0, 100, 200, 400, 500]))
