@@ -108,6 +108,10 @@ def main(
 
       rllib evaluate ~/ray_results/mmsa_lbf --episodes 100 --render mmsa.gif
 
+    [bold]Compare[/bold] many runs:
+
+      rllib report ~/ray_results/compare_lbf --out report
+
     [bold]Curves[/bold] during and after training:
 
       tensorboard --logdir ~/ray_results/mmsa_lbf
@@ -264,9 +268,18 @@ def evaluate(
     checkpoint: Annotated[
         str, typer.Argument(help="A checkpoint, a trial's folder, or an experiment's of one trial.")
     ],
-    episodes: Annotated[int, typer.Option(min=1, help="Number of episodes.")] = 100,
+    episodes: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of episodes. Default: 100; with --absolute 320."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the environments.")] = None,
     render: Annotated[str | None, typer.Option(help="Film the first episodes: a .gif.")] = None,
+    absolute: Annotated[
+        bool,
+        typer.Option(
+            "--absolute", help="Take the trial's best checkpoint; keep the result for the report."
+        ),
+    ] = False,
 ) -> None:
     """Play greedy episodes with a checkpoint on fresh environments.
 
@@ -275,11 +288,69 @@ def evaluate(
     with mistakes():
         from rllib_mmsa import evaluate as evaluation
 
-        evaluation.locate(checkpoint)  # before the slow imports
-        found = evaluation.evaluate(checkpoint, episodes=episodes, seed=seed, render=render)
+        path = evaluation.locate(checkpoint)  # before the slow imports
+        count = episodes or 100
+        if absolute:
+            from rllib_mmsa import absolute as metric
+
+            path, count = metric.best_checkpoint(checkpoint), episodes or metric.EPISODES
+        found = evaluation.evaluate(path, episodes=count, seed=seed, render=render)
         typer.echo(found.summary())
+        if absolute:
+            typer.echo(f"absolute    {metric.save(found)}")
         if render:
             typer.echo(f"film        {render}")
+
+
+@app.command()
+def report(
+    results: Annotated[
+        list[str], typer.Argument(help="Folders of results (any above trials), data files (.csv).")
+    ],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the report.")] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Write the evaluations as one data file: a .csv.")
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(help="With --export: one more result key, as learners/team/td_loss."),
+    ] = None,
+    statistic: Annotated[
+        str, typer.Option(help="mean (95 % interval) or median (quartiles).")
+    ] = "mean",
+    normalise: Annotated[
+        str, typer.Option(help="Returns over tasks: none, min-max, or LOW,HIGH as 0,1.")
+    ] = "none",
+    at: Annotated[
+        float | None, typer.Option(min=1, help="Env steps at which runs are compared.")
+    ] = None,
+    target_return: Annotated[
+        float | None, typer.Option(help="Return of the sample efficiency.")
+    ] = None,
+    pool: Annotated[
+        list[str] | None,
+        typer.Option(help="Setting in which runs of one group may differ, as version."),
+    ] = None,
+    title: Annotated[str, typer.Option(help="Title of the page.")] = "Results",
+) -> None:
+    """Turn many runs into curves, tables and statistics, and one page that holds all of it.
+
+    rllib report ~/ray_results/compare_lbf --out report
+    """
+    with mistakes():
+        if out is None and export is None:
+            raise ConfigError("name --out DIR for a report, --export FILE.csv for data, or both.")
+        from rllib_mmsa import report as reporting
+
+        reporting.check_installed()
+        from rllib_mmsa.report.study import Options
+
+        options = Options(
+            statistic, normalise, at=at, target_return=target_return, pool=tuple(pool or ()),
+            title=title,
+        )  # fmt: skip
+        for line in reporting.run(results, out, export, options, metrics=metric or ()):
+            typer.echo(line)
 
 
 @envs_app.callback(invoke_without_command=True)

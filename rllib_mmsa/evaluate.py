@@ -107,14 +107,19 @@ def locate(path: str | Path) -> Path:
     )
 
 
-def _latest(trial: Path) -> Path | None:
-    """The newest checkpoint of a trial's folder, by number."""
+def checkpoints(trial: Path) -> list[Path]:
+    """The checkpoints of a trial's folder by number, the newest first."""
     found = [
         c
         for c in trial.glob("checkpoint_*")
         if re.fullmatch(r"checkpoint_\d+", c.name) and (c / CLASS_FILE).exists()
     ]
-    return max(found, key=lambda c: int(c.name.rsplit("_", 1)[1]), default=None)
+    return sorted(found, key=lambda c: int(c.name.rsplit("_", 1)[1]), reverse=True)
+
+
+def _latest(trial: Path) -> Path | None:
+    """The newest checkpoint of a trial's folder; None where there is none."""
+    return next(iter(checkpoints(trial)), None)
 
 
 def read_config(checkpoint: Path) -> tuple[str, AlgorithmConfig]:

@@ -39,6 +39,10 @@ RULES = {
     "rllib_mmsa.algorithms": Rule(ALGORITHMS),
     "rllib_mmsa.__init__": Rule((*ALGORITHMS, "env_registry", "rllib_mmsa.registration")),
     "rllib_mmsa.registration": Rule(ALGORITHMS),
+    # Reads what runs wrote, on a machine that need not be able to run anything.
+    "rllib_mmsa.report": Rule(
+        ("rllib_mmsa.report", "rllib_mmsa.checks"), forbidden=("ray", "torch", "env_registry")
+    ),
     # experiments.py and the files beside it: all but the command line.
     "rllib_mmsa": Rule(PROJECT, forbidden=("rllib_mmsa.cli",)),
     "rllib_mmsa.cli": Rule(PROJECT),
@@ -126,6 +130,8 @@ def test_each_rule_has_files(prefix):
         ("rllib_mmsa.algorithms.qmix", "from rllib_mmsa.experiments import load"),
         ("rllib_mmsa.algorithms.qmix", "from env_registry import registry"),
         ("rllib_mmsa.experiments", "from rllib_mmsa.cli import app"),
+        ("rllib_mmsa.report.tune", "import ray"),
+        ("rllib_mmsa.report.tune", "from rllib_mmsa import evaluate"),
         ("rllib_mmsa.progress", "from . import cli"),
         ("rllib_mmsa.__init__", "from .cli import app"),
         ("env_registry.lbf", "from rllib_mmsa.td import td_target"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 # At the top of a result.
 ENV_BACKEND = "env_backend"
+VERSION = "version"
 
 # Under env_runners/ and evaluation/env_runners/.
 WIN_RATE = "win_rate"

@@ -26,6 +26,7 @@ from rllib_mmsa.common.collect import EpisodeCollector
 from rllib_mmsa.common.exploration import epsilon_at
 from rllib_mmsa.common.q_config import QLearningConfig
 from rllib_mmsa.common.replay import EpisodeReplay
+from rllib_mmsa.common.version import version
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class QLearning(Algorithm):
         self._updates_owed = 0.0
         self._evaluations_done = -1  # whole intervals passed at the last evaluation
         self._env_backend = self._find_env_backend()
+        self._version = version()
 
     def _find_env_backend(self) -> str:
         """The engine that the environments play on; "" where there is only one."""
@@ -90,8 +92,8 @@ class QLearning(Algorithm):
         free = psutil.virtual_memory().available
         if to_come > 0.8 * free:
             logger.warning(
-                "the replay will grow by %.1f GB until it is full (replay_capacity_episodes=%d), and "
-                "this machine has %.1f GB free; lower replay_capacity_episodes or set "
+                "the replay will grow by %.1f GB until it is full (replay_capacity_episodes=%d), "
+                "and this machine has %.1f GB free; lower replay_capacity_episodes or set "
                 "replay_capacity_bytes",
                 to_come / 1e9,
                 self.config.replay_capacity_episodes,
@@ -171,7 +173,9 @@ class QLearning(Algorithm):
     def _run_one_training_iteration(self) -> tuple[dict, Any]:
         """RLlib's, followed by an evaluation when enough environment steps have passed."""
         results, context = super()._run_one_training_iteration()
-        if self._env_backend:  # results of different games must not be mixed
+        # Results of different versions or games must not be mixed.
+        results[keys.VERSION] = self._version
+        if self._env_backend:
             results[keys.ENV_BACKEND] = self._env_backend
         interval = self.config.evaluation_interval_env_steps
         if interval and self.num_env_steps_sampled // interval > self._evaluations_done:

@@ -1,0 +1,212 @@
+"""Which runs are replicates of one another, what to call them, and how they differ.
+
+Runs are replicates where they agree in task, algorithm, settings, game (`env_backend`) and version:
+in all but the seed, the trial's name and the env steps at which they were to stop.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import operator
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from rllib_mmsa.report import runs
+from rllib_mmsa.report.runs import Array, Run
+
+NOT_RECORDED = "not recorded"
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Replicates: runs that may be averaged.
+
+    Attributes:
+        task: Environment and task.
+        algorithm: The algorithm's name.
+        label: Its name on every page and figure: the algorithm and what sets it apart.
+        runs: Its runs, by seed.
+        identity: Option -> value, equal in all its runs; pooled options are left out.
+    """
+
+    task: str
+    algorithm: str
+    label: str
+    runs: tuple[Run, ...]
+    identity: dict[str, str]
+
+    @property
+    def measured(self) -> tuple[Run, ...]:
+        """Its runs that have an evaluation."""
+        return tuple(run for run in self.runs if run.env_steps.size)
+
+    def finals(self, metric: str, step: float) -> Array:
+        """(n,) the values at an env step of the runs that got there."""
+        values = np.array([run.value_at(metric, step) for run in self.runs])
+        return values[~np.isnan(values)]
+
+    def areas(self, metric: str, step: float) -> Array:
+        """(n,) mean heights of the curves up to an env step, of the runs that got there."""
+        values = np.array([run.area(metric, step) for run in self.runs])
+        return values[~np.isnan(values)]
+
+
+def group(found: Iterable[Run], pool: Sequence[str] = ()) -> list[Group]:
+    """Put replicates together and name the groups.
+
+    Args:
+        found: The runs.
+        pool: Options in which replicates may differ all the same, because the user says so.
+
+    Returns:
+        The groups by task, algorithm and label.
+    """
+    buckets: dict[tuple, list[Run]] = {}
+    # Runs that have begun come first: those that have not lack the defaults, and join them.
+    for run in sorted(
+        found, key=lambda run: (not run.env_steps.size, natural(run.seed), run.trial)
+    ):
+        identity = {k: v for k, v in run.identity.items() if k not in pool}
+        key = (run.task, run.algorithm, run.configuration, tuple(sorted(identity.items())))
+        if key not in buckets and not run.env_steps.size:
+            key = next((k for k in buckets if _may_join(run, identity, k)), key)
+        buckets.setdefault(key, []).append(run)
+    bare = [
+        Group(task, algorithm, configuration, tuple(members), dict(identity))
+        for (task, algorithm, configuration, identity), members in buckets.items()
+    ]
+    return sorted(_named(bare), key=lambda g: (g.task, g.algorithm, natural(g.label)))
+
+
+def _may_join(run: Run, identity: dict[str, str], key: tuple) -> bool:
+    """Whether all that is recorded of a run without results agrees with a group's key."""
+    task, algorithm, configuration, items = key
+    if (run.task, run.algorithm, run.configuration) != (task, algorithm, configuration):
+        return False
+    known = dict(items)
+    return all(known.get(k, v) == v for k, v in identity.items() if v)
+
+
+def natural(text: str) -> list[tuple[int, float, str]]:
+    """A sort key that puts 2 before 10, in labels, values and seeds."""
+    words = text.replace("=", " ").replace(",", " ").split()
+    return [(0, float(w), "") if _is_number(w) else (1, 0.0, w) for w in words]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _named(groups: list[Group]) -> list[Group]:
+    """Label every group by its algorithm, its given name, and what sets it apart beyond these."""
+    named: list[Group] = []
+    for algorithm, given in sorted({(g.algorithm, g.label) for g in groups}):
+        mine = [g for g in groups if (g.algorithm, g.label) == (algorithm, given)]
+        keys = varied(mine)
+        usual = _usual(mine, keys)
+        taken: collections.Counter[tuple[str, str]] = collections.Counter()
+        for g in mine:
+            parts = [
+                f"{key.removeprefix('env_config/')}={g.identity.get(key) or NOT_RECORDED}"
+                for key in keys
+                if g.identity.get(key, "") != usual[key]
+            ]
+            name = " ".join(part for part in (algorithm, given, ", ".join(parts)) if part)
+            taken[g.task, name] += 1
+            again = taken[g.task, name]
+            named.append(dataclasses.replace(g, label=f"{name} ({again})" if again > 1 else name))
+    return named
+
+
+def _usual(groups: Sequence[Group], keys: Sequence[str]) -> dict[str, str | None]:
+    """The values that need no mention in a label; None where each does.
+
+    Where one setting was changed at a time, the values of the group that was changed; otherwise,
+    for each key, the value of more than half.
+    """
+    rows = sorted({tuple(g.identity.get(key, "") for key in keys) for g in groups})
+    for base in rows:
+        changes = [sum(map(operator.ne, base, row)) for row in rows if row != base]
+        if len(keys) > 1 and all(change == 1 for change in changes):
+            return dict(zip(keys, base, strict=True))
+    common = [collections.Counter(column).most_common(1)[0] for column in zip(*rows, strict=True)]
+    return {
+        key: value if 2 * count > len(rows) else None
+        for key, (value, count) in zip(keys, common, strict=True)
+    }
+
+
+def varied(groups: Sequence[Group]) -> list[str]:
+    """The options that take two or more recorded values within one task, sorted."""
+    found: set[str] = set()
+    for task in {g.task for g in groups}:
+        mine = [g for g in groups if g.task == task]
+        for key in {key for g in mine for key in g.identity}:
+            if len({g.identity[key] for g in mine if g.identity.get(key)}) > 1:
+                found.add(key)
+    return sorted(found)
+
+
+def differences(groups: Sequence[Group]) -> dict[str, dict[str, list[str]]]:
+    """How the groups differ.
+
+    Args:
+        groups: All groups of a report.
+
+    Returns:
+        Option -> value -> the groups ("label on task") that have it, for each option with two or
+        more recorded values. Groups that do not record one that others of their algorithm do
+        stand under `NOT_RECORDED`; options that an algorithm does not have are left out there.
+    """
+    found: dict[str, dict[str, list[str]]] = {}
+    names = sorted({key for g in groups for key in g.identity})
+    for key in sorted(names, key=lambda key: (key not in (runs.BACKEND, runs.VERSION), key)):
+        values: dict[str, list[str]] = {}
+        owners = {g.algorithm for g in groups if g.identity.get(key)}
+        for g in groups:
+            if g.algorithm in owners:
+                value = g.identity.get(key) or NOT_RECORDED
+                values.setdefault(value, []).append(f"{g.label} on {g.task}")
+        if len(values.keys() - {NOT_RECORDED}) > 1:
+            found[key] = dict(sorted(values.items(), key=lambda item: natural(item[0])))
+    return found
+
+
+def unrecorded(groups: Sequence[Group]) -> list[str]:
+    """Options that some groups of an algorithm record and others of it do not."""
+    found: set[str] = set()
+    for algorithm in {g.algorithm for g in groups}:
+        mine = [g.identity for g in groups if g.algorithm == algorithm and g.measured]
+        for key in {key for identity in mine for key in identity}:
+            if any(key not in identity for identity in mine):
+                found.add(key)
+    return sorted(found)
+
+
+def remarks(groups: Sequence[Group]) -> list[str]:
+    """What a reader must know of runs that are missing, double, broken off or not comparable."""
+    found = []
+    for g in groups:
+        where = f"{g.label} on {g.task}"
+        for run in g.runs:
+            if run.status != runs.FINISHED:
+                planned = f" of {run.planned_steps:,.0f}" if run.planned_steps > 0 else ""
+                at = f"after {run.last_step:,.0f}{planned} env steps"
+                at = at if run.env_steps.size else "without an evaluation"
+                trial = f" ({run.trial})" if run.trial else ""
+                found.append(f"{where}, seed {run.seed or 'none'}: {run.status} {at}{trial}.")
+        count = collections.Counter(run.seed for run in g.runs)
+        for seed, times in count.items():
+            if times > 1:
+                found.append(f"{where}: seed {seed or 'none'} was run {times} times; each counts.")
+        others = {run.seed for o in groups if o.task == g.task for run in o.runs}
+        missing = sorted(others - set(count), key=natural)
+        if missing:
+            found.append(f"{where}: no run with seed {', '.join(s or 'none' for s in missing)}.")
+    return found

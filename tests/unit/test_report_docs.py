@@ -1,0 +1,30 @@
+"""The tables under docs/results/ are what `rllib report` makes of the data beside them."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from rllib_mmsa import report
+from rllib_mmsa.report import contents, groups, study, tables
+from rllib_mmsa.report.study import Options
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+REPORTS = sorted(path.parent for path in DOCS.glob("results/*/tables"))
+
+
+@pytest.mark.parametrize("folder", REPORTS, ids=lambda folder: folder.name)
+def test_tables_are_rebuilt_to_the_last_bit(folder):
+    runs = report.load([str(DOCS / "results" / "data" / f"{folder.name}.csv")])
+    made = study.build(groups.group(runs), Options())
+    written = {table.name: table for table in contents.all_tables(made)}
+    assert {path.stem for path in (folder / "tables").glob("*.csv")} == set(written)
+    for name, table in written.items():
+        for ending, text in (("csv", tables.to_csv(table)), ("md", tables.to_markdown(table))):
+            assert (folder / "tables" / f"{name}.{ending}").read_bytes() == text.encode()
+
+
+def test_pictures_in_the_results_exist():
+    text = (DOCS / "results.md").read_text(encoding="utf-8")
+    pictures = re.findall(r"!\[.*?\]\((.*?)\)", text)
+    assert pictures and all((DOCS / picture).is_file() for picture in pictures)

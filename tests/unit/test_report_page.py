@@ -1,0 +1,325 @@
+"""The files that `rllib report` writes: tables, figures, marl-eval's JSON and the page."""
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from rllib_mmsa import report
+from rllib_mmsa.cli import app
+from rllib_mmsa.report import (
+    charts,
+    contents,
+    data,
+    drawing,
+    figures,
+    groups,
+    runs,
+    study,
+    tables,
+)
+from rllib_mmsa.report.study import Options
+from rllib_mmsa.report.tables import Estimate, Table
+from tests.unit.report_data import make_run, write_experiment, write_trial
+
+FIGURES = {
+    "return_steps",
+    "return_seconds",
+    "win_rate_steps",
+    "win_rate_seconds",
+    "bars",
+    "iqm",
+    "profiles",
+    "improvement",
+    "designs",
+}
+TABLES = {
+    "final",
+    "progress",
+    "iqm",
+    "improvement",
+    "efficiency",
+    "designs",
+    "differences",
+    "runs",
+}
+# Names as awkward as a user may write them.
+AWKWARD = "<b>&$x_1$"
+
+
+def some_runs():
+    found = [
+        make_run(seed, 0.1 * float(h) + seed / 50, settings={"h": h}, configuration="")
+        for seed in (1, 2)
+        for h in ("1", "3")
+    ]
+    won = {"win_rate": np.linspace(0, 0.5, 5)}
+    for seed in (1, 2):
+        run = make_run(seed, 0.2 + seed / 50, algorithm="QMIX", configuration=AWKWARD)
+        found.append(run.__class__(**{**run.__dict__, **won}))
+    crashed = make_run(3, 0.2, algorithm="QMIX", configuration=AWKWARD, last=500)
+    found.append(crashed.__class__(**{**crashed.__dict__, "status": runs.CRASHED}))
+    return found
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    report.make(some_runs(), folder, Options(title=AWKWARD))
+    return folder
+
+
+class Page(HTMLParser):
+    """Collects what the tests ask for, and checks that elements close as they open."""
+
+    VOID = {"meta", "link", "br", "hr", "img"}
+
+    def __init__(self, text):
+        super().__init__()
+        self.attributes, self.open, self.ids, self.tags = [], [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, *pair) for pair in attrs]
+        self.ids += [value for name, value in attrs if name == "id"]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def page(out):
+    return Page((out / report.PAGE).read_text(encoding="utf-8"))
+
+
+def test_every_figure_and_table_is_written(out):
+    assert {path.stem for path in (out / "figures").glob("*.svg")} == FIGURES
+    assert {path.stem for path in (out / "figures").glob("*.pdf")} == FIGURES
+    for ending in ("md", "csv", "tex"):
+        assert {path.stem for path in (out / "tables").glob(f"*.{ending}")} == TABLES
+
+
+def test_page_asks_for_nothing(out, page):
+    text = (out / report.PAGE).read_text(encoding="utf-8")
+    for tag, name, value in page.attributes:
+        if name in ("src", "href", "xlink:href", "srcset", "data", "action", "poster"):
+            assert value.startswith("#") or (tag, value) == ("link", "data:,"), (tag, name, value)
+    assert not {"script", "iframe", "img", "object", "embed"} & set(page.tags)
+    assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in text
+    assert "@import" not in text and "<metadata" not in text
+    assert all(target.startswith("#") for target in re.findall(r"url\((.*?)\)", text))
+
+
+def test_page_is_whole(page):
+    assert page.open == []
+    assert len(page.ids) == len(set(page.ids))
+    targets = {v[1:] for _, n, v in page.attributes if n in ("href", "xlink:href") and v[0] == "#"}
+    targets |= {v for _, name, v in page.attributes if name == "aria-labelledby"}
+    assert targets <= set(page.ids)
+
+
+def test_page_shows_every_figure_with_words_for_it(out, page):
+    text = (out / report.PAGE).read_text(encoding="utf-8")
+    for name in FIGURES:
+        (figure,) = re.findall(rf'<figure id="figure-{name}">(.*?)</figure>', text, re.DOTALL)
+        svg = ElementTree.fromstring(figure[figure.index("<svg") : figure.index("</svg>") + 6])
+        title = svg.find("{http://www.w3.org/2000/svg}title")
+        assert svg.get("role") == "img" and len(title.text) > 30
+        assert re.search(r"<figcaption>[^<]{30,}</figcaption>", figure)
+    assert page.tags.count("caption") == len(TABLES)
+
+
+def test_page_has_light_dark_and_print(out):
+    text = (out / report.PAGE).read_text(encoding="utf-8")
+    assert "@media (prefers-color-scheme: dark)" in text and "@media print" in text
+    # Nothing in the figures is of a colour that only one of them can show.
+    svgs = re.findall(r"<svg.*?</svg>", text, re.DOTALL)
+    colours = set(re.findall(r"#[0-9a-f]{6}", "".join(svgs)))
+    assert len(svgs) == len(FIGURES) and colours == set()
+
+
+def test_names_are_escaped(out):
+    text = (out / report.PAGE).read_text(encoding="utf-8")
+    assert "<b>" not in text and "&lt;b&gt;&amp;$x_1$" in text
+    assert r"<b>\&\$x\_1\$" in (out / "tables" / "final.tex").read_text()
+
+
+def test_figures_are_valid_svg_and_pdf(out):
+    for name in FIGURES:
+        root = ElementTree.parse(out / "figures" / f"{name}.svg").getroot()
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert len(list(root.iter("{http://www.w3.org/2000/svg}path"))) > 5
+        assert (out / "figures" / f"{name}.pdf").read_bytes()[:5] == b"%PDF-"
+
+
+def test_crashed_run_is_on_the_page(out):
+    text = (out / report.PAGE).read_text(encoding="utf-8")
+    assert "seed 3: crashed after 500 of 1,000 env steps" in text
+
+
+def test_same_runs_give_the_same_bytes(out):
+    """Drawn and written once more; two figures stand for all."""
+    made = study.build(groups.group(some_runs()), Options(title=AWKWARD))
+    for table in contents.all_tables(made):
+        assert tables.to_csv(table) == (out / "tables" / f"{table.name}.csv").read_text()
+    with drawing.style():
+        again = [figures.curves(made, runs.WIN_RATE, seconds=False), charts.improvements(made)]
+    for picture in again:
+        assert picture.svg == (out / "figures" / f"{picture.name}.svg").read_text()
+        assert picture.pdf == (out / "figures" / f"{picture.name}.pdf").read_bytes()
+
+
+def test_marl_eval(out):
+    content = json.loads((out / "marl_eval.json").read_text())
+    run = content["lbf"]["8x8-2p-2f-v2"][f"QMIX {AWKWARD}"]["run_1"]
+    assert run["step_5"] == {
+        "step_count": 1000,
+        "elapsed_time": 100.0,
+        "return": [0.22],
+        "win_rate": [0.5],
+    }
+    assert "absolute_metrics" not in run
+
+
+def test_one_run_is_enough():
+    options = Options(statistic="median", normalise="min-max")
+    made = study.build(groups.group([make_run()]), options)
+    assert figures.curves(made, runs.TEST_RETURN, seconds=True).svg
+    assert figures.curves(made, runs.WIN_RATE, seconds=False) is None
+    assert charts.improvements(made) is None and charts.designs(made) is None
+    names = [table.name for table in contents.all_tables(made)]
+    assert names == ["final", "progress", "iqm", "runs"]
+
+
+@pytest.fixture
+def table():
+    rows = (("a|b", 3, Estimate(0.5, 0.25, 1 / 3), 1500.0), ("c_d", 1, Estimate(2), float("nan")))
+    return Table("t", "Title", "Note.", ("name", "runs", "value", "steps"), rows)
+
+
+def test_markdown(table):
+    assert tables.to_markdown(table).splitlines() == [
+        "### Title",
+        "",
+        "Note.",
+        "",
+        "| name | runs | value | steps |",
+        "| --- | ---: | ---: | ---: |",
+        "| a\\|b | 3 | 0.500 [0.250, 0.333] | 1,500 |",
+        "| c_d | 1 | 2.000 | - |",
+    ]
+
+
+def test_csv_has_all_digits_and_a_column_for_each_end(table):
+    header, first, second = csv.reader(tables.to_csv(table).splitlines())
+    assert header == ["name", "runs", "value", "value: low", "value: high", "steps"]
+    assert first == ["a|b", "3", "0.5", "0.25", "0.3333333333", "1500"]
+    assert second == ["c_d", "1", "2", "", "", ""]
+
+
+def test_latex(table):
+    text = tables.to_latex(table)
+    assert r"\begin{tabular}{lrrr}" in text
+    assert r"    c\_d & 1 & 2.000 & - \\" in text
+
+
+# The command.
+
+
+def call(*arguments):
+    return CliRunner().invoke(app, ["report", *map(str, arguments)])
+
+
+def test_command_reports_and_exports(tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "all_figures", lambda study: [])  # drawn above
+    write_experiment(tmp_path / "e", "MMSA", [1, 2], lr=0.1)
+    result = call(tmp_path / "e", "--export", tmp_path / "x.csv", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "2 run(s) in 1 group(s)" in result.output
+    assert (tmp_path / "out" / report.PAGE).exists()
+    assert len(data.read(tmp_path / "x.csv")) == 2
+    again = call(tmp_path / "x.csv", "--out", tmp_path / "again")
+    assert again.exit_code == 0
+    final = Path("tables", "final.md")
+    assert (tmp_path / "again" / final).read_bytes() == (tmp_path / "out" / final).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{}/none", "--out", "{}/out"], "'{}/none' does not exist; name a folder"),
+        (["{}/empty", "--out", "{}/out"], "'{}/empty' holds no results; a folder must have"),
+        (["{}/note.txt", "--out", "{}/out"], "is neither a folder nor a .csv file"),
+        (["{}/young", "--out", "{}/out"], "none of the 1 trials has an evaluation yet"),
+        (["{}/young", "--out", "{}/note.txt"], "--out '{}/note.txt' is a file"),
+        (["{}/young", "--out", "{}/note.txt/sub"], "is a file, or below one"),
+        (["{}/young"], "name --out DIR for a report, --export FILE.csv for data"),
+        (["{}/young", "--export", "{}/x.json"], "does not end in .csv"),
+        (["{}/young", "--out", "{}/out", "--statistic", "man"], "Did you mean 'mean'"),
+        (["{}/young", "--out", "{}/out", "--normalise", "5"], "--normalise is '5', but must be"),
+    ],
+)
+def test_mistakes_are_one_message_and_exit_code_2(tmp_path, arguments, message):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "note.txt").write_text("no results")
+    write_trial(tmp_path / "young", "MMSA_lbf_0", [])
+    result = call(*(argument.format(tmp_path) for argument in arguments))
+    assert result.exit_code == 2
+    text = " ".join(result.output.split())
+    assert text.startswith("error: ") and message.format(tmp_path) in text
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_package_is_named(monkeypatch):
+    monkeypatch.setattr(report, "NEEDED", ("numpy", "no_such_package"))
+    with pytest.raises(report.ConfigError, match="needs no_such_package.*pip install"):
+        report.load([])
+
+
+# The page in a browser.
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", [0, 1], ids=["dark", "light"])
+def test_page_in_a_browser(out, tmp_path, scheme):
+    """A headless browser draws the page, says nothing on its console and asks for nothing."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not browser:
+        pytest.skip("no Chromium here")
+    picture = tmp_path / "page.png"
+    done = subprocess.run(
+        [
+            browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+            "--disable-background-networking", "--disable-component-update", "--no-first-run",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            f"--blink-settings=preferredColorScheme={scheme}", "--enable-logging=stderr",
+            "--window-size=1200,4000", f"--screenshot={picture}", (out / report.PAGE).as_uri(),
+        ],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "CONSOLE" not in done.stderr  # where a request would stand, refused by the page's policy
+    from PIL import Image
+
+    pixels = np.asarray(Image.open(picture).convert("L"))
+    assert (np.median(pixels) < 60) == (scheme == 0)
+    assert np.std(pixels[500:2500]) > 5  # figures are drawn
