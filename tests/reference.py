@@ -55,7 +55,7 @@ class Reference:
         module: the team module, in float64.
         config: the algorithm's settings.
         batch: fields of common/batch.py, float64.
-        noise: {"posterior", "prior": (B, T+1, J), "even": (B, T+1, 1) bool}.
+        noise: {"posterior", "prior"}, (B, T+1, J) each.
     """
 
     def __init__(self, module: Any, config: Any, batch: dict[str, Tensor], noise: dict):
@@ -87,9 +87,8 @@ class Reference:
         z = avg_l1(agent.sale.f(obs)).detach()
         z_a = agent.sale.g(torch.cat([z, a])).detach()
         phi = avg_l1(agent.sale.phi(torch.cat([obs, a])))
-        weights = agent.head(F.relu(agent.from_state(torch.cat([hidden, z]))))
-        product = (weights[:-1] * torch.cat([z_a, phi])).sum()
-        return product / agent.sale_dim**0.5 + weights[-1]
+        per_state = agent.from_state(torch.cat([hidden, z]))
+        return agent.head(F.relu(per_state + agent.from_action(torch.cat([z_a, phi]))))[0]
 
     def greedy(self, agent: Any, hidden: Tensor, obs: Tensor, legal: Any) -> int:
         values = [
@@ -216,8 +215,9 @@ class Reference:
             latent = mean + log_std.exp() * noise["posterior"][t]
             self.add_kl(add, (mean, log_std), prior)
             from_prior = prior[0] + prior[1].exp() * noise["prior"][t]
-            decoded = self.decode(model, latent if noise["even"][t] else from_prior)
-            self.add_decoded(add, episode, hidden[t], decoded, t)
+            decoded = [self.decode(model, each) for each in (latent, from_prior)]
+            for each in decoded:
+                self.add_decoded(add, episode, hidden[t], each, t)
             z = avg_l1(model.sale.f(latent.detach()))
             if t:
                 add("sale_latents", ((predicted - z.detach()) ** 2).mean())
@@ -225,7 +225,8 @@ class Reference:
                 return
             actions = [int(a) for a in episode.actions[t]]
             embeddings = self.embed(model, latent, actions)
-            add("embeddings", 3 * ((decoded[0] - embeddings.detach()) ** 2).mean())
+            for each in decoded:
+                add("embeddings", 3 * ((each[0] - embeddings.detach()) ** 2).mean())
             action = torch.cat([model.action_embedding.weight[:, a] for a in actions]).detach()
             predicted = model.sale.g(torch.cat([z, action]))
 

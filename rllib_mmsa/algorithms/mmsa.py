@@ -79,7 +79,7 @@ class MMSAConfig(QLearningConfig):
         self.posterior_sees_obs = True
         self.rollout_horizon = 3
         self.rollout_aggregation = "gru"
-        self.rollout_state_dim = 32
+        self.rollout_state_dim: int | None = None  # as the state
         self.rollout_latent = "prior"
         self.sample_rollout = False
         self.rollout_model = "own"
@@ -120,8 +120,10 @@ class MMSAConfig(QLearningConfig):
         super().validate()
         for name, choices in CHOICES.items():
             self._require(name, getattr(self, name) in choices, f"one of {choices}")
-        for name in ("rollout_horizon", "rollout_state_dim"):
-            self._require(name, getattr(self, name) >= 1, "at least 1")
+        self._require("rollout_horizon", self.rollout_horizon >= 1, "at least 1")
+        self._require(
+            "rollout_state_dim", (self.rollout_state_dim or 1) >= 1, "at least 1, or None"
+        )
         self._require("kl_balance_alpha", 0.0 <= self.kl_balance_alpha <= 1.0, "between 0 and 1")
         self._require(
             "td_gradient_to_world_model",

@@ -84,8 +84,8 @@ class MMSALearner(QLearner):
     def reconstruction_loss(self, config: Any, batch: dict, outputs: ModelOutputs) -> Tensor:
         """L_REC = MSE(z^sa) + MSE(z^s) + MSE(phi^sa) + MSE(h), and the heads of Eq. 1.
 
-        Targets are detached. Latents of both VAEs are decoded, each in half of the steps. h and
-        o are standardised first.
+        Targets are detached. Latents of both VAEs are decoded, so each counts half. h and o
+        are standardised first.
         """
         mask = observation_mask(batch[LOSS_MASK])
         model = self.team_module.world_model
@@ -95,17 +95,22 @@ class MMSALearner(QLearner):
         embeddings = outputs.embeddings.detach()
         # Three MSEs of one size each are three times the MSE of the three side by side.
         parts = 3.0 if model.sale is not None else 1.0
-        decoded = outputs.decoded
-        losses = {
-            "embeddings": parts
-            * masked_mean((decoded.embeddings[:, :-1] - embeddings) ** 2, batch[LOSS_MASK]),
-            "hidden": masked_mean((decoded.hidden - hidden) ** 2, mask),
-            "obs": masked_mean((decoded.obs - obs) ** 2, mask),
-            "mask": masked_mean(
-                F.binary_cross_entropy_with_logits(decoded.mask_logits, legal, reduction="none"),
-                mask,
-            ),
-        }
+        losses = dict.fromkeys(("embeddings", "hidden", "obs", "mask"), torch.zeros_like(obs.sum()))
+        for decoded in outputs.decoded:
+            share = 1.0 / len(outputs.decoded)
+            errors = {
+                "embeddings": parts
+                * masked_mean((decoded.embeddings[:, :-1] - embeddings) ** 2, batch[LOSS_MASK]),
+                "hidden": masked_mean((decoded.hidden - hidden) ** 2, mask),
+                "obs": masked_mean((decoded.obs - obs) ** 2, mask),
+                "mask": masked_mean(
+                    F.binary_cross_entropy_with_logits(
+                        decoded.mask_logits, legal, reduction="none"
+                    ),
+                    mask,
+                ),
+            }
+            losses = {name: losses[name] + share * error for name, error in errors.items()}
         self.log_tensors({f"reconstruction_{name}_loss": loss for name, loss in losses.items()})
         return (
             losses["embeddings"]

@@ -12,7 +12,6 @@ from env_registry.contract import ACTION_MASK, OBS, STATE
 from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, observation_mask
 from rllib_mmsa.common.q_modules import QModule, frozen_copy
 from rllib_mmsa.nets.agents import SALE_AGENTS, RecurrentAgent, Unrolled
-from rllib_mmsa.nets.reduce import own_share
 from rllib_mmsa.nets.sale import SaleEncoder
 from rllib_mmsa.nets.world_model import Decoded, Gaussian, RolloutAggregator, WorldModel
 from rllib_mmsa.td import greedy_actions
@@ -51,8 +50,7 @@ class ModelOutputs:
         obs: (B, T+1, N, D), what the networks read.
         posterior: q(s_t | h_t), (B, T+1, J).
         prior: p(s_t | embeddings of t-1), (B, T+1, J).
-        decoded: what a sample of the posterior or of the prior, drawn evenly per step, is
-            decoded into.
+        decoded: decoded from posterior samples, and from prior samples.
         embeddings: (B, T, F), (z^sa, z^s, phi^sa)_t of the actions taken.
         sale: (z^sa (B, T, J), z^s (B, T+1, J)) with gradient into f_s and g_s alone.
     """
@@ -63,7 +61,7 @@ class ModelOutputs:
         obs: Tensor,
         posterior: Gaussian,
         prior: Gaussian,
-        decoded: Decoded,
+        decoded: list[Decoded],
         embeddings: Tensor,
         sale: tuple[Tensor, Tensor] | None,
     ):
@@ -99,7 +97,7 @@ class MMSAModule(QModule):
                 config["rollout_aggregation"],
                 self.world_model.joint_dim,
                 config["rollout_horizon"],
-                config["rollout_state_dim"],
+                config["rollout_state_dim"] or self.state_size,
             )
             state_size += self.aggregator.out_size
         self.mixer = self.make_mixer(state_size)
@@ -207,10 +205,7 @@ class MMSAModule(QModule):
         latent = posterior.sample(self.noise)
         embeddings = model.embed(latent[:, :-1], actions)
         prior = model.prior(F.pad(embeddings, (0, 0, 1, 0)))  # zeros before the first step
-        # Each VAE's latent is to count half: one of the two, drawn per step, does so at half the
-        # price of decoding both.
-        even = own_share(latent[..., :1], lambda all_: all_.uniform_(generator=self.noise)) < 0.5
-        decoded = model.decode(torch.where(even, latent, prior.sample(self.noise)))
+        decoded = [model.decode(latent), model.decode(prior.sample(self.noise))]
         sale = self._sale_of_latents(latent.detach(), actions)
         return ModelOutputs(hidden, obs, posterior, prior, decoded, embeddings, sale)
 

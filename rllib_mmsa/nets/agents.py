@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rllib_mmsa.nets.gru import GRU
-from rllib_mmsa.nets.sale import SaleEncoder, inner_products
+from rllib_mmsa.nets.sale import SaleEncoder
 
 #: Recurrent state of an agent network: name -> tensor with leading (B, N).
 AgentState = dict[str, Tensor]
@@ -198,26 +198,26 @@ class PreviousActionSaleAgent(_SaleAgent):
 class CandidateActionSaleAgent(_SaleAgent):
     """``sale_action="candidate"``: Q_i(h_t, z^o, z^oa(a), phi^oa(a)) for every action a.
 
-    Q(a) = (<u, z^oa(a)> + <w, phi^oa(a)>) / sqrt(E) + v, where a network of (h_t, z^o) gives u, w
-    and v: inner products are the only thing that is computed once per action, all of them in two
-    batched products.
+    The candidates' embeddings are one batched product; no loop over actions.
     """
 
     def __init__(self, *, sale_dim: int, sale_hidden_dim: int, **kwargs):
         super().__init__(
             sale_dim=sale_dim, sale_hidden_dim=sale_hidden_dim, feature_size=0, **kwargs
         )
+        # The head runs once per action and step: its width is what this reading costs.
         self.from_state = nn.Linear(self.hidden_dim + sale_dim, sale_hidden_dim)
-        self.head = nn.Linear(sale_hidden_dim, 2 * sale_dim + 1)
+        self.from_action = nn.Linear(2 * sale_dim, sale_hidden_dim, bias=False)
+        self.head = nn.Linear(sale_hidden_dim, 1)
 
     def q_values(self, hidden: Tensor, obs: Tensor) -> Tensor:
         z = self.encode(obs)
-        g_hidden, phi = self.sale.every_action(obs, z)  # (..., A, width), (..., A, E)
-        weights = self.head(F.relu(self.from_state(torch.cat([hidden, z], -1))))
-        for_z_a, for_phi, value = weights.split([self.sale_dim, self.sale_dim, 1], -1)
-        for_hidden, constant = self.sale.through_g(for_z_a)
-        products = inner_products(g_hidden, for_hidden) + inner_products(phi, for_phi)
-        return (products + constant) * self.sale_dim**-0.5 + value
+        g_hidden, phi = self.sale.every_action(obs, z)
+        from_z_a, from_phi = self.from_action.weight.split(self.sale_dim, -1)
+        weight, bias = self.sale.compose_g(from_z_a)
+        per_state = self.from_state(torch.cat([hidden, z], -1)) + bias
+        per_action = F.linear(g_hidden, weight) + F.linear(phi, from_phi)  # (..., A, hidden)
+        return self.head(F.relu(per_state.unsqueeze(-2) + per_action)).squeeze(-1)
 
 
 #: MMSA's readings of "the action inside z^oa", by the name they have in a configuration.

@@ -22,7 +22,9 @@ class GRU(nn.GRU):
     def __init__(self, input_size: int, hidden_size: int):
         super().__init__(input_size, hidden_size)
 
-    def forward(self, x: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(  # type: ignore[override]
+        self, x: Tensor, hidden: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Runs over time.
 
         Args:

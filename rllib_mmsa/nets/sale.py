@@ -76,13 +76,6 @@ def _add_actions(layer: nn.Linear, x: Tensor) -> Tensor:
     return shared.unsqueeze(-2) + layer.weight[:, size:].t().contiguous()
 
 
-def inner_products(candidates: Tensor, weights: Tensor) -> Tensor:
-    """<candidate, weights> of each candidate: (..., A, E) and (..., E) to (..., A)."""
-    rows = candidates.flatten(0, -3)
-    products = torch.bmm(rows, weights.reshape(len(rows), -1, 1))
-    return products.view(candidates.shape[:-1])
-
-
 class SaleEncoder(nn.Module):
     """The encoders f and g and the direct map phi.
 
@@ -130,8 +123,8 @@ class SaleEncoder(nn.Module):
         """Hidden layer of g and phi for each of the discrete actions 0..A-1.
 
         What ``encode_action`` and ``direct`` would give for every one-hot action, but the first
-        layers read x and z once, and not once per action, and g's last layer is left out
-        (``through_g``).
+        layers read x and z once, and not once per action. g's last layer is left to the caller
+        (``compose_g``), who multiplies by a matrix of its own anyway.
 
         Args:
             x: (..., input_size).
@@ -144,20 +137,13 @@ class SaleEncoder(nn.Module):
             hidden = _add_actions(cast(nn.Linear, self.g[0]), z).relu_()
         return hidden, self.phi_norm(_add_actions(self.phi, x))
 
-    def through_g(self, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """Turns a product with z_a into one with g's hidden layer.
+    def compose_g(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """g's last layer followed by a linear map: weight (O, embed_dim) to (O, hidden_dim), (O,).
 
-        <weights, z_a> = <first result, hidden> + second result. Gradient flows into ``weights``
-        alone.
-
-        Args:
-            weights: (..., embed_dim).
-
-        Returns:
-            (..., hidden_dim) and (..., 1).
+        Gradient flows into ``weight`` alone.
         """
         last = cast(nn.Linear, self.g[-1])
-        return weights @ last.weight.detach(), weights @ last.bias.detach().unsqueeze(-1)
+        return weight @ last.weight.detach(), weight @ last.bias.detach()
 
     def encoder_parameters(self) -> list[nn.Parameter]:
         """The parameters that only the SALE loss may move: those of f and g."""

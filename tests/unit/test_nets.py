@@ -93,21 +93,20 @@ def test_values_send_no_gradient_to_the_encoders(name, episode):
     assert agent.sale.phi.weight.grad.abs().sum() > 0
 
 
-def test_candidate_values_equal_a_loop_over_actions(episode):
+def test_candidate_values_equal_the_concatenation(episode):
     obs, _ = episode
     torch.manual_seed(1)
     agent = agents()["candidate"]
     hidden = torch.randn(*obs.shape[:-1], agent.hidden_dim)
     z = agent.sale.encode(obs)
-    weights = agent.head(F.relu(agent.from_state(torch.cat([hidden, z], -1))))
     expected = []
     for action in range(A):
         one_hot = F.one_hot(torch.full(obs.shape[:-1], action), A).float()
-        embedded = torch.cat(
-            [agent.sale.encode_action(z, one_hot), agent.sale.direct(obs, one_hot)], -1
+        per_action = agent.from_action(
+            torch.cat([agent.sale.encode_action(z, one_hot), agent.sale.direct(obs, one_hot)], -1)
         )
-        product = (embedded * weights[..., :-1]).sum(-1)
-        expected.append(product / agent.sale_dim**0.5 + weights[..., -1])
+        per_state = agent.from_state(torch.cat([hidden, z], -1))
+        expected.append(agent.head(F.relu(per_state + per_action)).squeeze(-1))
     torch.testing.assert_close(agent.q_values(hidden, obs), torch.stack(expected, -1))
 
 

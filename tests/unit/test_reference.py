@@ -41,10 +41,9 @@ def drawn(module, fields) -> dict[str, torch.Tensor]:
     shape = (batch, steps + 1, module.world_model.joint_dim)
     empty = torch.empty(shape, dtype=torch.float64)
     posterior = empty.clone().normal_(generator=module.noise)
-    even = empty[..., :1].clone().uniform_(generator=module.noise) < 0.5
     prior = empty.clone().normal_(generator=module.noise)
     module.seed_noise(3)
-    return {"posterior": posterior, "even": even, "prior": prior}
+    return {"posterior": posterior, "prior": prior}
 
 
 @pytest.mark.parametrize("name", ["QMIX", "MMSA"])
