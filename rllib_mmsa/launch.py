@@ -17,7 +17,9 @@ from ray import tune
 from rllib_mmsa import imports, interrupt, preflight, schedulers, search
 from rllib_mmsa.checks import ConfigError
 from rllib_mmsa.experiments import RECORD, Experiment
+from rllib_mmsa.imagine.tensorboard import ImaginedPictures
 from rllib_mmsa.progress import ProgressCallback
+from rllib_mmsa.rewind import RewindLogs
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
@@ -128,6 +130,8 @@ def build_tuner(experiment: Experiment) -> tune.Tuner:
             sync_config=tune.SyncConfig(sync_period=SYNC_PERIOD_S),
             callbacks=[
                 ProgressCallback(),
+                RewindLogs(),
+                ImaginedPictures(),
                 interrupt.EndWhenPaused(),
                 schedulers.KeepRungs(scheduler),
             ],
