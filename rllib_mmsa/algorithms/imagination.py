@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from env_registry.contract import OBS, STATE
@@ -29,7 +30,7 @@ class Foresight(NamedTuple):
         imagined: (L+1, K+1, N, D) float32; [t, k] is what step t foresaw for step t + k while the
             agents acted in the imagination; [t, 0] is the present, encoded and decoded.
         told: (L, K, N, D) float32; [t, k-1] is the same under the actions really taken. Where
-            t + k > L there were none, and the numbers mean nothing.
+            t + k > L there were none, and the numbers mean nothing (NaN where K > L).
     """
 
     seen: np.ndarray
@@ -95,7 +96,9 @@ def foresee(module: MMSAModule, episode: TeamEpisode, horizon: int) -> Foresight
     greedy = greedy_actions(unrolled.q_values, mask)
     latents = model.imagine(module.agent, unrolled.hidden, obs, greedy, horizon)
     present = model.posterior(unrolled.hidden, obs).mean
-    told = torch.stack(model.predict(present[:, :-1], actions, horizon), 2)
+    reach = min(horizon, len(episode))
+    told = torch.stack(model.predict(present[:, :-1], actions, reach), 2)
+    told = F.pad(told, (0, 0, 0, horizon - reach), value=torch.nan)
     return Foresight(episode.obs, _observations(module, latents), _observations(module, told))
 
 

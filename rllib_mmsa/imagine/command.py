@@ -77,14 +77,14 @@ def run(
     episodes: int = 20,
     seed: int | None = None,
 ) -> Imagined:
-    """Play greedy episodes, draw the first and measure all.
+    """Play greedy episodes, draw the longest and measure all.
 
     Writes step_<t>.png for each step, errors.png, errors.csv and imagined.json.
 
     Args:
         path: What `evaluate.locate` understands.
         out: Folder to write to; made where it is missing.
-        steps: Steps of the first episode that are drawn; None: three, spread over it.
+        steps: Steps of the longest episode that are drawn; None: three, spread over it.
         episodes: How many are played.
         seed: Seed of the environments; None: another each time.
 
@@ -102,12 +102,12 @@ def run(
     preflight.quiet_logs()
     module = _load_module(checkpoint)
     played, env = _play(config, checkpoint, episodes, seed)
-    first = played[0]
-    steps = steps or spread_steps(len(first))
-    if steps[-1] >= len(first):
+    longest = max(played, key=len)  # they come in the order they ended: the first is short
+    steps = steps or spread_steps(len(longest))
+    if steps[-1] >= len(longest):
         raise ConfigError(
-            f"--steps: step {steps[-1]} is past the end; this episode has the steps 0 to "
-            f"{len(first) - 1} (--seed plays the same one again)."
+            f"--steps: step {steps[-1]} is past the end; the longest episode has the steps 0 "
+            f"to {len(longest) - 1} (--seed plays the same ones again)."
         )
     horizon = config.rollout_horizon
     errors = depth_errors(module, played, max(horizon, LEAST_DEPTH))
@@ -117,12 +117,12 @@ def run(
         env=f"{config.env}{f' ({task})' if task else ''}",
         horizon=horizon,
         episodes=len(played),
-        length=len(first),
+        length=len(longest),
         depths=_rows(errors),
         files=[],
     )
-    foresight = foresee(module, first, horizon)
-    paint, _ = painter(env, first.obs)
+    foresight = foresee(module, longest, horizon)
+    paint, _ = painter(env, longest.obs)
     folder = Path(out).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     _write_figures(folder, found, foresight, steps, paint, errors)
