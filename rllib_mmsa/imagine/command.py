@@ -94,22 +94,38 @@ def run(
     Raises:
         ConfigError: If the checkpoint has no world model, or the episode not these steps.
     """
-    from rllib_mmsa.algorithms.imagination import depth_errors, foresee
-    from rllib_mmsa.algorithms.imagination_pictures import painter, spread_steps
-
     checkpoint = evaluate.locate(path)
     config = _read_config(checkpoint)
     preflight.quiet_logs()
-    module = _load_module(checkpoint)
     played, env = _play(config, checkpoint, episodes, seed)
     longest = max(played, key=len)  # they come in the order they ended: the first is short
-    steps = steps or spread_steps(len(longest))
-    if steps[-1] >= len(longest):
+    steps = _drawn_steps(steps, len(longest))
+    return _draw(checkpoint, config, played, longest, env, steps, Path(out).expanduser(), seed)
+
+
+def _drawn_steps(steps: list[int] | None, length: int) -> list[int]:
+    """The steps that are drawn of an episode, checked."""
+    from rllib_mmsa.algorithms.imagination_pictures import spread_steps
+
+    if not steps:
+        return spread_steps(length)
+    if steps[-1] >= length:
         raise ConfigError(
-            f"--steps: step {steps[-1]} is past the end; the longest episode has the steps 0 "
-            f"to {len(longest) - 1} (--seed plays the same ones again)."
+            f"--steps: step {steps[-1]} is past the end; the longest episode has the steps 0 to "
+            f"{length - 1} (--seed plays the same ones again)."
         )
-    horizon = config.rollout_horizon
+    return steps
+
+
+def _draw(
+    checkpoint: Path, config: Any, played: list, longest: Any, env: Any, steps: list[int],
+    folder: Path, seed: int | None,
+) -> Imagined:  # fmt: skip
+    """Measure all episodes, draw one, write both."""
+    from rllib_mmsa.algorithms.imagination import depth_errors, foresee
+    from rllib_mmsa.algorithms.imagination_pictures import painter
+
+    module, horizon = _load_module(checkpoint), config.rollout_horizon
     errors = depth_errors(module, played, max(horizon, LEAST_DEPTH))
     task = (config.env_config or {}).get("task")
     found = Imagined(
@@ -123,7 +139,6 @@ def run(
     )
     foresight = foresee(module, longest, horizon)
     paint, _ = painter(env, longest.obs)
-    folder = Path(out).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     _write_figures(folder, found, foresight, steps, paint, errors)
     _write_numbers(folder, found, foresight, steps, seed)

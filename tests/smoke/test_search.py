@@ -37,6 +37,8 @@ def kill_in_the_third_trial(tmp_path: Path, args: list[str]) -> None:
     for line in process.stdout:
         if line.startswith("tiny_00002") and "steps/s" in line:
             break
+    else:
+        raise AssertionError(f"the search ended by itself, with exit code {process.wait()}")
     process.kill()
     process.wait()
 
