@@ -37,22 +37,46 @@ def draw_grid(
     Returns:
         (rows * cell + 1, columns * cell + 1, 3) uint8, RGB.
     """
-    rows, cols = field.shape
+    foods = [(row, col, field[row, col]) for row, col in np.argwhere(field)]
+    return draw_things(field.shape, foods, players, cell)
+
+
+def draw_things(
+    shape: tuple[int, ...],
+    foods: Iterable[tuple[float, float, float]],
+    players: Iterable[tuple[float, float, float]],
+    cell: int = CELL,
+) -> np.ndarray:
+    """The same for things that may lie between the cells, as what is foreseen does.
+
+    Args:
+        shape: Rows and columns of the field.
+        foods: (row, column, level) of each food; levels are rounded, places are not.
+        players: The same of each player.
+        cell: Pixels along the side of a cell, 16 at least.
+
+    Returns:
+        (rows * cell + 1, columns * cell + 1, 3) uint8, RGB. What would lie outside the field is
+        drawn at its border.
+    """
+    rows, cols = shape
     picture = np.empty((rows * cell + 1, cols * cell + 1, 3), np.uint8)
     picture[:] = BACKGROUND
     picture[::cell] = LINE
     picture[:, ::cell] = LINE
     margin = cell // 8
-    for row, col in np.argwhere(field):
-        inner = _cell(picture, row, col, cell)[margin:-margin, margin:-margin]
+    for row, col, level in foods:
+        place = min(max(row, 0), rows - 1), min(max(col, 0), cols - 1)
+        inner = _cell(picture, *place, cell)[margin:-margin, margin:-margin]
         inner[:] = FOOD
-        _write(inner, int(field[row, col]))
+        _write(inner, round(level))
     axis = np.arange(cell - 1) - (cell - 2) / 2
     disc = axis[:, None] ** 2 + axis[None, :] ** 2 <= (cell / 2 - margin / 2) ** 2
     for row, col, level in players:
-        inner = _cell(picture, row, col, cell)
+        place = min(max(row, 0), rows - 1), min(max(col, 0), cols - 1)
+        inner = _cell(picture, *place, cell)
         inner[disc] = PLAYER
-        _write(inner, int(level))
+        _write(inner, round(level))
     return picture
 
 
@@ -89,14 +113,16 @@ def draw_units(
     return picture
 
 
-def _cell(picture: np.ndarray, row: int, col: int, cell: int) -> np.ndarray:
-    """The inside of a cell, as a view."""
-    return picture[row * cell + 1 : (row + 1) * cell, col * cell + 1 : (col + 1) * cell]
+def _cell(picture: np.ndarray, row: float, col: float, cell: int) -> np.ndarray:
+    """The inside of a cell, as a view; of a place between cells, as much."""
+    top, left = round(row * cell) + 1, round(col * cell) + 1
+    return picture[top : top + cell - 1, left : left + cell - 1]
 
 
 def _write(patch: np.ndarray, number: int) -> None:
     """Writes a number into the middle of a patch (height, width, 3), in place."""
-    glyphs = [np.array(list(_DIGITS[int(digit)]), int).reshape(5, 3) for digit in str(number)]
+    digits = str(max(number, 0))
+    glyphs = [np.array(list(_DIGITS[int(digit)]), int).reshape(5, 3) for digit in digits]
     blank = np.zeros((5, 1), int)
     text = np.hstack([part for glyph in glyphs for part in (glyph, blank)][:-1])
     scale = max(1, min(patch.shape[0] // 8, patch.shape[1] // (text.shape[1] + 2)))

@@ -20,6 +20,7 @@ from lbforaging.foraging.environment import Action, ForagingEnv, Player
 from env_registry.contract import TEAM, GroupedEnv, Observation, StepResult, concat_state
 from env_registry.draw import draw_grid
 from env_registry.lbf_ids import parse_task
+from env_registry.lbf_pictures import draw_observations
 
 ACTIONS = tuple(Action)
 HIDDEN = (-1, -1, 0)  # row, column, level that the package shows for what is out of sight
@@ -240,6 +241,12 @@ class LBFEnv(GroupedEnv):
         """Draws the field: (height, width, 3) uint8. Needs no display."""
         players = [(*player.position, player.level) for player in self._game.players]
         return draw_grid(self._game.field, players)
+
+    def draw_observations(self, obs: np.ndarray) -> np.ndarray:
+        """Draws the field as observations (N, D) tell it: (height, width, 3) uint8."""
+        if self._low is not None:
+            obs = obs / self._inverse_range + self._low
+        return draw_observations(self._game, obs)
 
     def _grouped(self, obs: np.ndarray) -> dict[str, Observation]:
         if self._low is not None:

@@ -18,6 +18,7 @@ from env_registry.draw import draw_units
 from env_registry.registry import EnvConfigError
 from env_registry.rows import SMAX_TASKS
 from env_registry.smax_game import N_FLAGS, SmaxGame, SmaxSlots, smax_game
+from env_registry.smax_pictures import draw_observations
 
 Reset = tuple[dict[str, Observation], dict[str, dict[str, Any]]]
 
@@ -146,6 +147,14 @@ class SmaxEnv(GroupedEnv):
             units["unit_health"] / np.asarray(env.unit_type_health)[units["unit_types"]],
             self.n_agents,
         )
+
+    def draw_observations(self, obs: np.ndarray) -> np.ndarray | None:
+        """Draws the map as observations (N, D) tell it: (height, width, 3) uint8.
+
+        None where they are conic: those tell no unit from another.
+        """
+        env = self._game.env
+        return draw_observations(env, obs) if env.observation_type == "unit_list" else None
 
     def _unpack(self, row: np.ndarray) -> tuple[dict[str, Observation], np.ndarray]:
         """A row (L,) -> the observation, and reward, terminated, truncated, win (4,)."""

@@ -414,5 +414,31 @@ def algorithms() -> None:
     Console().print(table)
 
 
+@app.command()
+def imagine(
+    checkpoint: Annotated[
+        str, typer.Argument(help="Of MMSA: a checkpoint, a trial's folder, or an experiment's.")
+    ],
+    out: Annotated[str, typer.Option(help="Folder to write to.")] = "imagined",
+    steps: Annotated[
+        str | None, typer.Option(help="Steps to draw, such as 0,10,20. Default: three.")
+    ] = None,
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes that errors are of.")] = 20,
+    seed: Annotated[int | None, typer.Option(help="Seed of the environments.")] = None,
+) -> None:
+    """Draw what MMSA's world model foresaw beside what happened, and its error by depth.
+
+    rllib imagine ~/ray_results/mmsa_lbf --out imagined --steps 0,10,20
+    """
+    with mistakes():
+        from rllib_mmsa import evaluate as evaluation
+        from rllib_mmsa.imagine import command
+
+        evaluation.locate(checkpoint)  # before the slow imports
+        wanted = command.parse_steps(steps)
+        found = command.run(checkpoint, out=out, steps=wanted, episodes=episodes, seed=seed)
+        typer.echo(found.summary())
+
+
 if __name__ == "__main__":
     app()

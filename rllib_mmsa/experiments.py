@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from rllib_mmsa import checks
+from rllib_mmsa import checks, search
 from rllib_mmsa.checks import ConfigError
+from rllib_mmsa.yaml_text import parse_yaml
 
 EXPERIMENT_KEYS = (
     "env",
@@ -25,6 +24,7 @@ EXPERIMENT_KEYS = (
     "num_samples",
     "max_concurrent_trials",
     "max_failures",
+    "scheduler",
     "checkpoint_config",
     "checkpoint_freq",
     "checkpoint_at_end",
@@ -66,6 +66,7 @@ class Experiment:
         num_samples: Repetitions of the grid, or samples of the search space.
         max_concurrent_trials: Upper limit of trials at a time; None: as the machine allows.
         max_failures: Retries of a failed trial from its last checkpoint.
+        scheduler: What `search.check_scheduler` returned; empty: every trial runs to its end.
         storage_path: Absolute path above the results.
         imports: Modules or Python files that register the user's own environments.
     """
@@ -79,6 +80,7 @@ class Experiment:
     num_samples: int = 1
     max_concurrent_trials: int | None = None
     max_failures: int = 0
+    scheduler: dict[str, Any] = dataclasses.field(default_factory=dict)
     storage_path: str = DEFAULT_STORAGE
     imports: tuple[str, ...] = ()
 
@@ -97,43 +99,11 @@ class Experiment:
             "num_samples": self.num_samples,
             "max_concurrent_trials": self.max_concurrent_trials,
             "max_failures": self.max_failures,
+            "scheduler": self.scheduler,
             "import": list(self.imports),
             "config": self.config,
         }
         return {self.name: {k: v for k, v in entry.items() if v not in (None, [], {})}}
-
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that reads 5e-4 as a number and refuses a key that is written twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, str) and key in seen and key != "<<":
-                line = key_node.start_mark.line + 1
-                raise ConfigError(f"line {line}: the key '{key}' appears twice; keep one.")
-            seen.add(key if isinstance(key, str) else id(key_node))
-        return super().construct_mapping(node, deep)
-
-
-# YAML 1.1 wants a dot in floats, so PyYAML reads 5e-4 as text, silently.
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
-
-
-def parse_yaml(text: str, where: str) -> Any:
-    """Parse YAML (JSON is a part of it), naming the line of a syntax error."""
-    try:
-        return yaml.load(text, Loader=_Loader)  # a SafeLoader
-    except ConfigError as err:
-        raise ConfigError(f"{where}: {err}") from None
-    except yaml.YAMLError as err:
-        mark = getattr(err, "problem_mark", None)
-        line = f" in line {mark.line + 1}" if mark else ""
-        problem = getattr(err, "problem", None) or "unreadable text"
-        raise ConfigError(f"{where} is not valid YAML{line}: {problem}.") from None
 
 
 def read_file(path: str | Path) -> dict[str, Any]:
@@ -228,13 +198,15 @@ def parse_experiment(
     _check_names(entry.get("run"), env, name)
     stop = checks.stop_criteria(entry.get("stop"), f"{name}: stop")
     stop.update(checks.stop_criteria(more_stop, "--stop"))
+    scheduler = search.check_scheduler(entry.get("scheduler"), f"{name}: scheduler", stop)
     return Experiment(
         name=name,
         run=entry["run"],
         env=env,
         config=config,
         stop=stop,
-        checkpoint=_checkpoint_settings(entry, name),
+        scheduler=scheduler,
+        checkpoint=_checkpoint_settings(entry, name, kept=search.checkpoints_kept(scheduler)),
         storage_path=_storage(entry, name),
         imports=import_list(entry.get("import"), f"{name}: import", base),
         **_counts(entry, name),
@@ -294,7 +266,7 @@ def _storage(entry: Mapping[str, Any], name: str) -> str:
     return path if "://" in path else str(Path(path).expanduser().resolve())
 
 
-def _checkpoint_settings(entry: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _checkpoint_settings(entry: Mapping[str, Any], name: str, kept: int) -> dict[str, Any]:
     """Gather checkpoint settings of both levels under Tune's names, and check them."""
     where = f"{name}: checkpoint_config"
     given = checks.mapping(entry.get("checkpoint_config"), where)
@@ -307,7 +279,7 @@ def _checkpoint_settings(entry: Mapping[str, Any], name: str) -> dict[str, Any]:
     merged.setdefault("checkpoint_at_end", True)
     if merged["checkpoint_at_end"] and "checkpoint_frequency" not in merged:
         merged["checkpoint_frequency"] = DEFAULT_CHECKPOINT_FREQUENCY
-        merged.setdefault("num_to_keep", 2)
+        merged.setdefault("num_to_keep", kept)
     checks.flag(merged["checkpoint_at_end"], f"{where}: checkpoint_at_end")
     for key, minimum in (("checkpoint_frequency", 0), ("num_to_keep", 1)):
         if key in merged:

@@ -22,8 +22,14 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 requested = threading.Event()
 
 
-class PausingScheduler(FIFOScheduler):
-    """First in, first out; once the flag is up, pauses what runs and starts nothing."""
+class Pausing(TrialScheduler):
+    """Mixed into a scheduler: once the flag is up, pauses what runs and starts nothing.
+
+    It also has Tune save its state whenever a trial has ended. Tune itself does so every ten
+    seconds or more; killed in between, it would run a finished trial again.
+    """
+
+    _ended: Any = None  # Tune's controller while an end is unsaved
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict) -> str:
         """Pause instead of continue; pausing saves a checkpoint."""
@@ -31,9 +37,21 @@ class PausingScheduler(FIFOScheduler):
             return TrialScheduler.PAUSE
         return super().on_trial_result(tune_controller, trial, result)
 
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict) -> None:
+        """Note the end; to Tune, the trial still runs."""
+        super().on_trial_complete(tune_controller, trial, result)
+        self._ended = tune_controller
+
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """Start nothing new once the flag is up."""
+        if self._ended is not None:
+            ended, self._ended = self._ended, None
+            ended.checkpoint(force=True, wait=True)
         return None if requested.is_set() else super().choose_trial_to_run(tune_controller)
+
+
+class PausingScheduler(Pausing, FIFOScheduler):
+    """First in, first out."""
 
 
 class EndWhenPaused(Callback):

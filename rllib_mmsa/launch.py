@@ -6,19 +6,20 @@ import dataclasses
 import logging
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import ray
 import typer
 import yaml
 from ray import tune
 
-from rllib_mmsa import checks, imports, interrupt, preflight
+from rllib_mmsa import imports, interrupt, preflight, schedulers, search
 from rllib_mmsa.checks import ConfigError
 from rllib_mmsa.experiments import RECORD, Experiment
+from rllib_mmsa.imagine.tensorboard import ImaginedPictures
 from rllib_mmsa.progress import ProgressCallback
+from rllib_mmsa.rewind import RewindLogs
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
@@ -84,6 +85,8 @@ def start_ray(experiments: Sequence[Experiment], options: LaunchOptions) -> None
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # see rllib_mmsa/interrupt.py
+    # A scheduler's metric may be an evaluation's, which most results do not have.
+    os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the new reporter prints tables even at verbose=0
     names = tuple(dict.fromkeys(name for e in experiments for name in e.imports))
     # Networks this small gain nothing from more threads, and trials beside each other lose.
@@ -108,13 +111,15 @@ def start_ray(experiments: Sequence[Experiment], options: LaunchOptions) -> None
 
 def build_tuner(experiment: Experiment) -> tune.Tuner:
     """Turn a checked experiment into a Tune run."""
+    config, num_samples = search.with_seeds(experiment.config, experiment.num_samples)
+    scheduler = schedulers.build(experiment.scheduler)
     return tune.Tuner(
         experiment.run,
-        param_space=search_space({"env": experiment.env, **experiment.config}),
+        param_space=schedulers.search_space({"env": experiment.env, **config}),
         tune_config=tune.TuneConfig(
-            num_samples=experiment.num_samples,
+            num_samples=num_samples,
             max_concurrent_trials=experiment.max_concurrent_trials,
-            scheduler=interrupt.PausingScheduler(),
+            scheduler=scheduler,
         ),
         run_config=tune.RunConfig(
             name=experiment.name,
@@ -123,23 +128,16 @@ def build_tuner(experiment: Experiment) -> tune.Tuner:
             checkpoint_config=tune.CheckpointConfig(**experiment.checkpoint),
             failure_config=tune.FailureConfig(max_failures=experiment.max_failures),
             sync_config=tune.SyncConfig(sync_period=SYNC_PERIOD_S),
-            callbacks=[ProgressCallback(), interrupt.EndWhenPaused()],
+            callbacks=[
+                ProgressCallback(),
+                RewindLogs(),
+                ImaginedPictures(),
+                interrupt.EndWhenPaused(),
+                schedulers.KeepRungs(scheduler),
+            ],
             verbose=0,
         ),
     )
-
-
-def search_space(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace one-key mappings such as {"uniform": [0, 1]} by Tune's objects."""
-    space: dict[str, Any] = {}
-    for key, value in settings.items():
-        if not checks.is_search_space(value):
-            space[key] = search_space(value) if isinstance(value, Mapping) else value
-            continue
-        ((kind, args),) = value.items()
-        takes_list = kind in ("grid_search", "choice")
-        space[key] = getattr(tune, kind)(args) if takes_list else getattr(tune, kind)(*args)
-    return space
 
 
 def _run_one(experiment: Experiment, options: LaunchOptions) -> int:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rllib_mmsa import checks
+from rllib_mmsa import checks, search
 from rllib_mmsa.checks import ConfigError
 from rllib_mmsa.experiments import EXPERIMENT_KEYS, Experiment
 
@@ -33,8 +33,10 @@ def check(
     Raises:
         ConfigError: At the first mistake.
     """
+    searched = {e.name: {**e.config, **search.mutations(e.scheduler)} for e in experiments}
     concrete = {
-        e.name: list(variants({"env": e.env, **e.config}, f"{e.name}: config")) for e in experiments
+        e.name: list(variants({"env": e.env, **searched[e.name]}, f"{e.name}: config"))
+        for e in experiments
     }
     for experiment in experiments:
         for settings in concrete[experiment.name]:
@@ -42,7 +44,8 @@ def check(
     for experiment in experiments:
         where = f"{experiment.name}: config"
         algorithm = find_algorithm(experiment.run, experiment.name)
-        check_options(experiment.config, algorithm.get_default_config().to_dict(), where)
+        defaults = algorithm.get_default_config().to_dict()
+        check_options(searched[experiment.name], defaults, where)
         for settings in concrete[experiment.name]:
             needs = check_values(algorithm, settings, where)
             if local:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE
 
+from rllib_mmsa.algorithms.imagination import foresee
+from rllib_mmsa.algorithms.imagination_pictures import painter, sheet, spread_steps, to_png
 from rllib_mmsa.algorithms.mmsa_learner import MMSALearner
 from rllib_mmsa.algorithms.mmsa_modules import MMSAModule
-from rllib_mmsa.common.batch import Window, to_train_batch
+from rllib_mmsa.common.batch import TeamEpisode, Window, to_train_batch
 from rllib_mmsa.common.env_runner import EpisodeRunner
+from rllib_mmsa.common.metrics import IMAGINED_PNG
 from rllib_mmsa.common.q_config import QLearningConfig
 from rllib_mmsa.common.q_learning import QLearning
 from rllib_mmsa.nets.agents import SALE_AGENTS
@@ -96,6 +100,7 @@ class MMSAConfig(QLearningConfig):
         self.observation_weight = 10.0
         self.sale_weight = 1.0
         self.model_quality_interval = 50
+        self.imagine_interval_env_steps: int | None = None
 
     def training(self, **kwargs: Any) -> MMSAConfig:
         """Sets the training settings.
@@ -121,8 +126,13 @@ class MMSAConfig(QLearningConfig):
         for name, choices in CHOICES.items():
             self._require(name, getattr(self, name) in choices, f"one of {choices}")
         self._require("rollout_horizon", self.rollout_horizon >= 1, "at least 1")
+        size = self.rollout_state_dim
+        self._require("rollout_state_dim", size is None or size >= 1, "None, or at least 1")
+        interval = self.imagine_interval_env_steps
         self._require(
-            "rollout_state_dim", (self.rollout_state_dim or 1) >= 1, "at least 1, or None"
+            "imagine_interval_env_steps",
+            interval is None or (interval >= 1 and self.use_world_model),
+            "None, or at least 1 with a world model (use_world_model)",
         )
         self._require("kl_balance_alpha", 0.0 <= self.kl_balance_alpha <= 1.0, "between 0 and 1")
         self._require(
@@ -163,18 +173,49 @@ class MMSA(QLearning):
         """
         if not self.config.use_world_model:
             raise ValueError("use_world_model is False: there is no world model to ask")
+        episodes, _ = self._play_greedily(num_episodes)
+        batch = to_train_batch([Window.whole(episode) for episode in episodes])
+        [errors, *_] = self.learner_group.foreach_learner(
+            lambda learner: learner.prediction_errors(batch)
+        )
+        return errors.get()
+
+    def _play_greedily(self, num_episodes: int) -> tuple[list[TeamEpisode], Any]:
+        """Episodes that go into no replay, and an environment, which knows how it is drawn."""
         # A runner of its own: neither training nor evaluation sees these episodes.
         config = self.config.get_evaluation_config_object().copy(copy_frozen=False)
         config.num_env_runners = 0
+        config.num_envs_per_env_runner = min(config.num_envs_per_env_runner, num_episodes)
         runner = EpisodeRunner(config=config, worker_index=0)
         weights = self.learner_group.get_state(
             components=f"{COMPONENT_LEARNER}/{COMPONENT_RL_MODULE}", inference_only=True
         )[COMPONENT_LEARNER]
         runner.module.set_state(weights[COMPONENT_RL_MODULE])
         episodes = runner.sample(num_episodes=num_episodes, explore=False)
+        env = runner.env.envs[0]
         runner.stop()
-        batch = to_train_batch([Window.whole(episode) for episode in episodes])
-        [errors, *_] = self.learner_group.foreach_learner(
-            lambda learner: learner.prediction_errors(batch)
+        return episodes, env
+
+    def imagined_picture(self) -> np.ndarray:
+        """What the world model foresees in a new greedy episode, under what happens.
+
+        Returns:
+            (height, width, 3) uint8: three steps of the episode, two rows each, the present and
+            ``rollout_horizon`` steps ahead to the right.
+        """
+        [episode], env = self._play_greedily(1)
+        horizon = self.config.rollout_horizon
+        [foresight, *_] = self.learner_group.foreach_learner(
+            lambda learner: foresee(learner.team_module, episode, horizon)
         )
-        return errors.get()
+        paint, _ = painter(env, episode.obs)
+        return sheet(foresight.get(), spread_steps(len(episode)), paint)
+
+    def _run_one_training_iteration(self) -> tuple[dict, Any]:
+        """The shared one; at intervals a picture of what was imagined goes with its result."""
+        before = self.num_env_steps_sampled
+        results, context = super()._run_one_training_iteration()
+        interval = self.config.imagine_interval_env_steps
+        if interval and self.num_env_steps_sampled // interval > before // interval:
+            results[IMAGINED_PNG] = to_png(self.imagined_picture())
+        return results, context

@@ -5,6 +5,7 @@ from __future__ import annotations
 # At the top of a result.
 ENV_BACKEND = "env_backend"
 VERSION = "version"
+IMAGINED_PNG = "imagined_png"  # a picture's bytes; taken out before a result is logged
 
 # Under env_runners/ and evaluation/env_runners/.
 WIN_RATE = "win_rate"

@@ -165,6 +165,10 @@ class QLearner(TorchLearner):
 
     def set_state(self, state: dict[str, Any]) -> None:
         super().set_state(state)
+        if not isinstance(self.config.lr, list | tuple):
+            # The optimiser's state brings the old rate back, where the new one was asked for (PBT).
+            for _, optimizer in self.get_optimizers_for_module(TEAM):
+                self._set_optimizer_lr(optimizer, self.config.lr)
         if "q_learner" in state:
             for name in _COUNTERS:
                 setattr(self, name, state["q_learner"][name])

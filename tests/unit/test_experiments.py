@@ -214,7 +214,7 @@ def test_mistakes_in_search_spaces(space, words):
 def test_search_spaces_become_tunes_own():
     from ray.tune.search.sample import Categorical, Float, Integer
 
-    from rllib_mmsa.launch import search_space
+    from rllib_mmsa.schedulers import search_space
 
     space = search_space(
         {
@@ -314,12 +314,20 @@ def test_every_tuned_example_is_valid(path):
         if not there:
             pytest.skip(reason)
     preflight.check(found, local=False)
-    assert [e.name for e in found] == [path.stem]
+    if len(found) == 1:
+        assert found[0].name == path.stem
+    else:
+        assert all(e.name.startswith(f"{path.stem}_") for e in found)
 
 
-@pytest.mark.parametrize("group", sorted({p.stem.split("_", 1)[1] for p in EXAMPLES}))
+# Files that ask a question of their own; the others come as one file per algorithm.
+STUDIES = ("mmsa_search_horizon_lr", "mmsa_ablations", "compare_lbf", "compare_smacv2")
+PLAIN = [path for path in EXAMPLES if path.stem not in STUDIES]
+
+
+@pytest.mark.parametrize("group", sorted({p.stem.split("_", 1)[1] for p in PLAIN}))
 def test_tuned_examples_of_one_environment_differ_in_their_algorithm_alone(group):
-    ours = [path for path in EXAMPLES if path.stem.split("_", 1)[1] == group]
+    ours = [path for path in PLAIN if path.stem.split("_", 1)[1] == group]
     assert len(ours) > 1
     (found, *others) = [
         {key: value for key, value in next(iter(read_file(path).values())).items() if key != "run"}
@@ -343,6 +351,123 @@ def test_the_paper_s_foraging_tasks_are_a_grid_of_trials_and_train_stays_quick()
     (quick,) = load_file(ROOT / "tuned_examples/mmsa_lbf.yaml")
     assert quick.stop == {"num_env_steps_sampled_lifetime": 200_000}
     assert len(list(preflight.variants(quick.config, ""))) == 1
+
+
+def test_the_ablations_are_those_of_the_figure_and_differ_from_mmsa_in_one_setting():
+    full, *others = load_file(ROOT / "tuned_examples/mmsa_ablations.yaml")
+    changed = {}
+    for other in others:
+        assert (other.run, other.env, other.stop) == (full.run, full.env, full.stop)
+        ((key, value),) = [i for i in other.config.items() if i not in full.config.items()]
+        changed[other.name.removeprefix("mmsa_ablations_")] = (key, value)
+    assert changed == {
+        "no_wm": ("use_world_model", False),
+        "no_sale": ("use_sale", False),
+        "no_klb": ("kl_balance", None),
+        "no_gs": ("use_global_state", False),
+    }
+
+
+@pytest.mark.parametrize("name, tasks", [("compare_lbf", 4), ("compare_smacv2", 3)])
+def test_comparisons_differ_in_their_algorithm_alone(name, tasks):
+    found = load_file(ROOT / f"tuned_examples/{name}.yaml")
+    assert [e.run for e in found] == ["MMSA", "QMIX", "VDN", "IndependentQ"]
+    assert len({repr((e.env, e.config, e.stop, e.num_samples)) for e in found}) == 1
+    assert len(found[0].config["env_config"]["task"]["grid_search"]) == tasks
+
+
+def test_the_search_is_a_grid_through_the_default():
+    (found,) = load_file(ROOT / "tuned_examples/mmsa_search_horizon_lr.yaml")
+    assert found.config["rollout_horizon"] == {"grid_search": [1, 2, 3, 5, 10]}
+    assert found.config["lr"] == {"grid_search": [1e-3, 5e-4, 1e-4]}
+
+
+# Schedulers and seeds.
+
+STOP = {"num_env_steps_sampled_lifetime": 1000}
+PBT = {"type": "pbt", "perturbation_interval": 10, "hyperparam_mutations": {"lr": [1e-3, 1e-4]}}
+
+
+def test_a_scheduler_is_completed_and_read_back_from_the_record():
+    entry = {**MINIMAL, "stop": STOP, "scheduler": {"type": "asha", "metric": "win_rate"}}
+    found = parse_experiment("a", entry)
+    assert found.scheduler == {
+        "type": "asha",
+        "metric": "env_runners/win_rate",
+        "mode": "max",
+        "time_attr": "num_env_steps_sampled_lifetime",
+        "max_t": 1000,
+        "grace_period": 100,
+        "reduction_factor": 4,
+    }
+    assert parse_experiment("a", found.to_mapping()["a"]).scheduler == found.scheduler
+
+
+def test_schedulers_become_tunes_own_and_populations_keep_more_checkpoints():
+    from ray.tune.schedulers import AsyncHyperBandScheduler, PopulationBasedTraining
+
+    from rllib_mmsa.schedulers import build
+
+    asha = parse_experiment("a", {**MINIMAL, "stop": STOP, "scheduler": {"type": "asha"}})
+    assert isinstance(build(asha.scheduler), AsyncHyperBandScheduler)
+    pbt = parse_experiment("a", {**MINIMAL, "scheduler": PBT})
+    assert isinstance(build(pbt.scheduler), PopulationBasedTraining)
+    assert (asha.checkpoint["num_to_keep"], pbt.checkpoint["num_to_keep"]) == (2, 4)
+
+
+@pytest.mark.parametrize(
+    "scheduler, words",
+    [
+        ({"type": "ash"}, "unknown type 'ash'. Did you mean 'asha'?"),
+        ({"metric": "win_rate"}, "unknown type 'None'"),
+        ({"type": "asha", "max": 1}, "scheduler: unknown key 'max'"),
+        ({"type": "asha", "metric": "winrate"}, "Did you mean 'win_rate'?"),
+        ({"type": "asha", "mode": "up"}, "mode must be 'min' or 'max'"),
+        ({"type": "asha", "time_attr": "training_iteration"}, "name max_t, or a stop criterion"),
+        ({"type": "asha", "grace_period": 2000}, "is beyond max_t (1000)"),
+        ({**PBT, "perturbation_interval": 0}, "perturbation_interval must be 1 or more"),
+        ({"type": "pbt"}, "perturbation_interval is missing"),
+        ({**PBT, "hyperparam_mutations": {}}, "hyperparam_mutations is missing"),
+        ({**PBT, "quantile_fraction": 0.8}, "quantile_fraction must be 0.5 or less"),
+        (
+            {**PBT, "hyperparam_mutations": {"hidden_dim": [32, 64]}},
+            "hidden_dim cannot change while a trial runs",
+        ),
+        ({**PBT, "hyperparam_mutations": {"lr": 1}}, "lr must be a list of values or a search"),
+        ({**PBT, "hyperparam_mutations": {"lr": {"grid_search": [1]}}}, "a grid is not drawn from"),
+    ],
+)
+def test_mistakes_in_a_scheduler(scheduler, words):
+    with pytest.raises(ConfigError) as error:
+        parse_experiment("a", {**MINIMAL, "stop": STOP, "scheduler": scheduler})
+    assert words in str(error.value)
+
+
+def test_what_a_population_changes_is_an_option_of_the_algorithm():
+    entry = {**MINIMAL, "scheduler": {**PBT, "hyperparam_mutations": {"kl_weight": [0.1, 1.0]}}}
+    with pytest.raises(ConfigError, match="unknown option 'kl_weight'"):
+        preflight.check([parse_experiment("a", entry)])
+
+
+def test_every_setting_that_may_change_in_flight_is_one_of_mmsa():
+    from rllib_mmsa import MMSAConfig, search
+
+    assert set(search.IN_FLIGHT) <= MMSAConfig().to_dict().keys()
+
+
+def test_samples_count_their_seeds_up():
+    from rllib_mmsa.search import with_seeds
+
+    assert with_seeds({"seed": 5, "lr": 1}, 3) == ({"seed": {"grid_search": [5, 6, 7]}, "lr": 1}, 1)
+    for config, samples in (({}, 3), ({"seed": 5}, 1), ({"seed": 5}, -1)):
+        assert with_seeds(config, samples) == (config, samples)
+    grid = {"seed": {"grid_search": [1, 2]}}
+    assert with_seeds(grid, 2) == (grid, 2)
+
+
+def test_a_file_may_build_on_what_it_has_said(tmp_path):
+    text = "a: &a {run: QMIX, env: lbf}\nb: {<<: *a, run: VDN}"
+    assert [e.run for e in load_file(write(tmp_path, text))] == ["QMIX", "VDN"]
 
 
 # Checkpoints.
@@ -444,3 +569,22 @@ def test_defaults_stay_where_they_were():
     assert experiments.DEFAULT_STORAGE == "~/ray_results"
     found = parse_experiment("a", dict(MINIMAL))
     assert found.path == Path("~/ray_results/a").expanduser().resolve()
+
+
+def test_logs_are_cut_back_to_the_checkpoint(tmp_path):
+    import csv
+    import json
+
+    from rllib_mmsa.rewind import rewind
+
+    rows = [{"training_iteration": i, "text": f"a,{i}"} for i in range(1, 6)]
+    (tmp_path / "result.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with (tmp_path / "progress.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    rewind(tmp_path, 3)
+    lines = (tmp_path / "result.json").read_text().splitlines()
+    assert [json.loads(line)["training_iteration"] for line in lines] == [1, 2, 3]
+    with (tmp_path / "progress.csv").open(newline="") as file:
+        assert [row["text"] for row in csv.DictReader(file)] == ["a,1", "a,2", "a,3"]

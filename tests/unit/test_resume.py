@@ -87,3 +87,14 @@ def test_from_checkpoint_builds_the_same_algorithm(tmp_path):
     assert restored.train()["training_iteration"] == 2
     for each in (algorithm, restored):
         each.stop()
+
+
+def test_a_new_learning_rate_outlives_the_checkpoint_it_goes_on_from(tmp_path):
+    before = build("QMIX", lr=1e-3)
+    before.save_to_path(str(tmp_path))
+    before.stop()
+    after = build("QMIX", lr=5e-4)
+    after.restore_from_path(str(tmp_path))
+    (group,) = learner(after).get_optimizer("team").param_groups
+    assert group["lr"] == 5e-4
+    after.stop()
