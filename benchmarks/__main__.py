@@ -15,6 +15,7 @@ from benchmarks.protocol import BenchmarkError
 from benchmarks.statistics import to_json
 from benchmarks.tables import Table
 from benchmarks.variants import ENVIRONMENTS, parse_variant, with_settings
+from benchmarks.worker import shared_ray
 
 DEFAULT_ENVIRONMENTS = ("lbf", "smax", "mamujoco")
 DEFAULT_ALGORITHMS = ("QMIX", "VDN", "MMSA")
@@ -70,9 +71,10 @@ def main(
             quick=quick,
             say=lambda words: errors.print(f"[dim]{words}[/dim]", highlight=False),
         )
-        results = measure(plan, peer, peer_python)
+        with shared_ray():
+            results = measure(plan, peer, peer_python)
     except BenchmarkError as error:
-        errors.print(f"[bold red]error:[/bold red] {error}", highlight=False)
+        errors.print(f"[bold red]error:[/bold red] {error}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None
     show(results, markdown)
     output.parent.mkdir(parents=True, exist_ok=True)

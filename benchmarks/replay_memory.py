@@ -73,7 +73,7 @@ class ReplayBench:
     def measure(self, shape: int, share: float) -> dict[str, Any]:
         """Measures ``SHAPES[shape]`` with a share of its episodes."""
         chosen = SHAPES[shape]
-        return measure(chosen, max(8, round(share * chosen.count)))
+        return measure(chosen, max(2, round(share * chosen.count)))
 
     def stop(self) -> None:
         """Nothing to end."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.protocol import Local, Remote, serve
@@ -19,6 +22,33 @@ def make(kind: str, threads: int, **arguments: Any) -> Any:
     set_threads(threads)
     kinds = {"algorithm": AlgorithmBench, "replay": ReplayBench, "growth": GrowthBench}
     return kinds[kind](**arguments)
+
+
+@contextlib.contextmanager
+def shared_ray() -> Iterator[None]:
+    """One small Ray for all processes: building an algorithm asks for one, and starts its own."""
+    import ray
+
+    ours = not ray.is_initialized()
+    if ours:
+        ray.init(
+            num_cpus=1,
+            num_gpus=0,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            object_store_memory=128 * 1024**2,  # bytes
+        )
+    before = os.environ.get("RAY_ADDRESS")
+    os.environ["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address
+    try:
+        yield
+    finally:
+        del os.environ["RAY_ADDRESS"]
+        if before is not None:
+            os.environ["RAY_ADDRESS"] = before
+        if ours:
+            ray.shutdown()
 
 
 def start(name: str, in_process: bool, kind: str, threads: int, **arguments: Any) -> Any:
