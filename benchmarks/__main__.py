@@ -63,7 +63,7 @@ def main(
         ]
         plan = Plan(
             parts=tuple(_known("part", part or PARTS, PARTS)),
-            environments=tuple(_known("env", env or DEFAULT_ENVIRONMENTS, ENVIRONMENTS)),
+            environments=tuple(_known("env", env or _available(errors), ENVIRONMENTS)),
             variants=tuple(with_settings(variants, set_ or [])),
             rounds=1 if quick else rounds,
             threads=threads,
@@ -80,6 +80,20 @@ def main(
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(to_json(results), encoding="utf-8")
     errors.print(f"written to {output}")
+
+
+def _available(errors: Console) -> list[str]:
+    """The default environments whose packages are there; the others are named."""
+    from env_registry import installed
+
+    available = []
+    for name in DEFAULT_ENVIRONMENTS:
+        there, missing = installed(ENVIRONMENTS[name].env)
+        if there:
+            available.append(name)
+        else:
+            errors.print(f"{name} is left out: {missing}", highlight=False, soft_wrap=True)
+    return available
 
 
 def _known(option: str, given: Any, known: Any) -> Any:
