@@ -25,49 +25,58 @@ FORMAT = 1  # of the JSON
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
+PartOption = Annotated[list[str] | None, typer.Option(help=f"Of {', '.join(PARTS)}. Default: all.")]
+EnvOption = Annotated[
+    list[str] | None, typer.Option(help=f"Of {', '.join(ENVIRONMENTS)}; several are possible.")
+]
+AlgoOption = Annotated[list[str] | None, typer.Option(help="Algorithm; several are possible.")]
+VariantOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Beside the algorithms: 'MMSA:rollout_horizon=1;latent_dim=8'."),
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="key=value, or ALGORITHM:key=value.")
+]
+RoundsOption = Annotated[int, typer.Option(min=1, help="Turns of each variant.")]
+ThreadsOption = Annotated[int, typer.Option(min=1, help="PyTorch threads of each process.")]
+QuickOption = Annotated[
+    bool, typer.Option("--quick", help="One short round in one process: does it still run?")
+]
+PeerOption = Annotated[
+    Path | None, typer.Option(help="A checkout of EPyMARL: time its QMIX in turns with ours.")
+]
+PeerPythonOption = Annotated[
+    str | None, typer.Option(help="Python that has what EPyMARL needs. Default: this one.")
+]
+OutputOption = Annotated[Path, typer.Option(help="JSON file.")]
+MarkdownOption = Annotated[bool, typer.Option("--markdown", help="Print tables as Markdown.")]
+
+
 @app.command(context_settings={"help_option_names": ["-h", "--help"]})
 def main(
-    part: Annotated[
-        list[str] | None, typer.Option(help=f"Of {', '.join(PARTS)}. Default: all.")
-    ] = None,
-    env: Annotated[
-        list[str] | None, typer.Option(help=f"Of {', '.join(ENVIRONMENTS)}; several are possible.")
-    ] = None,
-    algo: Annotated[list[str] | None, typer.Option(help="Algorithm; several are possible.")] = None,
-    variant: Annotated[
-        list[str] | None,
-        typer.Option(help="Beside the algorithms: 'MMSA:rollout_horizon=1;latent_dim=8'."),
-    ] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value, or ALGORITHM:key=value.")
-    ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Turns of each variant.")] = 10,
-    threads: Annotated[int, typer.Option(min=1, help="PyTorch threads of each process.")] = 1,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="One short round in one process: does it still run?")
-    ] = False,
-    peer: Annotated[
-        Path | None, typer.Option(help="A checkout of EPyMARL: time its QMIX in turns with ours.")
-    ] = None,
-    peer_python: Annotated[
-        str | None, typer.Option(help="Python that has what EPyMARL needs. Default: this one.")
-    ] = None,
-    output: Annotated[Path, typer.Option(help="JSON file.")] = Path("results/benchmarks.json"),
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print tables as Markdown.")] = False,
+    part: PartOption = None,
+    env: EnvOption = None,
+    algo: AlgoOption = None,
+    variant: VariantOption = None,
+    set_: SetOption = None,
+    rounds: RoundsOption = 10,
+    threads: ThreadsOption = 1,
+    quick: QuickOption = False,
+    peer: PeerOption = None,
+    peer_python: PeerPythonOption = None,
+    output: OutputOption = Path("results/benchmarks.json"),
+    markdown: MarkdownOption = False,
 ) -> None:
     """Measure speed and memory; print tables and write JSON (docs/performance.md)."""
     errors = Console(stderr=True)
+    texts = [*(algo or DEFAULT_ALGORITHMS), *(variant or [])]
     try:
-        variants = [
-            parse_variant(text) for text in [*(algo or DEFAULT_ALGORITHMS), *(variant or [])]
-        ]
         plan = Plan(
             parts=tuple(_known("part", part or PARTS, PARTS)),
             environments=tuple(_known("env", env or _available(errors), ENVIRONMENTS)),
-            variants=tuple(with_settings(variants, set_ or [])),
+            variants=tuple(with_settings([parse_variant(text) for text in texts], set_ or [])),
             rounds=1 if quick else rounds,
             threads=threads,
-            in_process=quick,
             quick=quick,
             say=lambda words: errors.print(f"[dim]{words}[/dim]", highlight=False),
         )
@@ -79,7 +88,7 @@ def main(
     show(results, markdown)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(to_json(results), encoding="utf-8")
-    errors.print(f"written to {output}")
+    errors.print(f"written to {output}", highlight=False)
 
 
 def _available(errors: Console) -> list[str]:

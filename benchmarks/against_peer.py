@@ -10,11 +10,10 @@ from typing import Any
 from benchmarks.peer import PEER_VARIANTS
 from benchmarks.plan import Plan
 from benchmarks.protocol import BenchmarkError, Remote
+from benchmarks.speed import EPISODES, start_variant
 from benchmarks.statistics import ratio, summary, words
 from benchmarks.tables import Table
-from benchmarks.worker import start
 
-EPISODES = 8  # of a turn, with one update of 32 episodes for each
 STEPS = 50  # time limit
 TASK = "lbforaging:Foraging-10x10-3p-3f-v3"
 OUR_ENVIRONMENT = "lbf"  # the same task
@@ -36,17 +35,16 @@ def measure(plan: Plan, path: Path, python: str | None) -> dict[str, Any]:
             f"{path} is no checkout of EPyMARL: it has no src/config/algs/qmix.yaml"
         )
     workers: dict[str, Any] = {}
-    rates: dict[str, list[float]] = {}
     try:
         for variant in plan.variants:
             plan.say(f"peer: {variant.name} starts")
-            workers[variant.name] = _start_ours(plan, variant)
+            workers[variant.name] = start_variant(plan, OUR_ENVIRONMENT, variant)
         for name, settings in PEER_VARIANTS.items():
             plan.say(f"peer: EPyMARL ({name}) starts")
             workers[f"EPyMARL QMIX, {name}"] = _start_peer(plan, path, python, settings)
         for worker in workers.values():
             worker.ask("warm_up")
-        rates = {name: [] for name in workers}
+        rates: dict[str, list[float]] = {name: [] for name in workers}
         for number in range(plan.rounds):
             plan.say(f"peer: round {number + 1} of {plan.rounds}")
             for name, worker in workers.items():
@@ -56,18 +54,6 @@ def measure(plan: Plan, path: Path, python: str | None) -> dict[str, Any]:
         for worker in workers.values():
             worker.stop()
     return _summarise(plan, rates, memory)
-
-
-def _start_ours(plan: Plan, variant: Any) -> Any:
-    return start(
-        f"{variant.name} on {OUR_ENVIRONMENT}",
-        plan.in_process,
-        kind="algorithm",
-        threads=plan.threads,
-        environment=OUR_ENVIRONMENT,
-        algorithm=variant.algorithm,
-        settings=variant.settings,
-    )
 
 
 def _start_peer(plan: Plan, path: Path, python: str | None, settings: dict[str, Any]) -> Remote:
@@ -83,8 +69,7 @@ def _rate(worker: Any, name: str) -> float:
     Raises:
         BenchmarkError: there was not one update per episode.
     """
-    ours = not name.startswith("EPyMARL")
-    answer = worker.ask("loop", **({"calls": 1} if ours else {"episodes": EPISODES}))
+    answer = worker.ask("loop", episodes=EPISODES)
     if not answer["episodes"] == answer["updates"] == EPISODES:
         raise BenchmarkError(
             f"{name}: {answer['updates']} updates for {answer['episodes']} episodes; the "

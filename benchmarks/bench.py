@@ -106,12 +106,11 @@ class AlgorithmBench:
         algorithm.training_step()
         return {"sizes": sizes_of(algorithm)._asdict(), "pid": os.getpid()}
 
-    def sample(self, calls: int) -> dict[str, float]:
-        """Samples one episode per sub-environment, ``calls`` times: env steps and seconds."""
+    def sample(self) -> dict[str, float]:
+        """Samples one episode per sub-environment: env steps and seconds."""
         runner = self._algorithm.env_runner
-        start, steps = time.perf_counter(), 0
-        for _ in range(calls):
-            steps += sum(len(episode) for episode in runner.sample())
+        start = time.perf_counter()
+        steps = sum(len(episode) for episode in runner.sample())
         seconds = time.perf_counter() - start
         runner.get_metrics()  # else it keeps the episodes for their statistics
         return {"env_steps": steps, "seconds": seconds}
@@ -120,12 +119,12 @@ class AlgorithmBench:
         """Updates ``count`` times: milliseconds by stage, one dictionary for each update."""
         return {"updates": [timed_update(self._algorithm) for _ in range(count)]}
 
-    def loop(self, calls: int) -> dict[str, float]:
-        """Trains ``calls`` rounds: env steps, episodes, updates, seconds."""
+    def loop(self, episodes: int) -> dict[str, float]:
+        """Trains for ``episodes`` or a few more: env steps, episodes, updates, seconds."""
         algorithm = self._algorithm
         before = self._progress()
         start = time.perf_counter()
-        for _ in range(calls):
+        while algorithm.replay.num_episodes_added < before["episodes"] + episodes:
             algorithm.training_step()
         seconds = time.perf_counter() - start
         done = {name: value - before[name] for name, value in self._progress().items()}

@@ -21,8 +21,8 @@ class Plan:
         variants: that take turns.
         rounds: how often each has its turn.
         threads: PyTorch threads of each process.
-        in_process: no processes of their own: quicker to start, no memory per variant.
-        quick: least work that still passes everywhere.
+        quick: least work that still passes everywhere, and all of it in one process: soon
+            started, but without memory per variant.
         say: shows what is going on.
     """
 
@@ -31,14 +31,8 @@ class Plan:
     variants: tuple[Variant, ...]
     rounds: int
     threads: int
-    in_process: bool
     quick: bool
     say: Callable[[str], None]
-
-    @property
-    def calls(self) -> int:
-        """Calls of ``sample`` and of ``training_step`` in a round."""
-        return 1
 
     @property
     def updates(self) -> int:

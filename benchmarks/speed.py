@@ -13,6 +13,7 @@ from benchmarks.variants import ENVIRONMENTS, Variant
 from benchmarks.worker import start
 
 REFERENCE = "QMIX"  # ratios are to the first variant of this algorithm
+EPISODES = 8  # of the loop in a turn, with one update for each
 SAMPLING, UPDATE, LOOP = "sampling", "update", "loop"
 
 
@@ -26,7 +27,7 @@ def measure(plan: Plan, environment: str) -> dict[str, Any]:
     try:
         for variant in plan.variants:
             plan.say(f"{environment}: {variant.name} starts")
-            workers[variant.name] = _start(plan, environment, variant)
+            workers[variant.name] = start_variant(plan, environment, variant)
             workers[variant.name].ask("warm_up")
         rounds = _rounds(plan, environment, workers)
         memory = {name: worker.ask("memory") for name, worker in workers.items()}
@@ -36,14 +37,15 @@ def measure(plan: Plan, environment: str) -> dict[str, Any]:
     results = {name: _summarise(found) for name, found in rounds.items()}
     for name, found in results.items():
         # One process for all: its memory is no variant's.
-        found["peak_resident_mb"] = None if plan.in_process else memory[name]["peak_resident_mb"]
+        found["peak_resident_mb"] = None if plan.quick else memory[name]["peak_resident_mb"]
     return _compare(plan, results)
 
 
-def _start(plan: Plan, environment: str, variant: Variant) -> Any:
+def start_variant(plan: Plan, environment: str, variant: Variant) -> Any:
+    """The process (or, where it must be quick, the object) that measures a variant."""
     return start(
         f"{variant.name} on {environment}",
-        plan.in_process,
+        plan.quick,
         kind="algorithm",
         threads=plan.threads,
         environment=environment,
@@ -58,12 +60,12 @@ def _rounds(plan: Plan, environment: str, workers: dict[str, Any]) -> dict[str, 
         plan.say(f"{environment}: round {number + 1} of {plan.rounds}")
         for name, worker in workers.items():
             if SAMPLING in plan.parts:
-                found[name][SAMPLING].append(worker.ask("sample", calls=plan.calls))
+                found[name][SAMPLING].append(worker.ask("sample"))
             if UPDATE in plan.parts:
                 answer = worker.ask("update", count=plan.updates)
                 found[name][UPDATE].append(_median_of(answer["updates"]))
             if LOOP in plan.parts:
-                found[name][LOOP].append(worker.ask("loop", calls=plan.calls))
+                found[name][LOOP].append(worker.ask("loop", episodes=EPISODES))
     return found
 
 

@@ -19,7 +19,7 @@ def measure_replay(plan: Plan) -> list[dict[str, Any]]:
     found = []
     for number, shape in enumerate(SHAPES):
         plan.say(f"replay: {shape.title}")
-        worker = start("replay", plan.in_process, kind="replay", threads=plan.threads)
+        worker = start("replay", plan.quick, kind="replay", threads=plan.threads)
         try:
             share = QUICK_SHARE if plan.quick else 1.0
             found.append(worker.ask("measure", shape=number, share=share))
@@ -66,7 +66,7 @@ def _points(quick: bool) -> list[tuple[Any, str, int, dict[str, int]]]:
 
 def measure_growth(plan: Plan) -> list[dict[str, Any]]:
     """One entry for each axis and algorithm: time and bytes at each value, with exponents."""
-    worker = start("growth", plan.in_process, kind="growth", threads=plan.threads)
+    worker = start("growth", plan.quick, kind="growth", threads=plan.threads)
     points = _points(plan.quick)
     sizes: list[float] = []
     times: list[list[float]] = [[] for _ in points]
