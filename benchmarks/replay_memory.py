@@ -46,7 +46,7 @@ def measure(shape: Shape, count: int) -> dict[str, Any]:
     """
     before = resident_bytes()
     replay = fill(shape, count)
-    after = resident_bytes()
+    after, peak = resident_bytes(), peak_memory_mb()
     steps, said = replay.num_env_steps, replay.nbytes
     del replay
     raw = count * shape.sizes.raw_bytes(shape.steps)
@@ -63,7 +63,7 @@ def measure(shape: Shape, count: int) -> dict[str, Any]:
         "held_mb": held / 1e6,
         "said_mb": said / 1e6,  # what the replay itself reports
         "resident_growth_mb": None if grown is None else grown / 1e6,
-        "process_peak_mb": peak_memory_mb(),
+        "process_peak_mb": peak,
     }
 
 
