@@ -14,13 +14,13 @@ comma := ,
 STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test test-slow test-learning lint clean
+.PHONY: help install train test test-slow test-learning bench lint clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  FILE=F.yaml ARGS="..."   another experiment file and more arguments (train)'
-	@echo '  ARGS="..."               more arguments for pytest (test, test-slow, test-learning)'
+	@echo '  ARGS="..."               more arguments for pytest (test, test-slow, test-learning) or the benchmarks (bench)'
 	@echo '  EXTRAS=lbf,pettingzoo,dev PYTHON=python3.12 PIP_ARGS="..."   how to set up'
 
 install: $(STAMP) ## Set up .venv; does nothing when it is up to date
@@ -36,6 +36,11 @@ test-slow: $(STAMP) ## The slow tests (minutes)
 
 test-learning: $(STAMP) ## The learning tests (long: they train)
 	@$(BIN)/python -m pytest -m learning $(ARGS)
+
+# The environments that are measured need more than the default extras.
+bench: ## Speed and memory as a table and JSON (docs/performance.md)
+	@$(MAKE) --no-print-directory EXTRAS=lbf,mamujoco,smax,dev install
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 lint: $(STAMP) ## ruff and mypy
 	@$(BIN)/ruff check .

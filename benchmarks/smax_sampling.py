@@ -1,23 +1,24 @@
 """Env steps per second of SMAX: 16 environments in one program, against the same 16 one by one.
 
-    python benchmarks/smax_sampling.py [--task 3m] [--envs 16] [--steps 60] [--rounds 5]
+    python -m benchmarks.smax_sampling [--task 3m] [--envs 16] [--steps 60] [--rounds 5]
 
 Both are stepped through the interface that the sampling uses, with random legal actions, without a
 network. The two take turns, so that whatever else the machine does meets both. Compiling is not
-counted. Exits with 1 where the ratio of the medians is below 3.
+counted. Exits with 1 where the median of the rounds' ratios is below 3.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import time
 from typing import Any
 
 import numpy as np
+import torch
 
 import env_registry
+from benchmarks.machine import machine, machine_words
+from benchmarks.statistics import ratio, summary, words
 from env_registry.contract import ACTION_MASK, ALL, TEAM
 from rllib_mmsa.common.vector_env import SyncVectorEnv
 
@@ -36,26 +37,6 @@ def play(env: Any, steps: int, rng: np.random.Generator) -> float:
             over = terminateds[ALL] or truncateds[ALL]
             obs[i] = env.reset_slot(i, int(rng.integers(2**31)))[0] if over else seen
     return steps * env.num_envs / (time.perf_counter() - start)
-
-
-def machine() -> str:
-    """What this runs on, in words."""
-    import jax
-
-    with open("/proc/cpuinfo") as file:
-        models = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
-    model = models[0] if models else platform.processor()
-    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-    return (
-        f"{os.cpu_count()} cores, {model}; {platform.system()}, "
-        f"Python {platform.python_version()}, JAX {jax.__version__} on "
-        f"{jax.default_backend()}; load (1, 5, 15 minutes) {load}"
-    )
-
-
-def words(values: list[float]) -> str:
-    """Median and spread."""
-    return f"{np.median(values):8.0f} env steps/s  ({min(values):.0f} to {max(values):.0f})"
 
 
 def main() -> int:
@@ -77,13 +58,12 @@ def main() -> int:
         for name, env in paths.items():
             rates[name].append(play(env, args.steps, np.random.default_rng(number)))
     print(f"smax {args.task}, {args.envs} environments, {args.rounds} rounds of {args.steps} steps")
-    print(machine())
+    print(machine_words(machine(torch.get_num_threads())))
     for name, values in rates.items():
-        print(f"{name}: {words(values)}")
-    fast, slow = (np.array(values) for values in rates.values())
-    ratio = np.median(fast) / np.median(slow)
-    print(f"ratio: {ratio:.1f}  (by round {min(fast / slow):.1f} to {max(fast / slow):.1f})")
-    return int(ratio < REQUIRED_RATIO)
+        print(f"{name}: {words(summary(values, 'env steps/s'))} env steps/s")
+    compared = ratio(*rates.values())
+    print(f"ratio: {words(compared, 1)}")
+    return int(compared["median"] < REQUIRED_RATIO)
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ class TeamEpisode:
         obs: (L+1, N, D) float32.
         action_mask: (L+1, N, A) int8.
         state: (L+1, S) float32.
-        actions: (L, N) int64.
+        actions: (L, N), the smallest unsigned integers that hold them.
         rewards: (L,) float32.
         terminated: whether the last step ended the episode; False if a limit cut it off.
         agent_returns: (N,) float32, per-agent returns; not used for learning.
@@ -130,7 +130,8 @@ class Recording:
             name: np.empty((capacity + 1, *first[name].shape), dtype)
             for name, dtype in ((OBS, np.float32), (ACTION_MASK, np.int8), (STATE, np.float32))
         }
-        self._actions = np.empty((capacity, first[OBS].shape[0]), np.int64)
+        agents, num_actions = first[ACTION_MASK].shape
+        self._actions = np.empty((capacity, agents), np.min_scalar_type(num_actions - 1))
         self._rewards = np.empty(capacity, np.float32)
         self.agent_returns = np.zeros(first[OBS].shape[0], np.float32)
         self.rllib_episode: MultiAgentEpisode | None = None
@@ -193,7 +194,8 @@ def to_arrays(windows: Sequence[Window]) -> dict[str, np.ndarray]:
         example = getattr(windows[0].episode, name)
         extra = int(name in PER_OBSERVATION)
         fill = np.ones if name == ACTION_MASK else np.zeros
-        field = fill((count, longest + extra, *example.shape[1:]), example.dtype)
+        dtype = np.int64 if name == ACTIONS else example.dtype  # indices, for the networks
+        field = fill((count, longest + extra, *example.shape[1:]), dtype)
         for row, window in zip(field, windows, strict=True):
             values = getattr(window.episode, name)[window.first : window.stop + extra]
             row[: len(values)] = values

@@ -1,0 +1,147 @@
+"""One built algorithm that is asked to sample, to update, or to do both, and times itself."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import time
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from ray.tune.trainable import trainable
+
+import env_registry  # noqa: F401  (registers the environments)
+from benchmarks.machine import peak_memory_mb
+from benchmarks.protocol import BenchmarkError
+from benchmarks.random_numbers import Sizes, random_episode
+from benchmarks.stages import StageClock, install
+from benchmarks.variants import ENVIRONMENTS, MEASURED_SETTINGS
+from rllib_mmsa.algorithms import ALGORITHMS
+from rllib_mmsa.common.q_learning import QLearning
+
+FILLED_EPISODES = 40
+_WARM_UP_UPDATES = 3
+
+#: One for all algorithms in a process: a wrapped function of a module is shared by them.
+CLOCK = StageClock(torch.cuda.synchronize if torch.cuda.is_available() else None)
+
+
+def build_algorithm(
+    name: str, env: Any, env_config: dict[str, Any], settings: dict[str, Any]
+) -> QLearning:
+    """Builds an algorithm under the measured settings and those given; timed by stage.
+
+    Raises:
+        BenchmarkError: no such algorithm or setting.
+    """
+    if name not in ALGORITHMS:
+        raise BenchmarkError(f"{name!r} is no algorithm; there are {', '.join(ALGORITHMS)}")
+    config = ALGORITHMS[name].get_default_config()
+    unknown = [key for key in settings if not hasattr(config, key)]
+    if unknown:
+        raise BenchmarkError(f"{name} has no setting {', '.join(unknown)}")
+    config.environment(env, env_config=env_config).debugging(seed=0, log_level="ERROR")
+    config.update_from_dict({**MEASURED_SETTINGS, **settings})
+    # A measurement is no result to find below ~/ray_results.
+    with patch.object(trainable, "DEFAULT_STORAGE_PATH", tempfile.gettempdir()):
+        algorithm = config.build_algo()
+    install(algorithm, CLOCK)
+    return algorithm
+
+
+def sizes_of(algorithm: QLearning) -> Sizes:
+    """The sizes of the team's data, as the built module has them."""
+    [module] = algorithm.learner_group.foreach_learner(lambda learner: learner.team_module)
+    team = module.get()
+    return Sizes(team.num_agents, team.obs_size, team.state_size, team.num_actions)
+
+
+def timed_update(algorithm: QLearning) -> dict[str, float]:
+    """One update: milliseconds by stage and in "total"."""
+    CLOCK.take()
+    start = time.perf_counter()
+    algorithm._update()
+    total = 1000 * (time.perf_counter() - start)
+    return {"total": total, **CLOCK.take()}
+
+
+def set_threads(threads: int) -> None:
+    """PyTorch's threads of this process."""
+    torch.set_num_threads(threads)
+    logging.disable(logging.WARNING)
+
+
+class AlgorithmBench:
+    """Answers questions about one algorithm on one environment.
+
+    Args:
+        environment: a key of ``ENVIRONMENTS``.
+        algorithm, settings: see ``Variant``.
+    """
+
+    def __init__(self, environment: str, algorithm: str, settings: dict[str, Any]):
+        self._env = ENVIRONMENTS[environment]
+        self._algorithm = build_algorithm(
+            algorithm, self._env.env, self._env.env_config, {**self._env.settings, **settings}
+        )
+        self._updates = 0
+
+    def warm_up(self) -> dict[str, Any]:
+        """Fills the replay and updates until everything has run a few times."""
+        algorithm, steps = self._algorithm, self._env.filled_steps
+        rng = np.random.default_rng(0)
+        if steps is not None:
+            sizes = sizes_of(algorithm)
+            algorithm.replay.add(
+                [random_episode(sizes, steps, rng) for _ in range(FILLED_EPISODES)]
+            )
+        enough = max(FILLED_EPISODES, algorithm.config.train_batch_episodes)
+        while len(algorithm.replay) < enough:
+            algorithm.replay.add(algorithm.env_runner.sample())
+        for _ in range(_WARM_UP_UPDATES):
+            algorithm._update()
+        algorithm.training_step()
+        return {"sizes": sizes_of(algorithm)._asdict(), "pid": os.getpid()}
+
+    def sample(self) -> dict[str, float]:
+        """Samples one episode per sub-environment: env steps and seconds."""
+        runner = self._algorithm.env_runner
+        start = time.perf_counter()
+        steps = sum(len(episode) for episode in runner.sample())
+        seconds = time.perf_counter() - start
+        runner.get_metrics()  # else it keeps the episodes for their statistics
+        return {"env_steps": steps, "seconds": seconds}
+
+    def update(self, count: int) -> dict[str, Any]:
+        """Updates ``count`` times: milliseconds by stage, one dictionary for each update."""
+        return {"updates": [timed_update(self._algorithm) for _ in range(count)]}
+
+    def loop(self, episodes: int) -> dict[str, float]:
+        """Trains for ``episodes`` or a few more: env steps, episodes, updates, seconds."""
+        algorithm = self._algorithm
+        before = self._progress()
+        start = time.perf_counter()
+        while algorithm.replay.num_episodes_added < before["episodes"] + episodes:
+            algorithm.training_step()
+        seconds = time.perf_counter() - start
+        done = {name: value - before[name] for name, value in self._progress().items()}
+        return {**done, "seconds": seconds}
+
+    def _progress(self) -> dict[str, int]:
+        [updates] = self._algorithm.learner_group.foreach_learner(lambda each: each._num_updates)
+        return {
+            "env_steps": self._algorithm.num_env_steps_sampled,
+            "episodes": self._algorithm.replay.num_episodes_added,
+            "updates": updates.get(),
+        }
+
+    def memory(self) -> dict[str, float]:
+        """Peak resident memory of this process so far, MB."""
+        return {"peak_resident_mb": peak_memory_mb()}
+
+    def stop(self) -> None:
+        """Ends the algorithm."""
+        self._algorithm.stop()

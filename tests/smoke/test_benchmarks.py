@@ -1,0 +1,65 @@
+"""The benchmarks run: a toy environment, one short round, everything in this process."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from benchmarks.__main__ import app
+from benchmarks.bench import CLOCK, build_algorithm
+from benchmarks.protocol import BenchmarkError
+from benchmarks.stages import STAGES, install
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+SMALL = ["--set", "train_batch_episodes=4", "--set", "hidden_dim=8"]
+
+
+def run(*arguments: str):
+    return CliRunner().invoke(app, ["--quick", "--env", "counter", *SMALL, *arguments])
+
+
+def test_quick_run_measures_everything(tmp_path):
+    output = tmp_path / "new" / "results.json"
+    result = run("--algo", "QMIX", "--algo", "MMSA", "--output", str(output))
+    assert result.exit_code == 0, result.output
+    found = json.loads(output.read_text())
+    assert {"cores", "model", "load", "python", "packages", "threads"} <= set(found["machine"])
+    speed = found["speed"]["counter"]
+    assert set(speed) == {"QMIX", "MMSA"}
+    for measured in speed.values():
+        assert measured["sampling"]["median"] > 0 and measured["loop"]["median"] > 0
+        assert set(measured["update"]) == {"total", *STAGES}
+        assert set(measured["to_reference"]) == {"sampling", "update", "loop"}
+        assert measured["loop_counts"]["episodes"] == measured["loop_counts"]["updates"] == 8
+        stages = sum(measured["update"][stage]["median"] for stage in STAGES)
+        assert stages == pytest.approx(measured["update"]["total"]["median"], rel=0.05)
+    assert speed["QMIX"]["update"]["imagination"]["median"] == 0
+    assert all(speed["MMSA"]["update"][stage]["median"] > 0 for stage in STAGES)
+    assert [each["held_to_raw"] >= 1 for each in found["replay"]] == [True] * 3
+    assert {each["axis"] for each in found["growth"]} == {
+        "agents", "episode length", "horizon", "latent size",
+    }  # fmt: skip
+    assert all(len(each["ms"]) == 2 for each in found["growth"])
+
+
+def test_mistakes_are_said(tmp_path):
+    output = ["--output", str(tmp_path / "results.json")]
+    assert "there are sampling" in run("--part", "speed", *output).output
+    assert (
+        "no setting horizon" in run("--part", "update", "--algo", "MMSA:horizon=1", *output).output
+    )
+    assert (
+        "no checkout of EPyMARL" in run("--part", "replay", "--peer", str(tmp_path), *output).output
+    )
+
+
+def test_a_renamed_method_is_named(monkeypatch):
+    from rllib_mmsa.common.replay import EpisodeReplay
+
+    algorithm = build_algorithm("VDN", "counter", {}, {"hidden_dim": 8})
+    del algorithm.replay.sample
+    monkeypatch.delattr(EpisodeReplay, "sample")
+    with pytest.raises(BenchmarkError, match="algorithm.replay.sample.*stages.py"):
+        install(algorithm, CLOCK)
+    algorithm.stop()
