@@ -110,7 +110,7 @@ def _read(module: MMSAModule, episode: TeamEpisode) -> tuple[Tensor, Tensor, Unr
         STATE: torch.from_numpy(episode.state[None]).to(device),
     }
     obs = module.scale_inputs(fields)[OBS]
-    actions = torch.from_numpy(episode.actions[None]).to(device)
+    actions = torch.from_numpy(episode.actions[None].astype(np.int64)).to(device)
     return obs, actions, module.agent.unroll(obs, actions)
 
 

@@ -56,7 +56,7 @@ def test_errors_by_depth_against_a_slow_loop(trained):
     counts = np.zeros(depth)
     for episode in trained.episodes:
         scaled = module.obs_scale(torch.from_numpy(episode.obs))
-        actions = torch.from_numpy(episode.actions)
+        actions = torch.from_numpy(episode.actions.astype(np.int64))
         unrolled = module.agent.unroll(scaled[None], actions[None])
         for t in range(len(episode)):
             hidden = unrolled.hidden[0, t]
