@@ -359,6 +359,7 @@ def envs(ctx: typer.Context) -> None:
     if ctx.invoked_subcommand:
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from env_registry import ENVIRONMENTS, installed
@@ -368,7 +369,9 @@ def envs(ctx: typer.Context) -> None:
         there, reason = installed(name)
         more = len(row.tasks) - MAX_TASKS_SHOWN
         tasks = [*row.tasks[:MAX_TASKS_SHOWN], *([f"and {more} more"] if more > 0 else [])]
-        table.add_row(name, "yes" if there else f"no: {reason}", row.summary, "\n".join(tasks))
+        # Escaped: "[lbf]", what to install, would be read as a style.
+        state = "yes" if there else escape(f"no: {reason}")
+        table.add_row(name, state, row.summary, "\n".join(tasks))
     Console().print(table)
 
 

@@ -229,3 +229,17 @@ def test_a_grid_from_options(tmp_path):
     assert "vdn_counter_00001  starts: seed=2" in result.stdout
     result = rllib(tmp_path, "evaluate", str(tmp_path / "vdn_counter"))
     assert result.returncode == 2 and "holds 2 trials" in result.stderr
+
+
+def test_what_is_missing_is_printed_with_the_extra_that_installs_it(monkeypatch):
+    from typer.testing import CliRunner
+
+    import env_registry
+    from rllib_mmsa.cli import app
+
+    words = 'install with: pip install "rllib-mmsa[lbf]"'
+    monkeypatch.setattr(env_registry, "installed", lambda name: (name != "lbf", words))
+    printed = CliRunner(env={"COLUMNS": "400"}).invoke(app, ["envs"]).stdout
+    row = next(line for line in printed.splitlines() if " lbf " in line)
+    assert "rllib-mmsa[lbf]" in row.replace("\n", "")
+    assert printed.count(words) == 1
