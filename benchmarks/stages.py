@@ -40,6 +40,8 @@ POINTS = (
     Point("replay read", "rllib_mmsa.common.q_learning", "to_train_batch"),
     Point("agents", "module.agent", "unroll"),
     Point("agents", "module.target_agent", "unroll"),
+    Point("agents", "module.agent", "chosen_and_all_q"),
+    Point("agents", "module.target_agent", "chosen_q"),
     Point("agents", "module", "_sale_of_observations", "use_sale"),
     Point("world model", "module", "_forward_model", "use_world_model"),
     Point("imagination", "module.world_model", "imagine", "use_world_model"),
@@ -117,9 +119,9 @@ def install(algorithm: Any, clock: StageClock) -> None:
 
 
 def _is_on(config: Any, setting: str) -> bool:
-    on = bool(getattr(config, setting, False))
-    # A target world model is the target of something.
-    return on and (setting != "target_world_model" or config.use_world_model)
+    if setting == "target_world_model":
+        return getattr(config, "use_world_model", False) and config.rollout_model != "online"
+    return bool(getattr(config, setting, False))
 
 
 def _find(roots: dict[str, Any], point: Point) -> Any:

@@ -2,7 +2,8 @@
 
 Written from the equations, on plain vectors, without padding, without masks over batches and
 without any of the product's tensor code but its layers' weights. Defaults of the algorithms only:
-candidate actions, fixed encoders, a roll-out of each mixer's own networks, a GRU as aggregator.
+candidate actions, fixed encoders, both mixers read the target networks' roll-out, whose actions
+are the policy's, by way of tanh(Linear).
 """
 
 from __future__ import annotations
@@ -33,15 +34,16 @@ def avg_l1(x: Tensor) -> Tensor:
 
 
 class Episode:
-    """One episode of a padded batch, at its own length, and its noise."""
+    """One episode of a padded batch, at its own length; some have noise for the world model."""
 
-    def __init__(self, batch: dict[str, Tensor], row: int, noise: dict[str, Tensor]):
+    noise: dict[str, Tensor]
+
+    def __init__(self, batch: dict[str, Tensor], row: int):
         self.length = int(batch["loss_mask"][row].sum())
         fields = {name: values[row] for name, values in batch.items()}
         self.obs, self.state, self.mask = fields["obs"], fields["state"], fields["action_mask"]
         self.actions, self.rewards = fields["actions"], fields["rewards"]
         self.terminated = fields["terminated"]
-        self.noise = {name: values[row] for name, values in noise.items()}
 
     @property
     def observations(self) -> range:
@@ -61,7 +63,11 @@ class Reference:
     def __init__(self, module: Any, config: Any, batch: dict[str, Tensor], noise: dict):
         self.module, self.config = module, config
         self.agents, self.num_actions = module.num_agents, module.num_actions
-        self.episodes = [Episode(batch, row, noise) for row in range(len(batch["rewards"]))]
+        self.episodes = [Episode(batch, row) for row in range(len(batch["rewards"]))]
+        # The model losses go over every fourth episode, beginning with the first.
+        self.model_episodes = self.episodes[:: round(1 / getattr(config, "model_batch_share", 1))]
+        for row, episode in enumerate(self.model_episodes):
+            episode.noise = {name: values[row] for name, values in noise.items()}
 
     # Agents.
 
@@ -97,6 +103,10 @@ class Reference:
         ]
         return max(range(self.num_actions), key=values.__getitem__)
 
+    def greedy_team(self, agent: Any, states: list, episode: Episode, t: int) -> list[int]:
+        obs, legal = episode.obs[t], episode.mask[t]
+        return [self.greedy(agent, states[t][i], obs[i], legal[i]) for i in range(self.agents)]
+
     def mix(self, mixer: Any, values: list[Tensor], state: Tensor) -> Tensor:
         """Q_tot of QMIX."""
         first = mixer.weights_1(state).abs().view(self.agents, mixer.embed_dim)
@@ -118,7 +128,8 @@ class Reference:
                     self.value(self.module.agent, h, episode.obs[t, i], int(episode.actions[t, i]))
                     for i, h in enumerate(online[t])
                 ]
-                state = self.mixer_state("", episode, online, t)
+                actions = self.greedy_team(self.module.agent, online, episode, t)
+                state = self.mixer_state("", episode, target, t, actions)
                 value = self.mix(self.module.mixer, chosen, state)
                 errors.append((value - self.target(episode, online, target, t)) ** 2)
         return torch.stack(errors).mean()
@@ -128,24 +139,29 @@ class Reference:
         """y^tot at step t, double Q."""
         if episode.terminated[t]:
             return episode.rewards[t]
-        obs, legal = episode.obs[t + 1], episode.mask[t + 1]
-        values = []
-        for i in range(self.agents):
-            action = self.greedy(self.module.agent, online[t + 1][i], obs[i], legal[i])
-            values.append(self.value(self.module.target_agent, target[t + 1][i], obs[i], action))
-        state = self.mixer_state("target_", episode, target, t + 1)
+        obs = episode.obs[t + 1]
+        actions = self.greedy_team(self.module.agent, online, episode, t + 1)
+        values = [
+            self.value(self.module.target_agent, target[t + 1][i], obs[i], actions[i])
+            for i in range(self.agents)
+        ]
+        state = self.mixer_state("target_", episode, target, t + 1, actions)
         mixed = self.mix(self.module.target_mixer, values, state)
         return episode.rewards[t] + self.config.gamma * mixed
 
-    def mixer_state(self, which: str, episode: Episode, hidden: list, t: int) -> Tensor:
-        """What the mixer ("") or the target mixer ("target_") reads at step t."""
+    def mixer_state(
+        self, which: str, episode: Episode, hidden: list, t: int, actions: list[int]
+    ) -> Tensor:
+        """What the mixer ("") or the target mixer ("target_") reads at step t.
+
+        ``hidden`` are the target agents' states; ``actions`` the online agents' greedy ones at t,
+        with which imagination begins.
+        """
         if not hasattr(self.module, "world_model"):
             return episode.state[t]
-        gru = getattr(self.module, f"{which}aggregator").gru
-        summary = torch.zeros(gru.hidden_size, dtype=torch.float64)
-        for latent in reversed(self.imagine(which, episode, hidden, t)):
-            summary = gru_cell(gru, latent, summary)
-        return torch.cat([episode.state[t], summary])
+        latents = self.imagine(hidden[t], episode.obs[t], actions)
+        linear = getattr(self.module, f"{which}aggregator").linear
+        return torch.cat([episode.state[t], torch.tanh(linear(torch.cat(latents)))])
 
     # World model.
 
@@ -178,20 +194,20 @@ class Reference:
         return embeddings, hidden, [h[:size] for h in heads], [h[size:] for h in heads]
 
     @torch.no_grad()
-    def imagine(self, which: str, episode: Episode, states: list, t: int) -> list[Tensor]:
-        """[s_t, ..., s_{t+K}]."""
-        model = getattr(self.module, f"{which}world_model")
-        agent = getattr(self.module, f"{which}agent")
-        hidden, obs, legal = states[t], episode.obs[t], episode.mask[t]
+    def imagine(self, hidden: list, obs: Any, actions: list[int]) -> list[Tensor]:
+        """[s_t, ..., s_{t+K}] from the agents' states, observations and actions at step t."""
+        model = self.module.target_world_model
         latents = [self.posterior(model, hidden, obs)[0]]
         for _ in range(self.config.rollout_horizon):
-            actions = [self.greedy(agent, hidden[i], obs[i], legal[i]) for i in range(self.agents)]
             latents.append(self.prior(model, self.embed(model, latents[-1], actions))[0])
-            _, hidden, obs, logits = self.decode(model, latents[-1])
-            hidden = [model.hidden_scale.invert(h) for h in hidden]
-            obs = [model.obs_scale.invert(o) for o in obs]
-            legal = [[bool(x > 0 or x == row.max()) for x in row] for row in logits]
+            actions = [int(row.argmax()) for row in self.policy(model, latents[-1])]
         return latents
+
+    def policy(self, model: Any, latent: Tensor) -> Any:
+        """pi(z^s, phi^s): logits per agent."""
+        latent = latent.detach()
+        z, phi = avg_l1(model.sale.f(latent)).detach(), avg_l1(model.policy_phi(latent))
+        return model.policy_net(torch.cat([z, phi])).chunk(self.agents)
 
     def model_losses(self) -> dict[str, Tensor]:
         """Each loss of the world model, unweighted."""
@@ -200,13 +216,16 @@ class Reference:
         def add(name: str, value: Tensor) -> None:
             terms.setdefault(name, []).append(value)
 
-        for episode in self.episodes:
+        for episode in self.model_episodes:
             self.add_model_terms(episode, add)
         return {name: torch.stack(values).mean() for name, values in terms.items()}
 
     def add_model_terms(self, episode: Episode, add: Any) -> None:
         model, noise = self.module.world_model, episode.noise
         hidden = [[h.detach() for h in row] for row in self.hidden(self.module.agent, episode)]
+        greedy = [
+            self.greedy_team(self.module.agent, hidden, episode, t) for t in episode.observations
+        ]
         embeddings = torch.zeros(model.embeddings_dim, dtype=torch.float64)
         predicted = torch.zeros(())  # of the step before
         for t in episode.observations:
@@ -218,6 +237,9 @@ class Reference:
             decoded = [self.decode(model, each) for each in (latent, from_prior)]
             for each in decoded:
                 self.add_decoded(add, episode, hidden[t], each, t)
+            for each in (latent, from_prior):
+                for i, logits in enumerate(self.policy(model, each)):
+                    add("policy", -torch.log_softmax(logits, -1)[greedy[t][i]])
             z = avg_l1(model.sale.f(latent.detach()))
             if t:
                 add("sale_latents", ((predicted - z.detach()) ** 2).mean())
@@ -257,7 +279,7 @@ class Reference:
 
     def sale_loss_observations(self) -> Tensor:
         sale, errors = self.module.learned_sale, []
-        for episode in self.episodes:
+        for episode in self.model_episodes:
             for t in range(episode.length):
                 for i in range(self.agents):
                     a = one_hot(int(episode.actions[t, i]), self.num_actions)
@@ -274,7 +296,7 @@ class Reference:
         losses = self.model_losses()
         total = total + config.sale_weight * self.sale_loss_observations()
         total = total + config.sale_weight * losses["sale_latents"]
-        total = total + config.kl_weight * losses["kl"]
+        total = total + config.kl_weight * losses["kl"] + config.policy_weight * losses["policy"]
         heads = losses["obs"] + losses["mask"]
         return total + config.reconstruction_weight * (
             losses["embeddings"]

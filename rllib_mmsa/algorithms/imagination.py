@@ -18,7 +18,6 @@ from torch import Tensor
 from env_registry.contract import OBS, STATE
 from rllib_mmsa.algorithms.mmsa_modules import MMSAModule
 from rllib_mmsa.common.batch import TeamEpisode
-from rllib_mmsa.nets.agents import Unrolled
 from rllib_mmsa.td import greedy_actions
 
 
@@ -91,19 +90,19 @@ def foresee(module: MMSAModule, episode: TeamEpisode, horizon: int) -> Foresight
     # The mixers may be handed embeddings, which nothing decodes; this copy shares all weights.
     model = copy.copy(module.world_model)
     model.rollout_latent = "prior"
-    obs, actions, unrolled = _read(module, episode)
+    obs, actions, hidden = _read(module, episode)
     mask = torch.from_numpy(episode.action_mask[None]).to(obs.device)
-    greedy = greedy_actions(unrolled.q_values, mask)
-    latents = model.imagine(module.agent, unrolled.hidden, obs, greedy, horizon)
-    present = model.posterior(unrolled.hidden, obs).mean
+    greedy = greedy_actions(module.agent.q_values(hidden, obs), mask)
+    latents = model.imagine(module.agent, hidden, obs, greedy, horizon)
+    present = model.posterior(hidden, obs).mean
     reach = min(horizon, len(episode))
     told = torch.stack(model.predict(present[:, :-1], actions, reach), 2)
     told = F.pad(told, (0, 0, 0, horizon - reach), value=torch.nan)
     return Foresight(episode.obs, _observations(module, latents), _observations(module, told))
 
 
-def _read(module: MMSAModule, episode: TeamEpisode) -> tuple[Tensor, Tensor, Unrolled]:
-    """An episode as the networks read it, with a leading 1, and what the agents make of it."""
+def _read(module: MMSAModule, episode: TeamEpisode) -> tuple[Tensor, Tensor, Tensor]:
+    """An episode as the networks read it, with a leading 1: obs, actions, agents' hidden states."""
     device = module.agent.input.weight.device
     fields = {
         OBS: torch.from_numpy(episode.obs[None]).to(device),

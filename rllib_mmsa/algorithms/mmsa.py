@@ -22,6 +22,7 @@ from rllib_mmsa.common.q_config import QLearningConfig
 from rllib_mmsa.common.q_learning import QLearning
 from rllib_mmsa.nets.agents import SALE_AGENTS
 from rllib_mmsa.nets.sale import NORMALISERS
+from rllib_mmsa.nets.world_model import AGGREGATIONS
 
 #: Choices of the settings that are words.
 CHOICES: dict[str, tuple[Any, ...]] = {
@@ -29,7 +30,8 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "sale_encoders": ("live", "fixed"),
     "normaliser": tuple(NORMALISERS),
     "kl_balance": ("prior", "posterior", None),
-    "rollout_aggregation": ("gru", "concat"),
+    "rollout_aggregation": AGGREGATIONS,
+    "imagined_actions": ("policy", "values"),
     "rollout_latent": ("prior", "embedding"),
     "rollout_model": ("own", "target", "online"),
 }
@@ -54,6 +56,8 @@ class MMSAConfig(QLearningConfig):
         "action_embed_dim",
         "world_model_dim",
         "posterior_sees_obs",
+        "imagined_actions",
+        "model_batch_share",
         "rollout_horizon",
         "rollout_aggregation",
         "rollout_state_dim",
@@ -81,15 +85,18 @@ class MMSAConfig(QLearningConfig):
         self.action_embed_dim = 4
         self.world_model_dim = 64
         self.posterior_sees_obs = True
+        self.imagined_actions = "policy"
         self.rollout_horizon = 3
-        self.rollout_aggregation = "gru"
+        self.rollout_aggregation = "linear"
         self.rollout_state_dim: int | None = None  # as the state
         self.rollout_latent = "prior"
         self.sample_rollout = False
-        self.rollout_model = "own"
+        self.rollout_model = "target"
         self.td_gradient_to_world_model = False
         self.model_gradient_to_agent = False
-        # Losses (section 4.4).
+        # Losses (section 4.4). Those of the world model and of SALE go over a share of a batch's
+        # episodes, every fourth one.
+        self.model_batch_share = 0.25
         self.kl_balance: str | None = "prior"
         self.kl_balance_alpha = 0.8
         self.free_bits = 0.0
@@ -99,6 +106,7 @@ class MMSAConfig(QLearningConfig):
         self.hidden_weight = 1.0
         self.observation_weight = 10.0
         self.sale_weight = 1.0
+        self.policy_weight = 1.0
         self.model_quality_interval = 50
         self.imagine_interval_env_steps: int | None = None
 
@@ -133,6 +141,12 @@ class MMSAConfig(QLearningConfig):
             "imagine_interval_env_steps",
             interval is None or (interval >= 1 and self.use_world_model),
             "None, or at least 1 with a world model (use_world_model)",
+        )
+        share = self.model_batch_share
+        self._require(
+            "model_batch_share",
+            0 < share <= 1 and abs(1 / share - round(1 / share)) < 1e-6,
+            "1, or one half, a third, a quarter ... (1.0, 0.5, 0.25)",
         )
         self._require("kl_balance_alpha", 0.0 <= self.kl_balance_alpha <= 1.0, "between 0 and 1")
         self._require(

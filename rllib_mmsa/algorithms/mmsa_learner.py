@@ -32,24 +32,24 @@ class MMSALearner(QLearner):
         """The weighted sum of the losses, a scalar."""
         total = self.td_loss(config, batch, fwd_out)
         if SALE_OBS in fwd_out:
-            total = total + config.sale_weight * self.sale_loss_observations(batch, fwd_out)
+            total = total + config.sale_weight * self.sale_loss_observations(fwd_out)
         if MODEL in fwd_out:
             outputs: ModelOutputs = fwd_out[MODEL]
-            total = total + config.kl_weight * self.kl_loss(config, batch, outputs)
-            total = total + config.reconstruction_weight * self.reconstruction_loss(
-                config, batch, outputs
-            )
+            total = total + config.kl_weight * self.kl_loss(config, outputs)
+            total = total + config.reconstruction_weight * self.reconstruction_loss(config, outputs)
             if outputs.sale is not None:
-                total = total + config.sale_weight * self.sale_loss_latents(batch, outputs)
+                total = total + config.sale_weight * self.sale_loss_latents(outputs)
+            if outputs.policy is not None:
+                total = total + config.policy_weight * self.policy_loss(outputs)
         return total
 
-    def kl_loss(self, config: Any, batch: dict, outputs: ModelOutputs) -> Tensor:
+    def kl_loss(self, config: Any, outputs: ModelOutputs) -> Tensor:
         """L_KL = KL[prior || N(0, I)] + balanced KL[posterior || prior].
 
         Means over batch, time and latent dimensions. ``free_bits`` is the KL (nats per
         dimension) below which a dimension is left alone.
         """
-        mask = observation_mask(batch[LOSS_MASK])
+        mask = observation_mask(outputs.batch[LOSS_MASK])
         prior, posterior = outputs.prior, outputs.posterior
         zeros = torch.zeros_like(prior.mean)
         prior_kl = masked_mean(gaussian_kl(*prior, zeros, zeros), mask)
@@ -81,36 +81,29 @@ class MMSALearner(QLearner):
             return alpha * trains_posterior + (1 - alpha) * trains_prior
         return alpha * trains_prior + (1 - alpha) * trains_posterior
 
-    def reconstruction_loss(self, config: Any, batch: dict, outputs: ModelOutputs) -> Tensor:
+    def reconstruction_loss(self, config: Any, outputs: ModelOutputs) -> Tensor:
         """L_REC = MSE(z^sa) + MSE(z^s) + MSE(phi^sa) + MSE(h), and the heads of Eq. 1.
 
         Targets are detached. Latents of both VAEs are decoded, so each counts half. h and o
         are standardised first.
         """
+        batch, model, decoded = outputs.batch, self.team_module.world_model, outputs.decoded
         mask = observation_mask(batch[LOSS_MASK])
-        model = self.team_module.world_model
         hidden = model.hidden_scale(outputs.hidden).detach()
-        obs = model.obs_scale(outputs.obs).detach()
-        legal = batch[ACTION_MASK].to(obs.dtype)
-        embeddings = outputs.embeddings.detach()
+        obs = model.obs_scale(batch[OBS]).detach()
+        legal = batch[ACTION_MASK].to(obs.dtype).expand_as(decoded.mask_logits)
+        mask_errors = F.binary_cross_entropy_with_logits(
+            decoded.mask_logits, legal, reduction="none"
+        )
+        embedding_errors = (decoded.embeddings[:, :, :-1] - outputs.embeddings.detach()) ** 2
         # Three MSEs of one size each are three times the MSE of the three side by side.
         parts = 3.0 if model.sale is not None else 1.0
-        losses = dict.fromkeys(("embeddings", "hidden", "obs", "mask"), torch.zeros_like(obs.sum()))
-        for decoded in outputs.decoded:
-            share = 1.0 / len(outputs.decoded)
-            errors = {
-                "embeddings": parts
-                * masked_mean((decoded.embeddings[:, :-1] - embeddings) ** 2, batch[LOSS_MASK]),
-                "hidden": masked_mean((decoded.hidden - hidden) ** 2, mask),
-                "obs": masked_mean((decoded.obs - obs) ** 2, mask),
-                "mask": masked_mean(
-                    F.binary_cross_entropy_with_logits(
-                        decoded.mask_logits, legal, reduction="none"
-                    ),
-                    mask,
-                ),
-            }
-            losses = {name: losses[name] + share * error for name, error in errors.items()}
+        losses = {
+            "embeddings": parts * masked_mean(embedding_errors.mean(0), batch[LOSS_MASK]),
+            "hidden": masked_mean(((decoded.hidden - hidden) ** 2).mean(0), mask),
+            "obs": masked_mean(((decoded.obs - obs) ** 2).mean(0), mask),
+            "mask": masked_mean(mask_errors.mean(0), mask),
+        }
         self.log_tensors({f"reconstruction_{name}_loss": loss for name, loss in losses.items()})
         return (
             losses["embeddings"]
@@ -119,16 +112,31 @@ class MMSALearner(QLearner):
             + config.observation_weight * losses["mask"]
         )
 
-    def sale_loss_latents(self, batch: dict, outputs: ModelOutputs) -> Tensor:
+    def sale_loss_latents(self, outputs: ModelOutputs) -> Tensor:
         """L(f, g) = (g(f(s_t), a_t) - sg(f(s_{t+1})))^2 for the world model's encoders."""
-        loss = masked_mean(sale_prediction_error(*outputs.sale), batch[LOSS_MASK])
+        loss = masked_mean(sale_prediction_error(*outputs.sale), outputs.batch[LOSS_MASK])
         self.log_tensors({"sale_latent_loss": loss})
         return loss
 
-    def sale_loss_observations(self, batch: dict, fwd_out: dict) -> Tensor:
+    def sale_loss_observations(self, fwd_out: dict) -> Tensor:
         """The same loss for the agents' encoders, on observations (section 4.2)."""
-        loss = masked_mean(sale_prediction_error(*fwd_out[SALE_OBS]), batch[LOSS_MASK])
+        z_a, z, mask = fwd_out[SALE_OBS]
+        loss = masked_mean(sale_prediction_error(z_a, z), mask)
         self.log_tensors({"sale_observation_loss": loss})
+        return loss
+
+    def policy_loss(self, outputs: ModelOutputs) -> Tensor:
+        """-log pi(a_t), a_t the agents' greedy actions: the imagination's policy follows them.
+
+        Section 4.4 has no loss for the policy network of section 4.2.
+        """
+        mask = observation_mask(outputs.batch[LOSS_MASK])
+        logits = outputs.policy
+        actions = outputs.greedy.expand(logits.shape[:-1])
+        errors = F.cross_entropy(logits.flatten(0, -2), actions.flatten(), reduction="none")
+        loss = masked_mean(errors.view_as(actions).mean(0), mask)
+        same = (logits.argmax(-1) == actions).to(mask.dtype)
+        self.log_tensors({"policy_loss": loss, "policy_agreement": masked_mean(same.mean(0), mask)})
         return loss
 
     def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
@@ -141,7 +149,7 @@ class MMSALearner(QLearner):
         """Errors of the world model on a batch that is not learned from (model_quality.py)."""
         fields = self._convert_batch_type(batch).policy_batches[TEAM]
         fields = self.team_module.scale_inputs(fields)
-        hidden = self.team_module.agent.unroll(fields[OBS], fields[ACTIONS]).hidden
+        hidden = self.team_module.agent.unroll(fields[OBS], fields[ACTIONS])
         horizon = self.config.rollout_horizon
         errors = prediction_errors(self.team_module, fields, hidden, horizon)
         return {name: error.item() for name, error in errors.items()}
@@ -150,10 +158,10 @@ class MMSALearner(QLearner):
         """The losses, and at intervals the quality of the world model."""
         losses = super().compute_losses(fwd_out=fwd_out, batch=batch)
         due = self._num_updates % self.config.model_quality_interval == 0
-        for module_id, outputs in fwd_out.items():
+        for outputs in fwd_out.values():
             if MODEL in outputs and due:
                 self._model_quality = model_quality(
-                    self.team_module, batch[module_id], outputs[MODEL], self.config.rollout_horizon
+                    self.team_module, outputs[MODEL], self.config.rollout_horizon
                 )
         # Logged in every update: RLlib reports what is missing in one as NaN.
         self.log_tensors(self._model_quality)

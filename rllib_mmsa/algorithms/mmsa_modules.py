@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from env_registry.contract import ACTION_MASK, OBS, STATE
+from env_registry.contract import OBS, STATE
 from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, observation_mask
-from rllib_mmsa.common.q_modules import QModule, frozen_copy
-from rllib_mmsa.nets.agents import SALE_AGENTS, RecurrentAgent, Unrolled
+from rllib_mmsa.common.q_modules import QModule, Unrolled, frozen_copy
+from rllib_mmsa.nets.agents import SALE_AGENTS, RecurrentAgent
 from rllib_mmsa.nets.sale import SaleEncoder
 from rllib_mmsa.nets.world_model import Decoded, Gaussian, RolloutAggregator, WorldModel
-from rllib_mmsa.td import greedy_actions
 
 #: Keys of what ``forward_train`` returns beside the shared ones.
-SALE_OBS = "sale_obs"  # (z^oa, z^o) of the agents' encoders
+SALE_OBS = "sale_obs"  # (z^oa, z^o) of the agents' encoders, and their loss mask
 MODEL = "model"  # ModelOutputs
 
 
@@ -42,32 +41,32 @@ class Rows:
         return spread.index_copy(0, self.index, values).unflatten(0, self.shape)
 
 
-class ModelOutputs:
+class ModelOutputs(NamedTuple):
     """What the model losses need, steps 0..T unless said otherwise.
 
+    They go over M of a batch's B episodes (``model_batch_share``).
+
     Attributes:
-        hidden: (B, T+1, N, H), the agents' hidden states.
-        obs: (B, T+1, N, D), what the networks read.
-        posterior: q(s_t | h_t), (B, T+1, J).
-        prior: p(s_t | embeddings of t-1), (B, T+1, J).
-        decoded: decoded from posterior samples, and from prior samples.
-        embeddings: (B, T, F), (z^sa, z^s, phi^sa)_t of the actions taken.
-        sale: (z^sa (B, T, J), z^s (B, T+1, J)) with gradient into f_s and g_s alone.
+        batch: the fields of these episodes (common/batch.py), as the networks read them.
+        hidden: (M, T+1, N, H), the agents' hidden states.
+        greedy: (M, T+1, N) int64, what the agents would do.
+        posterior: q(s_t | h_t), (M, T+1, J).
+        prior: p(s_t | embeddings of t-1), (M, T+1, J).
+        decoded: (2, M, T+1, ...), decoded from posterior samples, and from prior samples.
+        embeddings: (M, T, F), (z^sa, z^s, phi^sa)_t of the actions taken.
+        sale: (z^sa (M, T, J), z^s (M, T+1, J)) with gradient into f_s and g_s alone.
+        policy: (2, M, T+1, N, A), pi on posterior and prior samples (logits); None without it.
     """
 
-    def __init__(
-        self,
-        hidden: Tensor,
-        obs: Tensor,
-        posterior: Gaussian,
-        prior: Gaussian,
-        decoded: list[Decoded],
-        embeddings: Tensor,
-        sale: tuple[Tensor, Tensor] | None,
-    ):
-        self.hidden, self.obs = hidden, obs
-        self.posterior, self.prior = posterior, prior
-        self.decoded, self.embeddings, self.sale = decoded, embeddings, sale
+    batch: dict[str, Any]
+    hidden: Tensor
+    greedy: Tensor
+    posterior: Gaussian
+    prior: Gaussian
+    decoded: Decoded
+    embeddings: Tensor
+    sale: tuple[Tensor, Tensor] | None
+    policy: Tensor | None
 
 
 class MMSAModule(QModule):
@@ -131,6 +130,7 @@ class MMSAModule(QModule):
             normaliser=config["normaliser"],
             use_sale=config["use_sale"],
             posterior_sees_obs=config["posterior_sees_obs"],
+            imagined_actions=config["imagined_actions"],
             rollout_latent=config["rollout_latent"],
         )
 
@@ -171,32 +171,35 @@ class MMSAModule(QModule):
         """[s_t (No-GS drops it) ; s_t^Rollout (No-WM drops it)], section 4.4."""
         config = self.model_config
         extra: dict[str, Any] = {}
+        some = slice(None, None, round(1 / config["model_batch_share"]))
+        model_batch = {name: values[some] for name, values in batch.items()}
         if config["use_sale"]:
-            extra[SALE_OBS] = self._sale_of_observations(batch)
+            extra[SALE_OBS] = self._sale_of_observations(model_batch)
         states, next_states = [], []
         if config["use_global_state"]:
             states.append(batch[STATE][:, :-1])
             next_states.append(batch[STATE][:, 1:])
         if config["use_world_model"]:
-            extra[MODEL] = self._forward_model(batch, online)
+            agents = Unrolled(online.hidden[some], online.greedy[some])
+            extra[MODEL] = self._forward_model(model_batch, agents)
             imagined, next_imagined = self._rollout_states(batch, online, target)
             states.append(imagined)
             next_states.append(next_imagined)
         return torch.cat(states, -1), torch.cat(next_states, -1), extra
 
-    def _sale_of_observations(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """(z^oa (B, T, N, E), z^o (B, T+1, N, E)) with gradient into f and g."""
+    def _sale_of_observations(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
+        """(z^oa (M, T, N, E), z^o (M, T+1, N, E)) with gradient into f and g; loss mask (M, T)."""
         fixed = self.model_config["sale_encoders"] == "fixed"
         sale: SaleEncoder = self.learned_sale if fixed else self.agent.sale
         z = sale.encode(batch[OBS])
         z_a = sale.encode_action(z[:, :-1], self.agent.one_hot(batch[ACTIONS]))
-        return z_a, z
+        return z_a, z, batch[LOSS_MASK]
 
-    def _forward_model(self, batch: dict[str, Any], online: Unrolled) -> ModelOutputs:
+    def _forward_model(self, batch: dict[str, Any], agents: Unrolled) -> ModelOutputs:
         """Posterior, prior and decoders for every step (Figure 2)."""
         config, model = self.model_config, self.world_model
         obs, actions = batch[OBS], batch[ACTIONS]
-        hidden = online.hidden if config["model_gradient_to_agent"] else online.hidden.detach()
+        hidden = agents.hidden if config["model_gradient_to_agent"] else agents.hidden.detach()
         if self.training:
             mask = observation_mask(batch[LOSS_MASK])
             model.hidden_scale.update(hidden.detach(), mask)
@@ -205,9 +208,18 @@ class MMSAModule(QModule):
         latent = posterior.sample(self.noise)
         embeddings = model.embed(latent[:, :-1], actions)
         prior = model.prior(F.pad(embeddings, (0, 0, 1, 0)))  # zeros before the first step
-        decoded = [model.decode(latent), model.decode(prior.sample(self.noise))]
-        sale = self._sale_of_latents(latent.detach(), actions)
-        return ModelOutputs(hidden, obs, posterior, prior, decoded, embeddings, sale)
+        latents = torch.stack([latent, prior.sample(self.noise)])
+        return ModelOutputs(
+            batch=batch,
+            hidden=hidden,
+            greedy=agents.greedy,
+            posterior=posterior,
+            prior=prior,
+            decoded=model.decode(latents),
+            embeddings=embeddings,
+            sale=self._sale_of_latents(latent.detach(), actions),
+            policy=model.policy(latents) if config["imagined_actions"] == "policy" else None,
+        )
 
     def _rollout_states(
         self, batch: dict[str, Any], online: Unrolled, target: Unrolled
@@ -246,7 +258,7 @@ class MMSAModule(QModule):
                 agent,
                 steps.pick(unrolled.hidden.detach()),
                 steps.pick(batch[OBS]),
-                steps.pick(greedy_actions(unrolled.q_values.detach(), batch[ACTION_MASK])),
+                steps.pick(unrolled.greedy),
                 config["rollout_horizon"],
                 config["sample_rollout"],
                 self.noise,

@@ -20,18 +20,16 @@ from rllib_mmsa.td import gaussian_kl, masked_mean
 ACTIVE_VARIANCE = 0.01
 
 
-def model_quality(
-    module: MMSAModule, batch: dict[str, Any], outputs: ModelOutputs, horizon: int
-) -> dict[str, Tensor]:
-    """``latent_statistics`` and ``prediction_errors`` of one batch."""
+def model_quality(module: MMSAModule, outputs: ModelOutputs, horizon: int) -> dict[str, Tensor]:
+    """``latent_statistics`` and ``prediction_errors`` of the episodes that are learned from."""
     return {
-        **latent_statistics(outputs, batch),
-        **prediction_errors(module, {**batch, OBS: outputs.obs}, outputs.hidden, horizon),
+        **latent_statistics(outputs),
+        **prediction_errors(module, outputs.batch, outputs.hidden, horizon),
     }
 
 
 @torch.no_grad()
-def latent_statistics(outputs: ModelOutputs, batch: dict[str, Any]) -> dict[str, Tensor]:
+def latent_statistics(outputs: ModelOutputs) -> dict[str, Tensor]:
     """Is the posterior alive?
 
     Returns:
@@ -39,7 +37,7 @@ def latent_statistics(outputs: ModelOutputs, batch: dict[str, Any]) -> dict[str,
         ``latent_active_dims``: latents whose posterior mean moves with the data;
         ``latent_active_share``: the same as a share of J.
     """
-    mask = observation_mask(batch[LOSS_MASK])
+    mask = observation_mask(outputs.batch[LOSS_MASK])
     size = outputs.prior.mean.shape[-1]
     zeros = torch.zeros_like(outputs.prior.mean)
     weights = mask.unsqueeze(-1) / mask.sum()

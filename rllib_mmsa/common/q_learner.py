@@ -37,6 +37,9 @@ class QLearner(TorchLearner):
         self._num_skipped_updates = 0
         self._logged: dict[str, Tensor] = {}
         keep_freed_memory()
+        # A seed makes RLlib ask for deterministic algorithms, under which PyTorch also fills every
+        # new tensor, in case somebody reads what was never written. Nothing here does.
+        torch.utils.deterministic.fill_uninitialized_memory = False
 
     @property
     def team_module(self) -> QModule:

@@ -7,10 +7,11 @@ Shapes: B episodes, T steps, N agents, A actions, H hidden, S state numbers, M m
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.apis import InferenceOnlyAPI
 from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
@@ -19,15 +20,28 @@ from torch import Tensor, nn
 from env_registry.contract import ACTION_MASK, OBS, STATE
 from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, observation_mask
 from rllib_mmsa.common.exploration import epsilon_at, epsilon_greedy
-from rllib_mmsa.nets.agents import RecurrentAgent, Unrolled
+from rllib_mmsa.nets.agents import RecurrentAgent
 from rllib_mmsa.nets.mixers import IndependentMixer, QMixer, VDNMixer
 from rllib_mmsa.nets.standardiser import Standardiser
-from rllib_mmsa.td import greedy_actions, mask_illegal, take_actions
+from rllib_mmsa.td import greedy_actions, mask_illegal
 
 #: Keys of what ``forward_train`` returns: values of the actions taken (B, T, M) and the
 #: target networks' values of the next step (B, T, M).
 CHOSEN_Q_TOT = "chosen_q_tot"
 NEXT_Q_TOT = "next_q_tot"
+
+
+class Unrolled(NamedTuple):
+    """What agents make of whole episodes.
+
+    Attributes:
+        hidden: (B, T+1, N, H), recurrent state after each observation.
+        greedy: (B, T+1, N) int64, the legal actions that follow; the target agents follow those of
+            the online agents under ``double_q``, as their values do.
+    """
+
+    hidden: Tensor
+    greedy: Tensor
 
 
 def frozen_copy(network: nn.Module) -> nn.Module:
@@ -177,15 +191,35 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         """
         self._update_scales(batch)
         batch = self.scale_inputs(batch)
-        online = self.agent.unroll(batch[OBS], batch[ACTIONS])
+        obs, actions = batch[OBS], batch[ACTIONS]
+        hidden = self.agent.unroll(obs, actions)
+        # The last observation's action does not matter: nothing is learned there.
+        taken = F.pad(actions, (0, 0, 0, 1))
+        chosen, q_values = self.agent.chosen_and_all_q(hidden, obs, taken)
+        online = Unrolled(hidden, greedy_actions(q_values, batch[ACTION_MASK]))
         with torch.no_grad():
-            target = self.target_agent.unroll(batch[OBS], batch[ACTIONS])
+            target, next_q = self._unroll_target(batch, online.greedy)
         state, next_state, extra = self.mixer_states(batch, online, target)
-        chosen = take_actions(online.q_values[:, :-1], batch[ACTIONS])  # (B, T, N)
         with torch.no_grad():
-            next_q = self._next_q(online.q_values, target.q_values, batch[ACTION_MASK])
             next_q_tot = self.target_mixer(next_q, next_state)
-        return {CHOSEN_Q_TOT: self.mixer(chosen, state), NEXT_Q_TOT: next_q_tot, **extra}
+        q_tot = self.mixer(chosen[:, :-1], state)
+        return {CHOSEN_Q_TOT: q_tot, NEXT_Q_TOT: next_q_tot, **extra}
+
+    def _unroll_target(self, batch: dict[str, Any], greedy: Tensor) -> tuple[Unrolled, Tensor]:
+        """The target agents' episodes, and their values at steps 1..T, (B, T, N).
+
+        Args:
+            batch: what the networks read.
+            greedy: (B, T+1, N) int64, the online agents' actions (double Q).
+        """
+        obs, agent = batch[OBS], self.target_agent
+        hidden = agent.unroll(obs, batch[ACTIONS])
+        if self.model_config["double_q"]:
+            next_q = agent.chosen_q(hidden, obs, greedy)
+            return Unrolled(hidden, greedy), next_q[:, 1:]
+        q_values = mask_illegal(agent.q_values(hidden, obs), batch[ACTION_MASK])
+        best, greedy = q_values.max(-1)
+        return Unrolled(hidden, greedy), best[:, 1:]
 
     def mixer_states(
         self, batch: dict[str, Any], online: Unrolled, target: Unrolled
@@ -197,10 +231,3 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
             (B, T, S) each, and what the losses need besides.
         """
         return batch[STATE][:, :-1], batch[STATE][:, 1:], {}
-
-    def _next_q(self, online_q: Tensor, target_q: Tensor, action_mask: Tensor) -> Tensor:
-        """Per-agent target values at steps 1..T, (B, T, N)."""
-        target_q, mask = target_q[:, 1:], action_mask[:, 1:]
-        if not self.model_config["double_q"]:
-            return mask_illegal(target_q, mask).amax(-1)
-        return take_actions(target_q, greedy_actions(online_q[:, 1:].detach(), mask))

@@ -15,21 +15,16 @@ from torch import Tensor, nn
 
 from rllib_mmsa.nets.gru import GRU
 from rllib_mmsa.nets.sale import SaleEncoder
+from rllib_mmsa.td import take_actions
+
+
+def by_time(x: Tensor) -> Tensor:
+    """(B, T, ...) to (T, B, ...), without gaps; and back."""
+    return x.transpose(0, 1).contiguous()
+
 
 #: Recurrent state of an agent network: name -> tensor with leading (B, N).
 AgentState = dict[str, Tensor]
-
-
-class Unrolled(NamedTuple):
-    """What an agent network computes over whole episodes.
-
-    Attributes:
-        hidden: (B, T, N, H), recurrent state after each observation.
-        q_values: (B, T, N, A).
-    """
-
-    hidden: Tensor
-    q_values: Tensor
 
 
 class RecurrentAgent(nn.Module):
@@ -90,26 +85,42 @@ class RecurrentAgent(nn.Module):
         hidden = hidden.view(*obs.shape[:2], self.hidden_dim)
         return self.q_values(hidden, obs), {**state, "hidden": hidden}
 
-    def unroll(self, obs: Tensor, actions: Tensor) -> Unrolled:
+    def unroll(self, obs: Tensor, actions: Tensor) -> Tensor:
         """Runs whole episodes from their first step.
 
         Args:
             obs: (B, T, N, D).
             actions: (B, T-1, N) int64, or (B, T, N) of which the last step is not used.
+
+        Returns:
+            (B, T, N, H), the recurrent state after each observation.
         """
         batch, steps = obs.shape[:2]
         last_actions = F.pad(
             actions[:, : steps - 1], (0, 0, 1, 0), value=self.num_actions
         )  # (B, T, N)
-        x = self._embed(obs, last_actions, self._unroll_features(obs, actions))
-        by_time = x.transpose(0, 1).reshape(steps, batch * self.num_agents, self.hidden_dim)
-        hidden, _ = self.rnn(by_time)
-        hidden = hidden.view(steps, batch, self.num_agents, self.hidden_dim).transpose(0, 1)
-        return Unrolled(hidden, self.q_values(hidden, obs))
+        features = self._unroll_features(obs, actions)
+        # Time first from here on: the narrow inputs are turned, and not the wide layer they make.
+        features = None if features is None else by_time(features)
+        x = self._embed(by_time(obs), by_time(last_actions), features)
+        hidden, _ = self.rnn(x.flatten(1, 2))
+        hidden = hidden.view(steps, batch, self.num_agents, self.hidden_dim)
+        return by_time(hidden)
 
     def q_values(self, hidden: Tensor, obs: Tensor) -> Tensor:
         """Q(h, .) of every action: (..., N, H), (..., N, D) to (..., N, A)."""
         return self.head(hidden)
+
+    def chosen_q(self, hidden: Tensor, obs: Tensor, actions: Tensor) -> Tensor:
+        """Q(h, a) of one action each: as ``q_values``, and (..., N) int64, to (..., N)."""
+        return take_actions(self.q_values(hidden, obs), actions)
+
+    def chosen_and_all_q(
+        self, hidden: Tensor, obs: Tensor, actions: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """``chosen_q`` with gradient and ``q_values`` without, for less than the two cost."""
+        q_values = self.q_values(hidden, obs)
+        return take_actions(q_values, actions), q_values.detach()
 
     def _embed(self, obs: Tensor, last_actions: Tensor, features: Tensor | None) -> Tensor:
         """First layer on [obs ; features ; onehot(last action) ; onehot(id)], (..., N, H)."""
@@ -195,6 +206,24 @@ class PreviousActionSaleAgent(_SaleAgent):
         return torch.cat([z, F.pad(past, (0, 0, 0, 0, 1, 0))], -1)  # (B, T, N, 3E)
 
 
+class _Rows(NamedTuple):
+    """What the values of all actions share (``CandidateActionSaleAgent``), for R rows.
+
+    Attributes:
+        obs: (R, D).
+        z: (R, E), z^o.
+        from_state: (R, hidden), the head's first layer on (h, z^o).
+        from_g, from_phi: (hidden, hidden) and (hidden, E), the same layer on g's hidden layer and
+            on phi^oa.
+    """
+
+    obs: Tensor
+    z: Tensor
+    from_state: Tensor
+    from_g: Tensor
+    from_phi: Tensor
+
+
 class CandidateActionSaleAgent(_SaleAgent):
     """``sale_action="candidate"``: Q_i(h_t, z^o, z^oa(a), phi^oa(a)) for every action a.
 
@@ -211,13 +240,50 @@ class CandidateActionSaleAgent(_SaleAgent):
         self.head = nn.Linear(sale_hidden_dim, 1)
 
     def q_values(self, hidden: Tensor, obs: Tensor) -> Tensor:
-        z = self.encode(obs)
-        g_hidden, phi = self.sale.every_action(obs, z)
+        rows = self._rows(hidden, obs)
+        return self._values(rows, *self.sale.every_action(rows.obs, rows.z)).view(
+            *hidden.shape[:-1], self.num_actions
+        )
+
+    def chosen_q(self, hidden: Tensor, obs: Tensor, actions: Tensor) -> Tensor:
+        """Embeds the one action alone: an A-th of the work of ``q_values``."""
+        return self._chosen(self._rows(hidden, obs), actions)
+
+    def chosen_and_all_q(
+        self, hidden: Tensor, obs: Tensor, actions: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        rows = self._rows(hidden, obs)
+        chosen = self._chosen(rows, actions)
+        with torch.no_grad():
+            every = self._values(rows, *self.sale.every_action(rows.obs, rows.z))
+        return chosen, every.view(*actions.shape, self.num_actions)
+
+    def _rows(self, hidden: Tensor, obs: Tensor) -> _Rows:
+        """What every action's value shares, R rows of (..., N)."""
+        rows = obs.reshape(-1, self.obs_size)
+        z = self.encode(rows)
         from_z_a, from_phi = self.from_action.weight.split(self.sale_dim, -1)
-        weight, bias = self.sale.compose_g(from_z_a)
-        per_state = self.from_state(torch.cat([hidden, z], -1)) + bias
-        per_action = F.linear(g_hidden, weight) + F.linear(phi, from_phi)  # (..., A, hidden)
-        return self.head(F.relu(per_state.unsqueeze(-2) + per_action)).squeeze(-1)
+        # What lies between g's hidden layer and the head's is linear, so one product does it.
+        from_g, bias = self.sale.compose_g(from_z_a)
+        from_state = F.linear(
+            torch.cat([hidden.reshape(-1, self.hidden_dim), z], -1),
+            self.from_state.weight,
+            self.from_state.bias + bias,
+        )
+        return _Rows(rows, z, from_state, from_g, from_phi)
+
+    def _chosen(self, rows: _Rows, actions: Tensor) -> Tensor:
+        g_hidden, phi = self.sale.one_action(rows.obs, rows.z, actions.reshape(-1))
+        return self._values(rows, g_hidden.unsqueeze(1), phi.unsqueeze(1)).view(actions.shape)
+
+    def _values(self, rows: _Rows, g_hidden: Tensor, phi: Tensor) -> Tensor:
+        """The head on g's hidden layer and phi^oa of C actions, (R, C, ...), to (R, C)."""
+        # In place: these are the largest tensors of an update, and no gradient asks for what is
+        # written over.
+        joint = torch.mm(g_hidden.flatten(0, 1), rows.from_g.t())
+        joint.addmm_(phi.flatten(0, 1), rows.from_phi.t())
+        joint = joint.view(*phi.shape[:2], -1).add_(rows.from_state.unsqueeze(1)).relu_()
+        return self.head(joint).squeeze(-1)
 
 
 #: MMSA's readings of "the action inside z^oa", by the name they have in a configuration.

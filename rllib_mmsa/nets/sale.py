@@ -76,6 +76,13 @@ def _add_actions(layer: nn.Linear, x: Tensor) -> Tensor:
     return shared.unsqueeze(-2) + layer.weight[:, size:].t().contiguous()
 
 
+def _add_action(layer: nn.Linear, x: Tensor, actions: Tensor) -> Tensor:
+    """layer([x ; onehot(a)]): (..., inputs), (...) int64 to (..., outputs)."""
+    size = x.shape[-1]
+    shared = F.linear(x, layer.weight[:, :size], layer.bias)
+    return shared + F.embedding(actions, layer.weight[:, size:].t())
+
+
 class SaleEncoder(nn.Module):
     """The encoders f and g and the direct map phi.
 
@@ -96,12 +103,12 @@ class SaleEncoder(nn.Module):
         super().__init__()
         self.embed_dim = embed_dim
         self.f = nn.Sequential(
-            nn.Linear(input_size, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, embed_dim)
+            nn.Linear(input_size, hidden_dim), nn.ReLU(True), nn.Linear(hidden_dim, embed_dim)
         )
         self.f_norm = make_normaliser(normaliser, embed_dim)
         self.g = nn.Sequential(
             nn.Linear(embed_dim + action_size, hidden_dim),
-            nn.ReLU(),
+            nn.ReLU(True),
             nn.Linear(hidden_dim, embed_dim),
         )
         self.phi = nn.Linear(input_size + action_size, embed_dim)
@@ -136,6 +143,12 @@ class SaleEncoder(nn.Module):
         with torch.no_grad():
             hidden = _add_actions(cast(nn.Linear, self.g[0]), z).relu_()
         return hidden, self.phi_norm(_add_actions(self.phi, x))
+
+    def one_action(self, x: Tensor, z: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of one action each: (...) int64, to (..., hidden_dim), (..., embed_dim)."""
+        with torch.no_grad():
+            hidden = _add_action(cast(nn.Linear, self.g[0]), z, actions).relu_()
+        return hidden, self.phi_norm(_add_action(self.phi, x, actions))
 
     def compose_g(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """g's last layer followed by a linear map: weight (O, embed_dim) to (O, hidden_dim), (O,).

@@ -9,19 +9,23 @@ the prior reads, K roll-out horizon.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rllib_mmsa.nets.agents import RecurrentAgent
+from rllib_mmsa.nets.gru import GRU
 from rllib_mmsa.nets.reduce import own_share
-from rllib_mmsa.nets.sale import SaleEncoder
+from rllib_mmsa.nets.sale import SaleEncoder, make_normaliser
 from rllib_mmsa.nets.standardiser import Standardiser
 from rllib_mmsa.td import greedy_actions
 
 _LOG_STD_RANGE = (-5.0, 2.0)
+
+#: Ways from the imagined latents to what the mixer reads.
+AGGREGATIONS = ("linear", "gru", "concat")
 
 
 class Gaussian(NamedTuple):
@@ -70,8 +74,14 @@ class _Net(nn.Module):
             nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, outputs)
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.linear(x) + self.correction(x)
+    def forward(self, x: Tensor, outputs: int | None = None) -> Tensor:
+        """(..., inputs) to (..., outputs), of which the first ``outputs`` (all by default)."""
+        first, last = cast(nn.Linear, self.correction[0]), cast(nn.Linear, self.correction[2])
+        rows = x.reshape(-1, x.shape[-1])
+        bias = (self.linear.bias + last.bias)[:outputs]
+        out = F.linear(rows, self.linear.weight[:outputs], bias)
+        out.addmm_(first(rows).relu_(), last.weight[:outputs].t())
+        return out.view(*x.shape[:-1], -1)
 
 
 class WorldModel(nn.Module):
@@ -85,6 +95,9 @@ class WorldModel(nn.Module):
         normaliser: a key of ``NORMALISERS``.
         use_sale: False is the No-SALE ablation: the prior reads [s ; e(a)].
         posterior_sees_obs: q(s_t | h_t, o_t) instead of q(s_t | h_t).
+        imagined_actions: who acts in the imagination. "policy": pi(z^s, phi^s), the policy network
+            of section 4.2, which learns what the agents do; "values": the agents, whose values of
+            a decoded h and o are asked.
         rollout_latent: "prior" hands the mixer the imagined latents; "embedding" their
             embeddings z^s, {s_t, z^s_{t+1}, ..., z^s_{t+K}} as section 4.4 writes it.
     """
@@ -101,6 +114,7 @@ class WorldModel(nn.Module):
         normaliser: str = "avg_l1",
         use_sale: bool = True,
         posterior_sees_obs: bool = True,
+        imagined_actions: str = "policy",
         rollout_latent: str = "prior",
     ):
         super().__init__()
@@ -121,6 +135,12 @@ class WorldModel(nn.Module):
         self.embeddings_decoder = _Net(self.joint_dim, width, self.embeddings_dim)
         self.hidden_decoder = _Net(self.embeddings_dim, width, num_agents * hidden_dim)
         self.obs_decoder = _Net(latent_dim, width, obs_size + num_actions)
+        self.imagined_actions = imagined_actions
+        if imagined_actions == "policy":
+            self.policy_phi = nn.Linear(self.joint_dim, self.joint_dim)
+            self.policy_norm = make_normaliser(normaliser, self.joint_dim)
+            inputs = self.joint_dim * (2 if use_sale else 1)
+            self.policy_net = _Net(inputs, width, num_agents * num_actions)
         # The variance of a GRU state is about 0.005: a plain squared error on it asks for nothing,
         # and the posterior collapses.
         self.hidden_scale = Standardiser(hidden_dim)
@@ -143,18 +163,34 @@ class WorldModel(nn.Module):
         """e(a): (..., N) int64 to (..., N * action_embed_dim)."""
         return F.embedding(actions, self.action_embedding.weight.t()).flatten(-2)
 
-    def embed(self, latent: Tensor, actions: Tensor) -> Tensor:
+    @torch.no_grad()
+    def encode(self, latent: Tensor) -> Tensor | None:
+        """z^s = f_s(s_t) without gradient, (..., J); None without SALE."""
+        return None if self.sale is None else self.sale.encode(latent)
+
+    def embed(self, latent: Tensor, actions: Tensor, z: Tensor | None = None) -> Tensor:
         """(z^sa, z^s, phi^sa) of s_t and a_t: (..., J), (..., N) to (..., F).
 
-        f_s and g_s get no gradient here; they learn from their SALE loss alone.
+        f_s and g_s get no gradient here; they learn from their SALE loss alone. ``z`` is what
+        ``encode`` says of the latent, where that is known.
         """
         action = self.embed_actions(actions)
         if self.sale is None:
             return torch.cat([latent, action], -1)
         with torch.no_grad():
-            z = self.sale.encode(latent)
+            z = self.sale.encode(latent) if z is None else z
             z_a = self.sale.encode_action(z, action)
         return torch.cat([z_a, z, self.sale.direct(latent, action)], -1)
+
+    def policy(self, latent: Tensor, z: Tensor | None = None) -> Tensor:
+        """pi(z^s, phi^s), phi^s = normalise(Linear(s)) (section 4.2, Figure 1): logits (..., N, A).
+
+        The latent gets no gradient: the policy learns what the agents do, and moves nothing else.
+        """
+        phi = self.policy_norm(self.policy_phi(latent.detach()))
+        z = self.encode(latent) if z is None else z
+        x = phi if z is None else torch.cat([z, phi], -1)
+        return self.policy_net(x).unflatten(-1, (self.num_agents, self.num_actions))
 
     def decode(self, latent: Tensor) -> Decoded:
         """Both decoders and both heads: (..., J) to ``Decoded``."""
@@ -177,10 +213,10 @@ class WorldModel(nn.Module):
     ) -> Tensor:
         """Imagines ``horizon`` steps from every given step in parallel (Figure 2).
 
-        Per step: embed, prior, decode, next h, act greedily under the predicted mask.
+        Per step: embed, prior, act (``imagined_actions``).
 
         Args:
-            agent: the network that acts in the imagination; it gets no gradient.
+            agent: the agents' network; it gets no gradient.
             hidden: (..., N, H), the agents' real hidden states.
             obs: (..., N, D).
             actions: (..., N) int64, the agents' greedy actions there.
@@ -191,22 +227,28 @@ class WorldModel(nn.Module):
             [s_t, s_{t+1}, ..., s_{t+K}], (..., K+1, J).
         """
 
-        def pick(distribution: Gaussian) -> Tensor:
-            return distribution.sample(generator) if sample else distribution.mean
+        def pick(embeddings: Tensor) -> Tensor:
+            if sample:
+                return self.prior(embeddings).sample(generator)
+            return self.prior_net(embeddings, self.joint_dim)  # the mean alone
 
-        latents = [pick(self.posterior(hidden, obs))]
+        posterior = self.posterior(hidden, obs)
+        latent = posterior.sample(generator) if sample else posterior.mean
+        latents, codes = [latent], [self.encode(latent)]
         for depth in range(horizon):
-            latents.append(pick(self.prior(self.embed(latents[-1], actions))))
+            latents.append(pick(self.embed(latents[-1], actions, codes[-1])))
+            codes.append(self.encode(latents[-1]))
             if depth + 1 < horizon:
-                actions = self._act(agent, latents[-1])
-        if self.rollout_latent == "embedding" and self.sale is not None:
-            with torch.no_grad():
-                latents[1:] = [self.sale.encode(latent) for latent in latents[1:]]
+                actions = self.act(agent, latents[-1], codes[-1])
+        if self.rollout_latent == "embedding":
+            latents[1:] = [s if z is None else z for s, z in zip(latents, codes, strict=True)][1:]
         return torch.stack(latents, -2)
 
     @torch.no_grad()
-    def _act(self, agent: RecurrentAgent, latent: Tensor) -> Tensor:
+    def act(self, agent: RecurrentAgent, latent: Tensor, z: Tensor | None = None) -> Tensor:
         """What the agents do in an imagined state: (..., J) to (..., N) int64."""
+        if self.imagined_actions == "policy":
+            return self.policy(latent, z).argmax(-1)
         decoded = self.decode(latent)
         hidden = self.hidden_scale.invert(decoded.hidden)
         obs = self.obs_scale.invert(decoded.obs)
@@ -239,26 +281,33 @@ class WorldModel(nn.Module):
 class RolloutAggregator(nn.Module):
     """s_t^Rollout from [s_t, ..., s_{t+K}]; part of the mixer (section 4.4).
 
-    ``"gru"``: a GRU over the latents from the last to the first, so that the present is read
-    last (as in MBVD, the closest published predecessor). ``"concat"``: side by side.
+    ``"linear"``: tanh(Linear) of all latents side by side. ``"gru"``: a GRU over the latents from
+    the last to the first, so that the present is read last (as in MBVD, the closest published
+    predecessor). Both are bounded by 1, however far latents move. ``"concat"``: side by side.
 
     Args:
-        kind: "gru" or "concat"; the paper does not say.
+        kind: a key of ``AGGREGATIONS``; the paper does not say.
         joint_dim: J.
         horizon: K.
-        out_size: size of the GRU's result; ``"concat"`` has (K + 1) J.
+        out_size: size of the result; ``"concat"`` has (K + 1) J.
     """
 
     def __init__(self, kind: str, joint_dim: int, horizon: int, out_size: int):
         super().__init__()
-        if kind not in ("gru", "concat"):
-            raise ValueError(f"rollout_aggregation is {kind!r}; it must be 'gru' or 'concat'")
-        self.gru = nn.GRU(joint_dim, out_size) if kind == "gru" else None
-        self.out_size = out_size if kind == "gru" else (horizon + 1) * joint_dim
+        if kind not in AGGREGATIONS:
+            raise ValueError(f"rollout_aggregation is {kind!r}; it must be one of {AGGREGATIONS}")
+        self.kind, side_by_side = kind, (horizon + 1) * joint_dim
+        self.out_size = side_by_side if kind == "concat" else out_size
+        if kind == "gru":
+            self.gru = GRU(joint_dim, out_size)
+        elif kind == "linear":
+            self.linear = nn.Linear(side_by_side, out_size)
 
     def forward(self, rollout: Tensor) -> Tensor:
         """(..., K+1, J) to (..., out_size)."""
-        if self.gru is None:
+        if self.kind == "linear":
+            return torch.tanh(self.linear(rollout.flatten(-2)))
+        if self.kind == "concat":
             return rollout.flatten(-2)
         backwards = rollout.flip(-2).flatten(0, -3).transpose(0, 1)  # (K+1, rows, J)
         _, last = self.gru(backwards)

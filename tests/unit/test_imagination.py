@@ -57,16 +57,16 @@ def test_errors_by_depth_against_a_slow_loop(trained):
     for episode in trained.episodes:
         scaled = module.obs_scale(torch.from_numpy(episode.obs))
         actions = torch.from_numpy(episode.actions.astype(np.int64))
-        unrolled = module.agent.unroll(scaled[None], actions[None])
+        [states] = module.agent.unroll(scaled[None], actions[None])
         for t in range(len(episode)):
-            hidden = unrolled.hidden[0, t]
+            hidden = states[t]
             told = dreamt = model.posterior(hidden, scaled[t]).mean
             mask = torch.from_numpy(episode.action_mask[t])
-            action = greedy_actions(unrolled.q_values[0, t], mask)
+            action = greedy_actions(module.agent.q_values(hidden, scaled[t]), mask)
             for k in range(1, min(depth, len(episode) - t) + 1):
                 told = model.prior(model.embed(told, actions[t + k - 1])).mean
                 dreamt = model.prior(model.embed(dreamt, action)).mean
-                action = model._act(module.agent, dreamt)
+                action = model.act(module.agent, dreamt)
                 for name, seen in (
                     ("imagined", decoded(module, dreamt)),
                     ("told", decoded(module, told)),

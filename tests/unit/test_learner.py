@@ -63,10 +63,11 @@ def reached(loss: str, **config) -> set[str]:
 
     value = {
         "td": lambda: own.td_loss(settings, fields, out),
-        "kl": lambda: own.kl_loss(settings, fields, out[MODEL]),
-        "rec": lambda: own.reconstruction_loss(settings, fields, out[MODEL]),
-        "sale_latents": lambda: own.sale_loss_latents(fields, out[MODEL]),
-        "sale_observations": lambda: own.sale_loss_observations(fields, out),
+        "kl": lambda: own.kl_loss(settings, out[MODEL]),
+        "rec": lambda: own.reconstruction_loss(settings, out[MODEL]),
+        "sale_latents": lambda: own.sale_loss_latents(out[MODEL]),
+        "sale_observations": lambda: own.sale_loss_observations(out),
+        "policy": lambda: own.policy_loss(out[MODEL]),
     }[loss]()
     value.backward()
     touched = {n for n, p in module.named_parameters() if p.grad is not None and p.grad.any()}
@@ -76,7 +77,7 @@ def reached(loss: str, **config) -> set[str]:
 
 AGENT = {"agent.input", "agent.rnn", "agent.head", "agent.sale.phi"}
 CANDIDATE = {"agent.from_state", "agent.from_action"}
-MIXER = {"mixer.weights_1", "mixer.bias_1", "mixer.weights_2", "mixer.value", "aggregator.gru"}
+MIXER = {"mixer.weights_1", "mixer.bias_1", "mixer.weights_2", "mixer.value", "aggregator.linear"}
 POSTERIOR, PRIOR = "world_model.posterior_net", "world_model.prior_net"
 MODEL_INPUTS = {"world_model.action_embedding", "world_model.sale.phi"}
 DECODERS = {
@@ -94,7 +95,7 @@ def test_td_loss_trains_agents_and_mixer_and_no_encoder_and_no_model(sale_action
 
 
 def test_td_gradient_into_the_world_model_is_an_option_that_spares_the_encoders():
-    touched = reached("td", td_gradient_to_world_model=True)
+    touched = reached("td", td_gradient_to_world_model=True, rollout_model="own")
     assert touched == AGENT | CANDIDATE | MIXER | {POSTERIOR, PRIOR} | MODEL_INPUTS
 
 
@@ -104,6 +105,11 @@ def test_kl_loss_trains_posterior_and_prior_alone():
 
 def test_reconstruction_trains_the_model_and_neither_agents_nor_encoders():
     assert reached("rec") == {POSTERIOR, PRIOR} | MODEL_INPUTS | DECODERS
+
+
+def test_the_imaginations_policy_learns_what_the_agents_do_and_moves_nothing_else():
+    parts = {"policy_phi", "policy_net"}
+    assert reached("policy") == {f"world_model.{part}" for part in parts}
 
 
 def test_model_gradient_to_the_agents_is_an_option():
@@ -190,10 +196,12 @@ def test_kl_balance_says_who_moves(kl_balance, side):
         ({"use_global_state": False}, set()),
         ({"kl_balance": None}, set()),
         ({"rollout_aggregation": "concat", "rollout_latent": "embedding"}, set()),
+        ({"rollout_aggregation": "gru"}, set()),
         ({"sample_rollout": True, "normaliser": "batch"}, set()),
         ({"sale_action": "previous", "sale_encoders": "live"}, {"learned_sale"}),
         ({"rollout_model": "online"}, {"target_world_model"}),
-        ({"rollout_model": "target"}, set()),
+        ({"rollout_model": "own", "model_batch_share": 1.0}, set()),
+        ({"imagined_actions": "values"}, {"world_model.policy_net"}),
     ],
 )
 def test_ablations_and_readings_train(config, missing):
@@ -295,6 +303,7 @@ def test_names_registered_without_importing_are_the_algorithms():
         ("QMIX", {"target_update_episodes": None}, "would never move"),
         ("QMIX", {"target_network_update_freq": 0}, "freq is 0; it must be greater than 0"),
         ("MMSA", {"kl_balance": "both"}, "kl_balance is 'both'; it must be one of"),
+        ("MMSA", {"model_batch_share": 0.4}, "model_batch_share is 0.4; it must be 1, or one half"),
         ("MMSA", {"rollout_horizon": 0}, "rollout_horizon is 0; it must be at least 1"),
         ("MMSA", {"use_world_model": False, "use_global_state": False}, "would see nothing"),
         (

@@ -17,7 +17,7 @@ def test_errors_against_a_slow_loop():
     module = learner(algorithm).team_module
     episodes = algorithm.env_runner.sample(num_episodes=6)
     fields = batch_of(algorithm, episodes)[TEAM]
-    hidden = module.agent.unroll(fields["obs"], fields["actions"]).hidden
+    hidden = module.agent.unroll(fields["obs"], fields["actions"])
     errors = prediction_errors(module, fields, hidden, horizon=3)
     model, expected, still = module.world_model, [], []
     with torch.no_grad():

@@ -12,6 +12,7 @@ from rllib_mmsa.nets.mixers import IndependentMixer, QMixer, VDNMixer
 from rllib_mmsa.nets.sale import NORMALISERS, avg_l1_norm, make_normaliser, sale_prediction_error
 from rllib_mmsa.nets.standardiser import Standardiser
 from rllib_mmsa.nets.world_model import RolloutAggregator, WorldModel
+from rllib_mmsa.td import take_actions
 
 B, T, N, A, D, H = 3, 5, 2, 4, 6, 8
 SIZES = dict(num_agents=N, num_actions=A, obs_size=D, hidden_dim=H)
@@ -74,12 +75,13 @@ def test_one_hot_rows_equal_the_concatenation(episode):
 def test_acting_step_by_step_equals_the_unrolled_episode(name, episode):
     obs, actions = episode
     agent = agents()[name]
-    unrolled = agent.unroll(obs, actions)
+    hidden = agent.unroll(obs, actions)
+    unrolled = agent.q_values(hidden, obs)
     state = agent.initial_state(B)
     for t in range(T + 1):
         q_values, state = agent.step(obs[:, t], state)
-        torch.testing.assert_close(q_values, unrolled.q_values[:, t])
-        torch.testing.assert_close(state["hidden"], unrolled.hidden[:, t])
+        torch.testing.assert_close(q_values, unrolled[:, t])
+        torch.testing.assert_close(state["hidden"], hidden[:, t])
         if t < T:
             state["last_action"] = actions[:, t]
 
@@ -87,7 +89,18 @@ def test_acting_step_by_step_equals_the_unrolled_episode(name, episode):
 @pytest.mark.parametrize("name", ["previous", "candidate"])
 def test_values_send_no_gradient_to_the_encoders(name, episode):
     agent = agents()[name]
-    agent.unroll(*episode).q_values.sum().backward()
+    obs, actions = episode
+    hidden = agent.unroll(obs, actions)
+    values = agent.q_values(hidden, obs)
+    one = agent.chosen_q(hidden[:, :-1], obs[:, :-1], actions)
+    torch.testing.assert_close(one, take_actions(values[:, :-1], actions))
+    for mine, theirs in zip(
+        agent.chosen_and_all_q(hidden[:, :-1], obs[:, :-1], actions),
+        (one, values[:, :-1]),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, theirs)
+    (values.sum() + one.sum()).backward()
     encoders = agent.sale.encoder_parameters()
     assert encoders and all(p.grad is None for p in encoders)
     assert agent.sale.phi.weight.grad.abs().sum() > 0
@@ -161,15 +174,16 @@ def make_model(**kwargs):
 
 
 @pytest.mark.parametrize("use_sale", [True, False])
+@pytest.mark.parametrize("who", ["policy", "values"])
 @pytest.mark.parametrize("kind", ["plain", "candidate"])
-def test_imagination_starts_at_the_posterior_and_at_the_real_actions(use_sale, kind, episode):
+def test_imagination_starts_at_the_posterior_and_at_the_real_actions(use_sale, who, kind, episode):
     obs, actions = episode
-    agent, model = agents()[kind], make_model(use_sale=use_sale)
-    hidden = agent.unroll(obs, actions).hidden
+    agent, model = agents()[kind], make_model(use_sale=use_sale, imagined_actions=who)
+    hidden = agent.unroll(obs, actions)
     first = torch.full((B, T + 1, N), 3)  # what the agents do at the real steps
     seen = []
     embed = model.embed
-    model.embed = lambda latent, chosen: (seen.append(chosen), embed(latent, chosen))[1]
+    model.embed = lambda latent, chosen, z: (seen.append(chosen), embed(latent, chosen, z))[1]
     rollout = model.imagine(agent, hidden, obs, first, horizon=3)
     assert rollout.shape == (B, T + 1, 4, N * 3)
     torch.testing.assert_close(rollout[:, :, 0], model.posterior(hidden, obs).mean)
@@ -186,7 +200,7 @@ def test_predictions_follow_the_actions_taken():
     torch.testing.assert_close(predictions[1][:, 1], second)
 
 
-def test_aggregator_reads_the_present_last():
+def test_aggregators_read_the_present_last_or_all_at_once():
     rollout = torch.randn(B, T, 4, 6)
     gru = RolloutAggregator("gru", 6, 3, 5)
     assert gru(rollout).shape == (B, T, 5)
@@ -194,7 +208,11 @@ def test_aggregator_reads_the_present_last():
     torch.testing.assert_close(gru(rollout).view(-1, 5), gru.gru(backwards)[0][-1])
     concat = RolloutAggregator("concat", 6, 3, 5)
     assert concat.out_size == 24 and torch.equal(concat(rollout), rollout.flatten(2))
-    with pytest.raises(ValueError, match="'gru' or 'concat'"):
+    linear = RolloutAggregator("linear", 6, 3, 5)
+    expected = torch.tanh(linear.linear(rollout.flatten(2)))
+    torch.testing.assert_close(linear(1e3 * rollout).abs().max(), torch.tensor(1.0))
+    torch.testing.assert_close(linear(rollout), expected)
+    with pytest.raises(ValueError, match="it must be one of"):
         RolloutAggregator("mean", 6, 3, 5)
 
 

@@ -14,11 +14,12 @@ FORAGING = {"env": "lbf", "env_config": {"task": "5x5-2p-1f-v2", "max_episode_st
 
 
 def prepared(name: str) -> tuple:
-    """An algorithm in float64 whose targets lag behind, and a batch of three episodes."""
+    """An algorithm in float64 whose targets lag behind, and a batch of five episodes."""
     algorithm = build(name, **FORAGING)
     own, module = learner(algorithm), learner(algorithm).team_module
     episodes = sorted(algorithm.env_runner.sample(num_episodes=80), key=len)
-    batch = batch_of(algorithm, [episodes[0], episodes[len(episodes) // 2], episodes[-1]])
+    batch = batch_of(algorithm, episodes[::19])
+    assert len(batch[TEAM]["loss_mask"]) == 5
     assert len(set(batch[TEAM]["loss_mask"].sum(1).tolist())) > 1
     fields = {
         key: value.double() if value.is_floating_point() else value
@@ -37,7 +38,7 @@ def drawn(module, fields) -> dict[str, torch.Tensor]:
     if not hasattr(module, "world_model"):
         return {}
     module.seed_noise(3)
-    batch, steps = fields["loss_mask"].shape
+    batch, steps = fields["loss_mask"][::4].shape  # the episodes that the world model learns from
     shape = (batch, steps + 1, module.world_model.joint_dim)
     empty = torch.empty(shape, dtype=torch.float64)
     posterior = empty.clone().normal_(generator=module.noise)
