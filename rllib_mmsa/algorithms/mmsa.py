@@ -83,7 +83,7 @@ class MMSAConfig(QLearningConfig):
         # World model (section 4.3, Table 6).
         self.latent_dim = 16
         self.action_embed_dim = 4
-        self.world_model_dim = 64
+        self.world_model_dim = 32
         self.posterior_sees_obs = True
         self.imagined_actions = "policy"
         self.rollout_horizon = 3

@@ -110,7 +110,7 @@ class WorldModel(nn.Module):
         hidden_dim: int,
         latent_dim: int = 16,
         action_embed_dim: int = 4,
-        width: int = 64,
+        width: int = 32,
         normaliser: str = "avg_l1",
         use_sale: bool = True,
         posterior_sees_obs: bool = True,
