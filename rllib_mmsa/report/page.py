@@ -118,11 +118,11 @@ def _figure(picture: Picture) -> str:
 
 def _summary(study: Study) -> str:
     """What was read, in a sentence."""
-    every = [run for g in study.groups for run in g.runs]
+    every = [run for g in study.every for run in g.runs]
     finished = sum(run.status == FINISHED for run in every)
     at = "; ".join(f"{study.steps[task]:,.0f} on {task}" for task in study.tasks)
     return (
-        f"<p>{len(every)} runs, {finished} of them finished, in {len(study.groups)} groups. "
+        f"<p>{len(every)} runs, {finished} of them finished, in {len(study.every)} groups. "
         f"Compared at these env steps: {html.escape(at)}. Test returns are those of greedy "
         "episodes.</p>\n"
     )
@@ -130,7 +130,7 @@ def _summary(study: Study) -> str:
 
 def _remarks(study: Study) -> str:
     """What is missing, broken off or double."""
-    found = groups.remarks(study.groups)
+    found = groups.remarks(study.every)
     if not found:
         return ""
     items = "".join(f"<li>{html.escape(text)}</li>" for text in found)
