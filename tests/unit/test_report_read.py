@@ -141,6 +141,23 @@ def test_options_that_change_in_flight_are_said(tmp_path):
     assert tune.read_folder(tmp_path)[0].settings["lr"] == tune.IN_FLIGHT
 
 
+def test_options_that_changed_and_changed_back_are_said(tmp_path):
+    lines = [result(i * 100, 0.1, config_of(1, lr=lr)) for i, lr in enumerate((0.1, 0.5, 0.1), 1)]
+    write_trial(tmp_path, "MMSA_lbf_0", lines)
+    assert tune.read_folder(tmp_path)[0].settings["lr"] == tune.IN_FLIGHT
+
+
+@pytest.mark.parametrize("key", [runs.BACKEND, runs.VERSION])
+def test_a_run_that_went_on_under_another_version_is_no_replicate(tmp_path, key):
+    for seed, second in ((1, "b"), (2, "a")):
+        config = config_of(seed)
+        lines = [result(100, 0.1, config, **{key: "a"}), result(200, 0.2, config, **{key: second})]
+        write_trial(tmp_path, f"MMSA_lbf_{seed}", lines)
+    mixed, pure = tune.read_folder(tmp_path)
+    assert (getattr(mixed, key), getattr(pure, key)) == ("a then b", "a")
+    assert len(groups.group([mixed, pure])) == 2
+
+
 def test_absolute_metric_is_read(tmp_path):
     (trial,) = write_experiment(tmp_path / "e", "MMSA", [1])
     content = {"returns": [0.0, 1.0, 1.0], "wins": [False, True, True]}
