@@ -198,6 +198,21 @@ def test_marl_eval(out):
     assert "absolute_metrics" not in run
 
 
+@pytest.mark.parametrize(
+    "names", [["x", "y"], ["lr=0.0001, rollout_horizon=10"] * 9, ["option=value, " * 9]]
+)
+def test_legend_stays_within_the_figure_and_takes_no_room_from_the_panel(names):
+    with drawing.style():
+        figure, (panel,) = drawing.grid_of(1)
+        lines = [panel.plot([0, 1], label=f"{name} {i}")[0] for i, name in enumerate(names)]
+        drawing.legend(figure, lines)
+        figure.draw_without_rendering()
+        box = figure.legends[0].get_window_extent()
+        panel_inches = panel.get_window_extent().height / figure.dpi
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.width
+    assert panel_inches > 1.9
+
+
 def test_one_run_is_enough():
     options = Options(statistic="median", normalise="min-max")
     made = study.build(groups.group([make_run()]), options)
