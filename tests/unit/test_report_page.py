@@ -1,6 +1,7 @@
 """The files that `rllib report` writes: tables, figures, marl-eval's JSON and the page."""
 
 import csv
+import dataclasses
 import json
 import re
 import shutil
@@ -22,6 +23,7 @@ from rllib_mmsa.report import (
     drawing,
     figures,
     groups,
+    marl_eval,
     runs,
     study,
     tables,
@@ -196,6 +198,16 @@ def test_marl_eval(out):
         "win_rate": [0.5],
     }
     assert "absolute_metrics" not in run
+
+
+def test_marl_eval_has_no_algorithm_without_a_run_and_the_absolute_metric():
+    played = dataclasses.replace(make_run(1), absolute=runs.Absolute(320, 0.75, 0.5))
+    crashed = make_run(1, algorithm="QMIX", status=runs.CRASHED)
+    crashed = dataclasses.replace(crashed, env_steps=np.zeros(0))
+    content = marl_eval.to_json(study.build(groups.group([played, crashed]), Options()))
+    (found,) = json.loads(content)["lbf"].values()
+    assert set(found) == {"MMSA"}
+    assert found["MMSA"]["run_1"]["absolute_metrics"] == {"return": [0.75], "win_rate": [0.5]}
 
 
 @pytest.mark.parametrize(
