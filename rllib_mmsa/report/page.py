@@ -51,7 +51,7 @@ td { white-space: nowrap; }
 .w { white-space: normal; overflow-wrap: anywhere; min-width: 16rem; }
 .n { text-align: right; }
 .remarks { border-left: 4px solid var(--series-1); padding: .25rem 0 .25rem 1rem; }
-.remarks ul { margin: .25rem 0; padding-left: 1.2rem; }
+.remarks ul { margin: .25rem 0; padding-left: 1.2rem; overflow-wrap: anywhere; }
 @media print {
   body { font-size: 10pt; } main, header { max-width: none; padding: 0; } nav { display: none; }
   figure, tr { break-inside: avoid; } h2, caption { break-after: avoid; }

@@ -124,7 +124,7 @@ def test_trials_that_have_not_begun_are_shown(tmp_path):
     ]
     (group,) = groups.group(found)  # its defaults are not known yet; it joins its siblings
     assert len(group.runs) == 2 and len(group.measured) == 1
-    assert "seed 2: not started without an evaluation (x_2)" in groups.remarks([group])[0]
+    assert "seed 2: not started (x_2)" in groups.remarks([group])[0]
 
 
 def test_crash_before_the_first_result_is_shown_with_its_siblings(tmp_path):
@@ -247,6 +247,18 @@ def test_remarks_name_what_is_missing_broken_off_or_double():
     assert "QMIX on lbf 8x8-2p-2f-v2: no run with seed 3." in text
     assert "seed 1 was run 2 times" in text
     assert "MMSA" not in text
+
+
+def test_seeds_that_a_group_has_on_another_task_alone_are_missed():
+    found = [make_run(1, task="a"), make_run(2, task="a"), make_run(1, task="b")]
+    found += [make_run(5, task="c", algorithm="QMIX")]
+    assert groups.remarks(groups.group(found)) == ["MMSA on b: no run with seed 2."]
+
+
+def test_a_trial_that_has_not_started_needs_no_other_word():
+    run = replace(make_run(1, status=runs.PENDING, trial="t"), env_steps=np.zeros(0))
+    (text,) = groups.remarks(groups.group([run]))
+    assert text == "MMSA on lbf 8x8-2p-2f-v2, seed 1: not started (t)."
 
 
 # Data files.
