@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from collections.abc import Sequence
 
@@ -16,6 +17,7 @@ from rllib_mmsa.report.study import Panel, Study, panels, suites
 from rllib_mmsa.report.tables import Estimate
 
 TITLE_WIDTH = 52  # letters of a panel's title on one line
+MAX_ROWS = 5  # rows of design studies in a picture: more would be too small in print
 
 
 def bars(study: Study) -> Picture:
@@ -143,11 +145,22 @@ def improvements(study: Study) -> Picture | None:
     )
 
 
-def designs(study: Study) -> Picture | None:
-    """Bar charts of every varied setting; None where no setting was varied alone."""
-    found = panels(study)
-    if not found:
-        return None
+def designs(study: Study) -> list[Picture]:
+    """Bar charts of every varied setting, as many pictures as fit on a page each."""
+    sheets: list[list[Panel]] = []
+    for _, same in itertools.groupby(panels(study), key=lambda panel: (panel.task, panel.key)):
+        mine = list(same)
+        if not sheets or len(sheets[-1]) + len(mine) > MAX_ROWS:
+            sheets.append([])
+        sheets[-1] += mine
+    return [
+        _designs(study, sheet, "designs" if i == 1 else f"designs_{i}")
+        for i, sheet in enumerate(sheets, start=1)
+    ]
+
+
+def _designs(study: Study, found: Sequence[Panel], name: str) -> Picture:
+    """A row for each panel: the final values, and the means over training."""
     figure, axes = drawing.grid_of(2 * len(found), height=2.9, columns=2)
     words = []
     for i, design in enumerate(found):
@@ -162,7 +175,7 @@ def designs(study: Study) -> Picture | None:
         "Design studies: one setting varied, all others equal. Test return at the env steps "
         f"compared, and its mean over training: {band(study)} over runs, the interval in brackets."
     )
-    return drawing.finish(figure, "designs", caption, "Bar charts. " + "; ".join(words) + ".")
+    return drawing.finish(figure, name, caption, "Bar charts. " + "; ".join(words) + ".")
 
 
 def _vertical(

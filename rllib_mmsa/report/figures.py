@@ -38,7 +38,7 @@ def all_figures(study: Study) -> list[Picture]:
             charts.improvements(study),
             profiles(study),
         ]
-        found.append(charts.designs(study))
+        found += charts.designs(study)
     return [picture for picture in found if picture]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Sequence
 
 from rllib_mmsa.report import drawing, groups
@@ -75,7 +76,8 @@ def render(study: Study, tables: Sequence[Table], pictures: Sequence[Picture]) -
     """
     parts: dict[str, list[str]] = {}
     for picture in pictures:
-        parts.setdefault(picture.name, []).append(_figure(picture))
+        name = re.sub(r"_\d+$", "", picture.name)  # a figure may take several pictures
+        parts.setdefault(name, []).append(_figure(picture))
     for table in tables:
         parts.setdefault(table.name, []).append(to_html(table))
     body, links = [], []

@@ -28,6 +28,7 @@ from rllib_mmsa.report import (
     study,
     tables,
 )
+from rllib_mmsa.report.page import render as page_text
 from rllib_mmsa.report.study import Options
 from rllib_mmsa.report.tables import Estimate, Table
 from tests.unit.report_data import make_run, write_experiment, write_trial
@@ -225,12 +226,23 @@ def test_legend_stays_within_the_figure_and_takes_no_room_from_the_panel(names):
     assert panel_inches > 1.9
 
 
+def test_design_studies_too_many_for_one_page_take_several_pictures():
+    settings = [{"h": h, "lr": lr} for h in "12345" for lr in ("0.1", "0.01", "0.001")]
+    made = study.build(groups.group([make_run(settings=one) for one in settings]), Options())
+    with drawing.style():
+        pictures = charts.designs(made)
+    assert [picture.name for picture in pictures] == ["designs", "designs_2"]
+    text = page_text(made, [], pictures)
+    section = text[text.index('<section id="designs">') :]
+    assert section.index('id="figure-designs"') < section.index('id="figure-designs_2"')
+
+
 def test_one_run_is_enough():
     options = Options(statistic="median", normalise="min-max")
     made = study.build(groups.group([make_run()]), options)
     assert figures.curves(made, runs.TEST_RETURN, seconds=True).svg
     assert figures.curves(made, runs.WIN_RATE, seconds=False) is None
-    assert charts.improvements(made) is None and charts.designs(made) is None
+    assert charts.improvements(made) is None and charts.designs(made) == []
     names = [table.name for table in contents.all_tables(made)]
     assert names == ["final", "progress", "iqm", "runs"]
 
