@@ -23,7 +23,8 @@ MAX_ROWS = 5  # rows of design studies in a picture: more would be too small in 
 def bars(study: Study) -> Picture:
     """Final value and mean over training of every group, one row per task."""
     groups = {task: study.on(task) for task in study.tasks}
-    figure, axes = drawing.rows_of([len(mine) for mine in groups.values() for _ in range(2)])
+    lines = [[g.label for g in mine] for mine in groups.values() for _ in range(2)]
+    figure, axes = drawing.rows_of(lines)
     words = []
     for i, (task, mine) in enumerate(groups.items()):
         step = study.steps[task]
@@ -78,7 +79,7 @@ def _whiskers(
 def iqms(study: Study) -> Picture:
     """Interquartile means with their intervals, one panel per measure and set of tasks."""
     drawn = [(metric, suite) for metric in METRICS for suite in suites(study, metric)]
-    figure, axes = drawing.rows_of([len(suite.scores) for _, suite in drawn])
+    figure, axes = drawing.rows_of([list(suite.scores) for _, suite in drawn])
     words = []
     for (metric, suite), panel in zip(drawn, axes, strict=True):
         estimates = {
@@ -121,7 +122,8 @@ def improvements(study: Study) -> Picture | None:
     ]
     if not drawn:
         return None
-    figure, axes = drawing.rows_of([len(pairs(suite.scores)) for _, suite in drawn])
+    named = [[f"{x} > {y}" for x, y in pairs(suite.scores)] for _, suite in drawn]
+    figure, axes = drawing.rows_of(named)
     words = []
     for (metric, suite), panel in zip(drawn, axes, strict=True):
         estimates, owners = {}, []

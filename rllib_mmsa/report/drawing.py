@@ -28,6 +28,7 @@ DARK_COLOURS = ("#4fb0e8", "#ff8a3d", "#2ecf9f", "#e890c8", "#e3c341", "#a5d8f8"
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)))
 MARKERS = "os^Dv*Xp"
 WIDTH, COLUMNS = 3.7, 3  # inches of a panel, panels in a row
+LETTER, MAX_WIDTH = 0.073, 11.5  # inches of a letter, and of a figure that fits the page
 LEGEND_LINE = 0.32  # inches of a legend of one line, for which every figure has room
 LEGEND_LETTERS = 60  # of a line of a legend that is too wide even in one column
 STYLE: dict[str, Any] = {
@@ -122,12 +123,13 @@ def grid_of(count: int, height: float = 2.7, columns: int = COLUMNS) -> tuple[Fi
     return figure, axes[:count]
 
 
-def rows_of(heights: list[int], width: float = 7.0) -> tuple[Figure, list[Axes]]:
-    """A figure of panels below each other, as high as their numbers of lines."""
-    total = sum(0.26 * lines + 0.75 for lines in heights)
-    figure = Figure(figsize=(width, total), layout="constrained")
-    ratios = [0.26 * lines + 0.75 for lines in heights]
-    return figure, list(figure.subplots(len(heights), 1, squeeze=False, height_ratios=ratios).flat)
+def rows_of(lines: list[list[str]]) -> tuple[Figure, list[Axes]]:
+    """A figure of panels below each other, with room for the labels of each panel's lines."""
+    letters = max(len(label) for labels in lines for label in labels)
+    width = min(MAX_WIDTH, max(7.0, 4.2 + LETTER * letters))
+    ratios = [0.26 * len(labels) + 0.75 for labels in lines]
+    figure = Figure(figsize=(width, sum(ratios)), layout="constrained")
+    return figure, list(figure.subplots(len(lines), 1, squeeze=False, height_ratios=ratios).flat)
 
 
 def look(index: int) -> dict[str, Any]:

@@ -57,6 +57,7 @@ td { white-space: nowrap; }
   body { font-size: 10pt; } main, header { max-width: none; padding: 0; } nav { display: none; }
   figure, tr { break-inside: avoid; } h2, caption { break-after: avoid; }
   svg.figure { max-height: 22cm; } .table { overflow: visible; }
+  table { font-size: 8pt; } td { white-space: normal; } td.n { white-space: nowrap; }
   thead { display: table-header-group; }
   @page { margin: 1.5cm; }
 }

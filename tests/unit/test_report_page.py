@@ -226,6 +226,26 @@ def test_legend_stays_within_the_figure_and_takes_no_room_from_the_panel(names):
     assert panel_inches > 1.9
 
 
+@pytest.mark.parametrize("length", [4, 40, 90])
+def test_long_labels_leave_room_for_the_lines_beside_them(length):
+    with drawing.style():
+        figure, (panel,) = drawing.rows_of([["x" * length, "y"]])
+        charts._forest(panel, {"x" * length: Estimate(1.0), "y": Estimate(0.5, 0.2, 0.8)}, [0, 1])
+        figure.draw_without_rendering()
+    assert panel.get_window_extent().width / figure.dpi > 2
+
+
+def test_bands_of_many_profiles_do_not_hide_the_lines():
+    def bands(count):
+        found = [make_run(s, s / 9 + i / 50, settings={"h": f"{i}"})
+                 for i in range(count) for s in (1, 2, 3)]  # fmt: skip
+        with drawing.style():
+            svg = figures.profiles(study.build(groups.group(found), Options())).svg
+        return len(re.findall(r'id="FillBetween', svg))
+
+    assert bands(figures.MAX_THIN) == figures.MAX_THIN and bands(figures.MAX_THIN + 1) == 0
+
+
 def test_design_studies_too_many_for_one_page_take_several_pictures():
     settings = [{"h": h, "lr": lr} for h in "12345" for lr in ("0.1", "0.01", "0.001")]
     made = study.build(groups.group([make_run(settings=one) for one in settings]), Options())
