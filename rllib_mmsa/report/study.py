@@ -161,11 +161,7 @@ def build(groups: Sequence[Group], options: Options) -> Study:
 
 
 def check(options: Options) -> None:
-    """Refuse options that mean nothing.
-
-    Raises:
-        ConfigError: At the first.
-    """
+    """Refuse options that mean nothing: a ConfigError at the first."""
     if options.statistic not in (MEAN, MEDIAN):
         raise unknown("statistic", options.statistic, (MEAN, MEDIAN), "--statistic")
     bounds(options)
