@@ -22,6 +22,8 @@ LABELS = {
     "nothing_changes": "nothing changes",
 }
 COLOURS = {"imagined": "#2b5fb8", "told": "#3a9d6e", "nothing_changes": "#8a8a8a"}
+# Where the agents imagine the actions that they take, the first two lie on one another.
+DASHES = {"imagined": "-", "told": "--", "nothing_changes": "-"}
 
 
 def draw_step(path: Path, foresight: Foresight, step: int, paint: Painter, title: str) -> None:
@@ -78,7 +80,7 @@ def draw_errors(path: Path, errors: DepthErrors, horizon: int, title: str) -> No
     for name, label in LABELS.items():
         mean, half = errors.mean(name)
         depth = np.arange(1, len(mean) + 1)
-        axes.plot(depth, mean, marker="o", ms=4, color=COLOURS[name], label=label)
+        axes.plot(depth, mean, DASHES[name], marker="o", ms=4, color=COLOURS[name], label=label)
         axes.fill_between(
             depth, mean - half, mean + half, color=COLOURS[name], alpha=0.18, linewidth=0
         )

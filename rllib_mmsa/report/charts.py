@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from collections.abc import Sequence
 
@@ -16,12 +17,14 @@ from rllib_mmsa.report.study import Panel, Study, panels, suites
 from rllib_mmsa.report.tables import Estimate
 
 TITLE_WIDTH = 52  # letters of a panel's title on one line
+MAX_ROWS = 5  # rows of design studies in a picture: more would be too small in print
 
 
 def bars(study: Study) -> Picture:
     """Final value and mean over training of every group, one row per task."""
     groups = {task: study.on(task) for task in study.tasks}
-    figure, axes = drawing.rows_of([len(mine) for mine in groups.values() for _ in range(2)])
+    lines = [[g.label for g in mine] for mine in groups.values() for _ in range(2)]
+    figure, axes = drawing.rows_of(lines)
     words = []
     for i, (task, mine) in enumerate(groups.items()):
         step = study.steps[task]
@@ -76,7 +79,7 @@ def _whiskers(
 def iqms(study: Study) -> Picture:
     """Interquartile means with their intervals, one panel per measure and set of tasks."""
     drawn = [(metric, suite) for metric in METRICS for suite in suites(study, metric)]
-    figure, axes = drawing.rows_of([len(suite.scores) for _, suite in drawn])
+    figure, axes = drawing.rows_of([list(suite.scores) for _, suite in drawn])
     words = []
     for (metric, suite), panel in zip(drawn, axes, strict=True):
         estimates = {
@@ -119,7 +122,8 @@ def improvements(study: Study) -> Picture | None:
     ]
     if not drawn:
         return None
-    figure, axes = drawing.rows_of([len(pairs(suite.scores)) for _, suite in drawn])
+    named = [[f"{x} > {y}" for x, y in pairs(suite.scores)] for _, suite in drawn]
+    figure, axes = drawing.rows_of(named)
     words = []
     for (metric, suite), panel in zip(drawn, axes, strict=True):
         estimates, owners = {}, []
@@ -143,11 +147,22 @@ def improvements(study: Study) -> Picture | None:
     )
 
 
-def designs(study: Study) -> Picture | None:
-    """Bar charts of every varied setting; None where no setting was varied alone."""
-    found = panels(study)
-    if not found:
-        return None
+def designs(study: Study) -> list[Picture]:
+    """Bar charts of every varied setting, as many pictures as fit on a page each."""
+    sheets: list[list[Panel]] = []
+    for _, same in itertools.groupby(panels(study), key=lambda panel: (panel.task, panel.key)):
+        mine = list(same)
+        if not sheets or len(sheets[-1]) + len(mine) > MAX_ROWS:
+            sheets.append([])
+        sheets[-1] += mine
+    return [
+        _designs(study, sheet, "designs" if i == 1 else f"designs_{i}")
+        for i, sheet in enumerate(sheets, start=1)
+    ]
+
+
+def _designs(study: Study, found: Sequence[Panel], name: str) -> Picture:
+    """A row for each panel: the final values, and the means over training."""
     figure, axes = drawing.grid_of(2 * len(found), height=2.9, columns=2)
     words = []
     for i, design in enumerate(found):
@@ -162,7 +177,7 @@ def designs(study: Study) -> Picture | None:
         "Design studies: one setting varied, all others equal. Test return at the env steps "
         f"compared, and its mean over training: {band(study)} over runs, the interval in brackets."
     )
-    return drawing.finish(figure, "designs", caption, "Bar charts. " + "; ".join(words) + ".")
+    return drawing.finish(figure, name, caption, "Bar charts. " + "; ".join(words) + ".")
 
 
 def _vertical(

@@ -232,9 +232,9 @@ def differences(study: Study) -> Table:
 def trials(study: Study) -> Table:
     """Every run, those that failed included."""
     rows: list[tuple[Cell, ...]] = []
-    for g in study.groups:
+    for g in study.every:
         for run in g.runs:
-            value = run.value_at(TEST_RETURN, study.steps[g.task])
+            value = run.value_at(TEST_RETURN, study.steps.get(g.task, math.inf))
             last = float(run.test_return[-1]) if run.env_steps.size else math.nan
             rows.append(
                 (g.task, g.label, run.seed or "none", run.status, round(run.last_step),

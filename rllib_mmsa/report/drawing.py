@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import io
 import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ DARK_COLOURS = ("#4fb0e8", "#ff8a3d", "#2ecf9f", "#e890c8", "#e3c341", "#a5d8f8"
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)))
 MARKERS = "os^Dv*Xp"
 WIDTH, COLUMNS = 3.7, 3  # inches of a panel, panels in a row
+LETTER, MAX_WIDTH = 0.073, 11.5  # inches of a letter, and of a figure that fits the page
+LEGEND_LINE = 0.32  # inches of a legend of one line, for which every figure has room
+LEGEND_LETTERS = 60  # of a line of a legend that is too wide even in one column
 STYLE: dict[str, Any] = {
     "svg.fonttype": "none",  # text stays text: small files, searchable, read aloud
     "svg.hashsalt": "rllib report",  # ids, and with them the bytes, are the same each time
@@ -119,12 +123,13 @@ def grid_of(count: int, height: float = 2.7, columns: int = COLUMNS) -> tuple[Fi
     return figure, axes[:count]
 
 
-def rows_of(heights: list[int], width: float = 7.0) -> tuple[Figure, list[Axes]]:
-    """A figure of panels below each other, as high as their numbers of lines."""
-    total = sum(0.26 * lines + 0.75 for lines in heights)
-    figure = Figure(figsize=(width, total), layout="constrained")
-    ratios = [0.26 * lines + 0.75 for lines in heights]
-    return figure, list(figure.subplots(len(heights), 1, squeeze=False, height_ratios=ratios).flat)
+def rows_of(lines: list[list[str]]) -> tuple[Figure, list[Axes]]:
+    """A figure of panels below each other, with room for the labels of each panel's lines."""
+    letters = max(len(label) for labels in lines for label in labels)
+    width = min(MAX_WIDTH, max(7.0, 4.2 + LETTER * letters))
+    ratios = [0.26 * len(labels) + 0.75 for labels in lines]
+    figure = Figure(figsize=(width, sum(ratios)), layout="constrained")
+    return figure, list(figure.subplots(len(lines), 1, squeeze=False, height_ratios=ratios).flat)
 
 
 def look(index: int) -> dict[str, Any]:
@@ -151,9 +156,20 @@ def short(value: float) -> str:
 
 
 def legend(figure: Figure, handles: list, columns: int = 3) -> None:
-    """One legend below all panels."""
-    if handles:
-        figure.legend(handles=handles, loc="outside lower center", ncols=min(columns, len(handles)))
+    """One legend below all panels, in as many columns as fit; the figure grows with its lines."""
+    if not handles:
+        return
+    count = min(columns, len(handles))
+    drawn = figure.legend(handles=handles, loc="outside lower center", ncols=count)
+    while count > 1 and drawn.get_window_extent().width > figure.bbox.width:
+        drawn.remove()
+        count -= 1
+        drawn = figure.legend(handles=handles, loc="outside lower center", ncols=count)
+    if drawn.get_window_extent().width > figure.bbox.width:
+        for text in drawn.get_texts():
+            text.set_text(textwrap.fill(text.get_text(), LEGEND_LETTERS))
+    more = drawn.get_window_extent().height / figure.dpi - LEGEND_LINE
+    figure.set_figheight(figure.get_figheight() + max(0.0, more))
 
 
 def finish(figure: Figure, name: str, caption: str, alt: str) -> Picture:

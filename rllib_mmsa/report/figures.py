@@ -38,7 +38,7 @@ def all_figures(study: Study) -> list[Picture]:
             charts.improvements(study),
             profiles(study),
         ]
-        found.append(charts.designs(study))
+        found += charts.designs(study)
     return [picture for picture in found if picture]
 
 
@@ -153,7 +153,8 @@ def profiles(study: Study) -> Picture:
         for label, scores in suite.scores.items():
             look = drawing.look(study.labels.index(label))
             part, lower, upper = statistics.profile(scores, tau)
-            panel.fill_between(tau, lower, upper, color=look["color"], alpha=0.16, linewidth=0)
+            if len(suite.scores) <= MAX_THIN:
+                panel.fill_between(tau, lower, upper, color=look["color"], alpha=0.16, linewidth=0)
             line = {**look, "marker": None}
             shown.setdefault(label, panel.plot(tau, part, **line, linewidth=2, label=label)[0])
             middle = digits(float(np.median(np.concatenate(scores))))
@@ -169,6 +170,7 @@ def profiles(study: Study) -> Picture:
     drawing.legend(figure, list(shown.values()))
     caption = (
         "Performance profiles: the part of all runs on all tasks of a panel that end above each "
-        f"value, with pointwise 95 % stratified bootstrap bands. {scale(study)}"
+        f"value, with pointwise 95 % stratified bootstrap bands (up to {MAX_THIN} groups). "
+        f"{scale(study)}"
     )
     return drawing.finish(figure, "profiles", caption, "Falling curves: " + "; ".join(words) + ".")

@@ -197,15 +197,18 @@ def remarks(groups: Sequence[Group]) -> list[str]:
         for run in g.runs:
             if run.status != runs.FINISHED:
                 planned = f" of {run.planned_steps:,.0f}" if run.planned_steps > 0 else ""
-                at = f"after {run.last_step:,.0f}{planned} env steps"
-                at = at if run.env_steps.size else "without an evaluation"
+                at = f" after {run.last_step:,.0f}{planned} env steps"
+                at = at if run.env_steps.size else " without an evaluation"
+                at = "" if run.status == runs.PENDING else at
                 trial = f" ({run.trial})" if run.trial else ""
-                found.append(f"{where}, seed {run.seed or 'none'}: {run.status} {at}{trial}.")
+                found.append(f"{where}, seed {run.seed or 'none'}: {run.status}{at}{trial}.")
         count = collections.Counter(run.seed for run in g.runs)
         for seed, times in count.items():
             if times > 1:
                 found.append(f"{where}: seed {seed or 'none'} was run {times} times; each counts.")
-        others = {run.seed for o in groups if o.task == g.task for run in o.runs}
+        others = {
+            run.seed for o in groups if o.task == g.task or o.label == g.label for run in o.runs
+        }
         missing = sorted(others - set(count), key=natural)
         if missing:
             found.append(f"{where}: no run with seed {', '.join(s or 'none' for s in missing)}.")

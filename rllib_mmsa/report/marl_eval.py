@@ -23,6 +23,8 @@ def to_json(study: Study) -> str:
     """
     content: dict[str, Any] = {}
     for g in study.groups:
+        if not g.measured:  # marl-eval takes no algorithm without a run
+            continue
         environment, _, task = g.task.partition(" ")
         algorithm = content.setdefault(environment, {}).setdefault(task or environment, {})
         names = [f"run_{i}" for i in range(1, len(g.measured) + 1)]

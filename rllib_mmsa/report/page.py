@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Sequence
 
 from rllib_mmsa.report import drawing, groups
@@ -51,11 +52,12 @@ td { white-space: nowrap; }
 .w { white-space: normal; overflow-wrap: anywhere; min-width: 16rem; }
 .n { text-align: right; }
 .remarks { border-left: 4px solid var(--series-1); padding: .25rem 0 .25rem 1rem; }
-.remarks ul { margin: .25rem 0; padding-left: 1.2rem; }
+.remarks ul { margin: .25rem 0; padding-left: 1.2rem; overflow-wrap: anywhere; }
 @media print {
   body { font-size: 10pt; } main, header { max-width: none; padding: 0; } nav { display: none; }
   figure, tr { break-inside: avoid; } h2, caption { break-after: avoid; }
   svg.figure { max-height: 22cm; } .table { overflow: visible; }
+  table { font-size: 8pt; } td { white-space: normal; } td.n { white-space: nowrap; }
   thead { display: table-header-group; }
   @page { margin: 1.5cm; }
 }
@@ -75,7 +77,8 @@ def render(study: Study, tables: Sequence[Table], pictures: Sequence[Picture]) -
     """
     parts: dict[str, list[str]] = {}
     for picture in pictures:
-        parts.setdefault(picture.name, []).append(_figure(picture))
+        name = re.sub(r"_\d+$", "", picture.name)  # a figure may take several pictures
+        parts.setdefault(name, []).append(_figure(picture))
     for table in tables:
         parts.setdefault(table.name, []).append(to_html(table))
     body, links = [], []
@@ -118,11 +121,11 @@ def _figure(picture: Picture) -> str:
 
 def _summary(study: Study) -> str:
     """What was read, in a sentence."""
-    every = [run for g in study.groups for run in g.runs]
+    every = [run for g in study.every for run in g.runs]
     finished = sum(run.status == FINISHED for run in every)
     at = "; ".join(f"{study.steps[task]:,.0f} on {task}" for task in study.tasks)
     return (
-        f"<p>{len(every)} runs, {finished} of them finished, in {len(study.groups)} groups. "
+        f"<p>{len(every)} runs, {finished} of them finished, in {len(study.every)} groups. "
         f"Compared at these env steps: {html.escape(at)}. Test returns are those of greedy "
         "episodes.</p>\n"
     )
@@ -130,7 +133,7 @@ def _summary(study: Study) -> str:
 
 def _remarks(study: Study) -> str:
     """What is missing, broken off or double."""
-    found = groups.remarks(study.groups)
+    found = groups.remarks(study.every)
     if not found:
         return ""
     items = "".join(f"<li>{html.escape(text)}</li>" for text in found)

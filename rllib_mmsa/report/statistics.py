@@ -155,11 +155,13 @@ def median_quartiles(values: Array) -> tuple[Array, Array, Array]:
         values: (n, C); NaN where a run has no value.
 
     Returns:
-        (C,) median, lower and upper quartile; NaN where no run has a value.
+        (C,) median, lower and upper quartile; NaN where no run has a value, the quartiles where
+        fewer than two have one.
     """
     result = np.full((3, values.shape[1]), np.nan)
-    some = ~np.all(np.isnan(values), axis=0)
-    result[:, some] = np.nanpercentile(values[:, some], [50, 25, 75], axis=0)
+    count = np.sum(~np.isnan(values), axis=0)
+    result[:, count > 0] = np.nanpercentile(values[:, count > 0], [50, 25, 75], axis=0)
+    result[1:, count < 2] = np.nan
     return result[0], result[1], result[2]
 
 

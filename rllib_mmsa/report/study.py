@@ -56,14 +56,21 @@ class Study:
     """Groups, the env steps at which they are compared, and the options.
 
     Attributes:
-        groups: The groups by task, algorithm and label.
+        groups: The groups by task, algorithm and label, on tasks where something was measured.
         steps: Task -> env steps at which its runs are compared.
         options: How the report is made.
+        unmeasured: The groups on tasks where no run has an evaluation: all crashed, or young.
     """
 
     groups: tuple[Group, ...]
     steps: dict[str, float]
     options: Options
+    unmeasured: tuple[Group, ...] = ()
+
+    @property
+    def every(self) -> tuple[Group, ...]:
+        """All groups; nothing can be compared in the last ones."""
+        return (*self.groups, *self.unmeasured)
 
     @property
     def tasks(self) -> list[str]:
@@ -149,15 +156,12 @@ def build(groups: Sequence[Group], options: Options) -> Study:
             f"--at is {options.at:,.0f}, but no run has got so far; the furthest evaluation is at "
             f"{furthest:,.0f} env steps. Name no more than that."
         )
-    return Study(tuple(g for g in groups if g.task in steps), steps, options)
+    there = tuple(g for g in groups if g.task in steps)
+    return Study(there, steps, options, tuple(g for g in groups if g.task not in steps))
 
 
 def check(options: Options) -> None:
-    """Refuse options that mean nothing.
-
-    Raises:
-        ConfigError: At the first.
-    """
+    """Refuse options that mean nothing: a ConfigError at the first."""
     if options.statistic not in (MEAN, MEDIAN):
         raise unknown("statistic", options.statistic, (MEAN, MEDIAN), "--statistic")
     bounds(options)

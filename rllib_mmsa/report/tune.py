@@ -77,9 +77,10 @@ def read_trial(trial: Path, extra: tuple[str, ...] = ()) -> Run:
     first = results[0] if results else last
     config = first.get("config") or params
     settings = flatten(config)
-    for key, value in flatten(last.get("config") or config).items():
-        if settings.get(key, value) != value:
-            settings[key] = IN_FLIGHT
+    for later in (*results[1:], last):
+        for key, value in flatten(later.get("config") or config).items():
+            if settings.get(key, value) != value:
+                settings[key] = IN_FLIGHT
     record = _record(trial.parent)
     planned = _number((record.get("stop") or {}).get(STEPS))
     return Run(
@@ -88,8 +89,8 @@ def read_trial(trial: Path, extra: tuple[str, ...] = ()) -> Run:
         seed="" if config.get("seed") is None else str(config["seed"]),
         settings=settings,
         explicit=frozenset(flatten(params)),
-        env_backend=str(first.get(runs.BACKEND, "")),
-        version=str(first.get(runs.VERSION, "")),
+        env_backend=_in_turn(results or [last], runs.BACKEND),
+        version=_in_turn(results or [last], runs.VERSION),
         trial=trial.name,
         status=_status(trial, last, planned),
         planned_steps=planned,
@@ -100,6 +101,11 @@ def read_trial(trial: Path, extra: tuple[str, ...] = ()) -> Run:
         extra={key: _column(results, key) for key in extra},
         absolute=_absolute(trial / ABSOLUTE),
     )
+
+
+def _in_turn(results: list[dict[str, Any]], key: str) -> str:
+    """The values of a key in the order they came: a run may go on under another version."""
+    return " then ".join(dict.fromkeys(str(r[key]) for r in results if r.get(key)))
 
 
 def task_of(config: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rllib_mmsa import report
-from rllib_mmsa.report import contents, groups, study, tables
+from rllib_mmsa.report import contents, figures, groups, study, tables
 from rllib_mmsa.report.study import Options
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -14,7 +14,7 @@ REPORTS = sorted(path.parent for path in DOCS.glob("results/*/tables"))
 
 
 @pytest.mark.parametrize("folder", REPORTS, ids=lambda folder: folder.name)
-def test_tables_are_rebuilt_to_the_last_bit(folder):
+def test_tables_are_rebuilt_to_the_last_bit_and_figures_drawn(folder):
     runs = report.load([str(DOCS / "results" / "data" / f"{folder.name}.csv")])
     made = study.build(groups.group(runs), Options())
     written = {table.name: table for table in contents.all_tables(made)}
@@ -22,6 +22,9 @@ def test_tables_are_rebuilt_to_the_last_bit(folder):
     for name, table in written.items():
         for ending, text in (("csv", tables.to_csv(table)), ("md", tables.to_markdown(table))):
             assert (folder / "tables" / f"{name}.{ending}").read_bytes() == text.encode()
+    # Figures to their names: their bytes are those of a version of matplotlib.
+    drawn = {picture.name for picture in figures.all_figures(made)}
+    assert {path.stem for path in (folder / "figures").glob("*.svg")} <= drawn
 
 
 def test_pictures_in_the_results_exist():

@@ -124,7 +124,7 @@ def test_trials_that_have_not_begun_are_shown(tmp_path):
     ]
     (group,) = groups.group(found)  # its defaults are not known yet; it joins its siblings
     assert len(group.runs) == 2 and len(group.measured) == 1
-    assert "seed 2: not started without an evaluation (x_2)" in groups.remarks([group])[0]
+    assert "seed 2: not started (x_2)" in groups.remarks([group])[0]
 
 
 def test_crash_before_the_first_result_is_shown_with_its_siblings(tmp_path):
@@ -139,6 +139,23 @@ def test_options_that_change_in_flight_are_said(tmp_path):
     lines = [result(100, 0.1, config_of(1)), result(200, 0.2, config_of(1, lr=0.5))]
     write_trial(tmp_path, "MMSA_lbf_0", lines)
     assert tune.read_folder(tmp_path)[0].settings["lr"] == tune.IN_FLIGHT
+
+
+def test_options_that_changed_and_changed_back_are_said(tmp_path):
+    lines = [result(i * 100, 0.1, config_of(1, lr=lr)) for i, lr in enumerate((0.1, 0.5, 0.1), 1)]
+    write_trial(tmp_path, "MMSA_lbf_0", lines)
+    assert tune.read_folder(tmp_path)[0].settings["lr"] == tune.IN_FLIGHT
+
+
+@pytest.mark.parametrize("key", [runs.BACKEND, runs.VERSION])
+def test_a_run_that_went_on_under_another_version_is_no_replicate(tmp_path, key):
+    for seed, second in ((1, "b"), (2, "a")):
+        config = config_of(seed)
+        lines = [result(100, 0.1, config, **{key: "a"}), result(200, 0.2, config, **{key: second})]
+        write_trial(tmp_path, f"MMSA_lbf_{seed}", lines)
+    mixed, pure = tune.read_folder(tmp_path)
+    assert (getattr(mixed, key), getattr(pure, key)) == ("a then b", "a")
+    assert len(groups.group([mixed, pure])) == 2
 
 
 def test_absolute_metric_is_read(tmp_path):
@@ -230,6 +247,18 @@ def test_remarks_name_what_is_missing_broken_off_or_double():
     assert "QMIX on lbf 8x8-2p-2f-v2: no run with seed 3." in text
     assert "seed 1 was run 2 times" in text
     assert "MMSA" not in text
+
+
+def test_seeds_that_a_group_has_on_another_task_alone_are_missed():
+    found = [make_run(1, task="a"), make_run(2, task="a"), make_run(1, task="b")]
+    found += [make_run(5, task="c", algorithm="QMIX")]
+    assert groups.remarks(groups.group(found)) == ["MMSA on b: no run with seed 2."]
+
+
+def test_a_trial_that_has_not_started_needs_no_other_word():
+    run = replace(make_run(1, status=runs.PENDING, trial="t"), env_steps=np.zeros(0))
+    (text,) = groups.remarks(groups.group([run]))
+    assert text == "MMSA on lbf 8x8-2p-2f-v2, seed 1: not started (t)."
 
 
 # Data files.

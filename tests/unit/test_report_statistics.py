@@ -111,6 +111,8 @@ def test_median_with_quartiles():
     median, low, high = statistics.median_quartiles(values)
     assert (median[0], low[0], high[0]) == (2.5, 1.75, 4.75)
     assert np.isnan([median[1], low[1], high[1]]).all()
+    (median,), low, high = statistics.median_quartiles(np.array([[2.0]]))
+    assert median == 2 and np.isnan([low, high]).all()  # one run has no spread, not a spread of 0
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rllib_mmsa.checks import ConfigError
-from rllib_mmsa.report import contents, groups, runs, study
+from rllib_mmsa.report import contents, groups, page, runs, study
 from rllib_mmsa.report.study import Options
 from tests.unit.report_data import make_run
 
@@ -119,6 +119,18 @@ def test_normalisation_that_means_nothing(normalise):
 def test_unknown_statistic():
     with pytest.raises(ConfigError, match="unknown statistic 'medain'. Did you mean 'median'"):
         build([make_run()], statistic="medain")
+
+
+def test_tasks_on_which_nothing_was_measured_are_listed_and_not_compared():
+    lost = replace(make_run(1, task="b", status=runs.CRASHED, trial="t"), env_steps=np.zeros(0))
+    made = build([make_run(1, task="a"), lost])
+    assert made.tasks == ["a"] and column(contents.final(made), "task") == ["a"]
+    table = contents.trials(made)
+    assert column(table, "task") == ["a", "b"] and column(table, "status")[1] == runs.CRASHED
+    assert math.isnan(column(table, "compared")[1])
+    text = page.render(made, [], [])
+    assert "2 runs, 1 of them finished, in 2 groups" in text
+    assert "MMSA on b, seed 1: crashed without an evaluation (t)." in text
 
 
 def test_nothing_measured_yet():
