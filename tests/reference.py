@@ -181,9 +181,10 @@ class Reference:
             z_a = model.sale.g(torch.cat([z, action]))
         return torch.cat([z_a, z, avg_l1(model.sale.phi(torch.cat([latent, action])))])
 
-    def prior(self, model: Any, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        mean, log_std = model.prior_net(embeddings).chunk(2)
-        return mean, log_std.clamp(-5, 2)
+    def prior(self, model: Any, embeddings: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log deviation; the network says how the latent before changes."""
+        change, log_std = model.prior_net(embeddings).chunk(2)
+        return before + change, log_std.clamp(-5, 2)
 
     def decode(self, model: Any, latent: Tensor) -> tuple[Tensor, list, list, list]:
         """Embeddings; h, o and mask logits per agent, h and o standardised."""
@@ -199,7 +200,8 @@ class Reference:
         model = self.module.target_world_model
         latents = [self.posterior(model, hidden, obs)[0]]
         for _ in range(self.config.rollout_horizon):
-            latents.append(self.prior(model, self.embed(model, latents[-1], actions))[0])
+            embeddings = self.embed(model, latents[-1], actions)
+            latents.append(self.prior(model, embeddings, latents[-1])[0])
             actions = [int(row.argmax()) for row in self.policy(model, latents[-1])]
         return latents
 
@@ -227,9 +229,10 @@ class Reference:
             self.greedy_team(self.module.agent, hidden, episode, t) for t in episode.observations
         ]
         embeddings = torch.zeros(model.embeddings_dim, dtype=torch.float64)
+        before = torch.zeros(model.joint_dim, dtype=torch.float64)
         predicted = torch.zeros(())  # of the step before
         for t in episode.observations:
-            prior = self.prior(model, embeddings)
+            prior = self.prior(model, embeddings, before)
             mean, log_std = self.posterior(model, hidden[t], episode.obs[t])
             latent = mean + log_std.exp() * noise["posterior"][t]
             self.add_kl(add, (mean, log_std), prior)
@@ -246,7 +249,7 @@ class Reference:
             if t == episode.length:
                 return
             actions = [int(a) for a in episode.actions[t]]
-            embeddings = self.embed(model, latent, actions)
+            embeddings, before = self.embed(model, latent, actions), latent
             for each in decoded:
                 add("embeddings", 3 * ((each[0] - embeddings.detach()) ** 2).mean())
             action = torch.cat([model.action_embedding.weight[:, a] for a in actions]).detach()

@@ -56,6 +56,7 @@ class MMSAConfig(QLearningConfig):
         "action_embed_dim",
         "world_model_dim",
         "posterior_sees_obs",
+        "prior_residual",
         "imagined_actions",
         "model_batch_share",
         "rollout_horizon",
@@ -85,6 +86,7 @@ class MMSAConfig(QLearningConfig):
         self.action_embed_dim = 4
         self.world_model_dim = 32
         self.posterior_sees_obs = True
+        self.prior_residual = True
         self.imagined_actions = "policy"
         self.rollout_horizon = 3
         self.rollout_aggregation = "linear"

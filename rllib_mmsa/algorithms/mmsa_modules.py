@@ -30,13 +30,17 @@ class Rows:
     def __init__(self, mask: Tensor):
         self.shape = mask.shape
         self.index = mask.flatten().nonzero().squeeze(1)  # (R,)
+        self._all = len(self.index) == mask.numel()
 
     def pick(self, values: Tensor) -> Tensor:
         """(B, T, ...) to (R, ...)."""
-        return values.flatten(0, 1).index_select(0, self.index)
+        rows = values.flatten(0, 1)
+        return rows if self._all else rows.index_select(0, self.index)
 
     def spread(self, values: Tensor) -> Tensor:
         """(R, ...) to (B, T, ...), zeros elsewhere."""
+        if self._all:
+            return values.unflatten(0, self.shape)
         spread = values.new_zeros(self.shape.numel(), *values.shape[1:])
         return spread.index_copy(0, self.index, values).unflatten(0, self.shape)
 
@@ -130,6 +134,7 @@ class MMSAModule(QModule):
             normaliser=config["normaliser"],
             use_sale=config["use_sale"],
             posterior_sees_obs=config["posterior_sees_obs"],
+            prior_residual=config["prior_residual"],
             imagined_actions=config["imagined_actions"],
             rollout_latent=config["rollout_latent"],
         )
@@ -206,8 +211,11 @@ class MMSAModule(QModule):
             model.obs_scale.update(obs, mask)
         posterior = model.posterior(hidden, obs)
         latent = posterior.sample(self.noise)
-        embeddings = model.embed(latent[:, :-1], actions)
-        prior = model.prior(F.pad(embeddings, (0, 0, 1, 0)))  # zeros before the first step
+        sale = self._sale_of_latents(latent.detach(), actions)
+        z_a, z = (None, None) if sale is None else (sale[0].detach(), sale[1][:, :-1].detach())
+        embeddings = model.embed(latent[:, :-1], actions, z, z_a)
+        # Zeros before the first step.
+        prior = model.prior(*(F.pad(x, (0, 0, 1, 0)) for x in (embeddings, latent[:, :-1])))
         latents = torch.stack([latent, prior.sample(self.noise)])
         return ModelOutputs(
             batch=batch,
@@ -217,7 +225,7 @@ class MMSAModule(QModule):
             prior=prior,
             decoded=model.decode(latents),
             embeddings=embeddings,
-            sale=self._sale_of_latents(latent.detach(), actions),
+            sale=sale,
             policy=model.policy(latents) if config["imagined_actions"] == "policy" else None,
         )
 
@@ -233,28 +241,30 @@ class MMSAModule(QModule):
         learned = batch[LOSS_MASK] > 0  # (B, T)
         now, later = F.pad(learned, (0, 1)), F.pad(learned, (1, 0))
         if kind == "own":
-            rollouts = self._rollouts(batch, online, now, frozen=False)
-            next_rollouts = self._rollouts(batch, target, later, frozen=True)
+            steps, next_steps = Rows(now), Rows(later)
+            rollouts = self._imagine(batch, online, steps, frozen=False)
+            next_rollouts = self._imagine(batch, target, next_steps, frozen=True)
         else:
             frozen = kind == "target"
-            rollouts = self._rollouts(batch, target if frozen else online, now | later, frozen)
+            steps = next_steps = Rows(now | later)
+            rollouts = self._imagine(batch, target if frozen else online, steps, frozen)
             next_rollouts = rollouts
-        states = self._aggregate(self.aggregator, rollouts[:, :-1], learned)
+        state = steps.spread(self.aggregator(rollouts))
         with torch.no_grad():
-            return states, self._aggregate(self.target_aggregator, next_rollouts[:, 1:], learned)
+            next_state = next_steps.spread(self.target_aggregator(next_rollouts))
+        return state[:, :-1], next_state[:, 1:]
 
-    def _rollouts(
-        self, batch: dict[str, Any], unrolled: Unrolled, rows: Tensor, frozen: bool
+    def _imagine(
+        self, batch: dict[str, Any], unrolled: Unrolled, steps: Rows, frozen: bool
     ) -> Tensor:
-        """Imagines from the steps in ``rows`` (B, T+1), (B, T+1, K+1, J); zeros elsewhere."""
+        """The roll-outs that begin at some of the steps 0..T, (R, K+1, J)."""
         config = self.model_config
         model, agent = self.world_model, self.agent
         if frozen:
             model, agent = self.target_world_model, self.target_agent
-        steps = Rows(rows)
         flows = config["td_gradient_to_world_model"] and torch.is_grad_enabled() and not frozen
         with torch.set_grad_enabled(flows):
-            rollouts = model.imagine(
+            return model.imagine(
                 agent,
                 steps.pick(unrolled.hidden.detach()),
                 steps.pick(batch[OBS]),
@@ -263,13 +273,6 @@ class MMSAModule(QModule):
                 config["sample_rollout"],
                 self.noise,
             )
-        return steps.spread(rollouts)
-
-    @staticmethod
-    def _aggregate(aggregator: RolloutAggregator, rollouts: Tensor, learned: Tensor) -> Tensor:
-        """Roll-outs (B, T, K+1, J) to (B, T, S), where ``learned`` (B, T); zeros elsewhere."""
-        steps = Rows(learned)
-        return steps.spread(aggregator(steps.pick(rollouts)))
 
     def _sale_of_latents(self, latent: Tensor, actions: Tensor) -> tuple[Tensor, Tensor] | None:
         """(z^sa (B, T, J), z^s (B, T+1, J)) with gradient into f_s and g_s alone."""

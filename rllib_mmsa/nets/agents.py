@@ -17,6 +17,9 @@ from rllib_mmsa.nets.gru import GRU
 from rllib_mmsa.nets.sale import SaleEncoder
 from rllib_mmsa.td import take_actions
 
+#: Rows whose candidate actions are valued in one go.
+_ROWS_AT_A_TIME = 1024
+
 
 def by_time(x: Tensor) -> Tensor:
     """(B, T, ...) to (T, B, ...), without gaps; and back."""
@@ -240,10 +243,8 @@ class CandidateActionSaleAgent(_SaleAgent):
         self.head = nn.Linear(sale_hidden_dim, 1)
 
     def q_values(self, hidden: Tensor, obs: Tensor) -> Tensor:
-        rows = self._rows(hidden, obs)
-        return self._values(rows, *self.sale.every_action(rows.obs, rows.z)).view(
-            *hidden.shape[:-1], self.num_actions
-        )
+        values = self._every(self._rows(hidden, obs))
+        return values.view(*hidden.shape[:-1], self.num_actions)
 
     def chosen_q(self, hidden: Tensor, obs: Tensor, actions: Tensor) -> Tensor:
         """Embeds the one action alone: an A-th of the work of ``q_values``."""
@@ -255,7 +256,7 @@ class CandidateActionSaleAgent(_SaleAgent):
         rows = self._rows(hidden, obs)
         chosen = self._chosen(rows, actions)
         with torch.no_grad():
-            every = self._values(rows, *self.sale.every_action(rows.obs, rows.z))
+            every = self._every(rows)
         return chosen, every.view(*actions.shape, self.num_actions)
 
     def _rows(self, hidden: Tensor, obs: Tensor) -> _Rows:
@@ -271,6 +272,14 @@ class CandidateActionSaleAgent(_SaleAgent):
             self.from_state.bias + bias,
         )
         return _Rows(rows, z, from_state, from_g, from_phi)
+
+    def _every(self, rows: _Rows) -> Tensor:
+        """Values of every action, (R, A), some rows at a time: what one needs fits a cache."""
+        parts = (part.split(_ROWS_AT_A_TIME) for part in (rows.obs, rows.z, rows.from_state))
+        blocks = [rows._replace(obs=o, z=z, from_state=s) for o, z, s in zip(*parts, strict=True)]
+        return torch.cat(
+            [self._values(block, *self.sale.every_action(block.obs, block.z)) for block in blocks]
+        )
 
     def _chosen(self, rows: _Rows, actions: Tensor) -> Tensor:
         g_hidden, phi = self.sale.one_action(rows.obs, rows.z, actions.reshape(-1))

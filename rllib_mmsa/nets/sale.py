@@ -80,7 +80,8 @@ def _add_action(layer: nn.Linear, x: Tensor, actions: Tensor) -> Tensor:
     """layer([x ; onehot(a)]): (..., inputs), (...) int64 to (..., outputs)."""
     size = x.shape[-1]
     shared = F.linear(x, layer.weight[:, :size], layer.bias)
-    return shared + F.embedding(actions, layer.weight[:, size:].t())
+    # Contiguous: picking rows out of a transposed matrix is slow.
+    return shared + F.embedding(actions, layer.weight[:, size:].t().contiguous())
 
 
 class SaleEncoder(nn.Module):

@@ -95,6 +95,7 @@ class WorldModel(nn.Module):
         normaliser: a key of ``NORMALISERS``.
         use_sale: False is the No-SALE ablation: the prior reads [s ; e(a)].
         posterior_sees_obs: q(s_t | h_t, o_t) instead of q(s_t | h_t).
+        prior_residual: the prior's mean is s_{t-1} plus what its network says.
         imagined_actions: who acts in the imagination. "policy": pi(z^s, phi^s), the policy network
             of section 4.2, which learns what the agents do; "values": the agents, whose values of
             a decoded h and o are asked.
@@ -114,6 +115,7 @@ class WorldModel(nn.Module):
         normaliser: str = "avg_l1",
         use_sale: bool = True,
         posterior_sees_obs: bool = True,
+        prior_residual: bool = True,
         imagined_actions: str = "policy",
         rollout_latent: str = "prior",
     ):
@@ -135,7 +137,7 @@ class WorldModel(nn.Module):
         self.embeddings_decoder = _Net(self.joint_dim, width, self.embeddings_dim)
         self.hidden_decoder = _Net(self.embeddings_dim, width, num_agents * hidden_dim)
         self.obs_decoder = _Net(latent_dim, width, obs_size + num_actions)
-        self.imagined_actions = imagined_actions
+        self.prior_residual, self.imagined_actions = prior_residual, imagined_actions
         if imagined_actions == "policy":
             self.policy_phi = nn.Linear(self.joint_dim, self.joint_dim)
             self.policy_norm = make_normaliser(normaliser, self.joint_dim)
@@ -154,10 +156,16 @@ class WorldModel(nn.Module):
         mean, log_std = self.posterior_net(x).chunk(2, -1)
         return Gaussian(mean.flatten(-2), log_std.flatten(-2).clamp(*_LOG_STD_RANGE))
 
-    def prior(self, embeddings: Tensor) -> Gaussian:
-        """p(s_t | z^sa_{t-1}, z^s_{t-1}, phi^sa_{t-1}): (..., F) to (..., J)."""
+    def prior(self, embeddings: Tensor, before: Tensor) -> Gaussian:
+        """p(s_t | z^sa_{t-1}, z^s_{t-1}, phi^sa_{t-1}): (..., F) and s_{t-1} (..., J) to (..., J).
+
+        With ``prior_residual`` the network says how s_{t-1} changes.
+        """
         mean, log_std = self.prior_net(embeddings).chunk(2, -1)
-        return Gaussian(mean, log_std.clamp(*_LOG_STD_RANGE))
+        return Gaussian(self._reached(mean, before), log_std.clamp(*_LOG_STD_RANGE))
+
+    def _reached(self, mean: Tensor, before: Tensor) -> Tensor:
+        return before + mean if self.prior_residual else mean
 
     def embed_actions(self, actions: Tensor) -> Tensor:
         """e(a): (..., N) int64 to (..., N * action_embed_dim)."""
@@ -168,18 +176,20 @@ class WorldModel(nn.Module):
         """z^s = f_s(s_t) without gradient, (..., J); None without SALE."""
         return None if self.sale is None else self.sale.encode(latent)
 
-    def embed(self, latent: Tensor, actions: Tensor, z: Tensor | None = None) -> Tensor:
+    def embed(
+        self, latent: Tensor, actions: Tensor, z: Tensor | None = None, z_a: Tensor | None = None
+    ) -> Tensor:
         """(z^sa, z^s, phi^sa) of s_t and a_t: (..., J), (..., N) to (..., F).
 
-        f_s and g_s get no gradient here; they learn from their SALE loss alone. ``z`` is what
-        ``encode`` says of the latent, where that is known.
+        f_s and g_s get no gradient here; they learn from their SALE loss alone. ``z`` and ``z_a``
+        are z^s and z^sa, where they are known already.
         """
         action = self.embed_actions(actions)
         if self.sale is None:
             return torch.cat([latent, action], -1)
         with torch.no_grad():
             z = self.sale.encode(latent) if z is None else z
-            z_a = self.sale.encode_action(z, action)
+            z_a = self.sale.encode_action(z, action) if z_a is None else z_a
         return torch.cat([z_a, z, self.sale.direct(latent, action)], -1)
 
     def policy(self, latent: Tensor, z: Tensor | None = None) -> Tensor:
@@ -227,16 +237,18 @@ class WorldModel(nn.Module):
             [s_t, s_{t+1}, ..., s_{t+K}], (..., K+1, J).
         """
 
-        def pick(embeddings: Tensor) -> Tensor:
+        def pick(embeddings: Tensor, before: Tensor) -> Tensor:
             if sample:
-                return self.prior(embeddings).sample(generator)
-            return self.prior_net(embeddings, self.joint_dim)  # the mean alone
+                return self.prior(embeddings, before).sample(generator)
+            mean = self.prior_net(embeddings, self.joint_dim)  # and nothing else
+            return self._reached(mean, before)
 
         posterior = self.posterior(hidden, obs)
         latent = posterior.sample(generator) if sample else posterior.mean
         latents, codes = [latent], [self.encode(latent)]
         for depth in range(horizon):
-            latents.append(pick(self.embed(latents[-1], actions, codes[-1])))
+            embeddings = self.embed(latents[-1], actions, codes[-1])
+            latents.append(pick(embeddings, latents[-1]))
             codes.append(self.encode(latents[-1]))
             if depth + 1 < horizon:
                 actions = self.act(agent, latents[-1], codes[-1])
@@ -273,7 +285,7 @@ class WorldModel(nn.Module):
         predictions = []
         for depth in range(horizon):
             shifted = F.pad(actions[:, depth:], (0, 0, 0, depth))  # a_{t+depth} at step t
-            latent = self.prior(self.embed(latent, shifted)).mean
+            latent = self.prior(self.embed(latent, shifted), latent).mean
             predictions.append(latent)
         return predictions
 

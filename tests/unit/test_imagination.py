@@ -64,8 +64,8 @@ def test_errors_by_depth_against_a_slow_loop(trained):
             mask = torch.from_numpy(episode.action_mask[t])
             action = greedy_actions(module.agent.q_values(hidden, scaled[t]), mask)
             for k in range(1, min(depth, len(episode) - t) + 1):
-                told = model.prior(model.embed(told, actions[t + k - 1])).mean
-                dreamt = model.prior(model.embed(dreamt, action)).mean
+                told = model.prior(model.embed(told, actions[t + k - 1]), told).mean
+                dreamt = model.prior(model.embed(dreamt, action), dreamt).mean
                 action = model.act(module.agent, dreamt)
                 for name, seen in (
                     ("imagined", decoded(module, dreamt)),

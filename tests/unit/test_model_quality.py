@@ -25,7 +25,8 @@ def test_errors_against_a_slow_loop():
             for t in range(len(episode) - 2):
                 latent = model.posterior(hidden[row, t], fields[OBS][row, t]).mean
                 for k in range(3):
-                    latent = model.prior(model.embed(latent, fields["actions"][row, t + k])).mean
+                    embeddings = model.embed(latent, fields["actions"][row, t + k])
+                    latent = model.prior(embeddings, latent).mean
                 seen = model.obs_scale.invert(model.decode(latent).obs).numpy()
                 expected.append(((seen - episode.obs[t + 3]) ** 2).mean())
                 still.append(((episode.obs[t] - episode.obs[t + 3]) ** 2).mean())

@@ -194,10 +194,20 @@ def test_predictions_follow_the_actions_taken():
     model = make_model()
     latent, actions = torch.randn(B, T, N * 3), torch.randint(A, (B, T, N))
     predictions = model.predict(latent, actions, horizon=2)
-    first = model.prior(model.embed(latent[:, 1], actions[:, 1])).mean
-    second = model.prior(model.embed(first, actions[:, 2])).mean
+    first = model.prior(model.embed(latent[:, 1], actions[:, 1]), latent[:, 1]).mean
+    second = model.prior(model.embed(first, actions[:, 2]), first).mean
     torch.testing.assert_close(predictions[0][:, 1], first)
     torch.testing.assert_close(predictions[1][:, 1], second)
+
+
+@pytest.mark.parametrize("residual", [True, False])
+def test_the_prior_says_what_changes_or_what_comes(residual):
+    model = make_model(prior_residual=residual)
+    latent, actions = torch.randn(B, T, N * 3), torch.randint(A, (B, T, N))
+    embeddings = model.embed(latent, actions)
+    network = model.prior_net(embeddings)[..., : N * 3]
+    expected = network + latent if residual else network
+    torch.testing.assert_close(model.prior(embeddings, latent).mean, expected)
 
 
 def test_aggregators_read_the_present_last_or_all_at_once():
