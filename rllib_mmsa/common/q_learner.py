@@ -126,12 +126,15 @@ class QLearner(TorchLearner):
         self._num_updates += 1
         self._update_targets(timesteps)
         numbers = torch.stack([v.float() for v in self._logged.values()]).tolist()
-        logged = dict(zip(self._logged, numbers, strict=True))
-        logged[keys.NUM_TARGET_UPDATES] = self._num_target_updates
-        logged[keys.NUM_SKIPPED_UPDATES] = self._num_skipped_updates
-        logged[keys.NUM_UPDATES_LIFETIME] = self._num_updates
-        for name, value in logged.items():
+        for name, value in zip(self._logged, numbers, strict=True):
             self.metrics.log_value((TEAM, name), value, window=1)
+        counters = {
+            keys.NUM_TARGET_UPDATES: self._num_target_updates,
+            keys.NUM_SKIPPED_UPDATES: self._num_skipped_updates,
+            keys.NUM_UPDATES_LIFETIME: self._num_updates,
+        }
+        for name, count in counters.items():
+            self.metrics.log_value((TEAM, name), count, reduce="max", window=1)
 
     def _update_targets(self, timesteps: dict[str, Any]) -> None:
         """Hard copies at an interval of episodes or env steps, or a soft step each update."""

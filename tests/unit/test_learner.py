@@ -233,6 +233,14 @@ def test_gradients_are_clipped_together(name):
     algorithm.stop()
 
 
+def test_counts_are_logged_as_they_stand_and_not_averaged():
+    algorithm = build("QMIX", min_sample_timesteps_per_iteration=100)
+    for _ in range(2):
+        logged = algorithm.train()["learners"][TEAM]
+    assert logged["num_updates_lifetime"] == learner(algorithm)._num_updates > 8
+    algorithm.stop()
+
+
 def test_a_gradient_that_is_not_finite_skips_the_update():
     algorithm = build("QMIX")
     own, module = learner(algorithm), learner(algorithm).team_module
