@@ -94,7 +94,7 @@ def foresee(module: MMSAModule, episode: TeamEpisode, horizon: int) -> Foresight
     mask = torch.from_numpy(episode.action_mask[None]).to(obs.device)
     greedy = greedy_actions(module.agent.q_values(hidden, obs), mask)
     latents = model.imagine(module.agent, hidden, obs, greedy, horizon)
-    present = model.posterior(hidden, obs).mean
+    present = model.posterior_mean(hidden, obs)
     reach = min(horizon, len(episode))
     told = torch.stack(model.predict(present[:, :-1], actions, reach), 2)
     told = F.pad(told, (0, 0, 0, horizon - reach), value=torch.nan)

@@ -74,7 +74,7 @@ def prediction_errors(
         ``obs_error_0_step``, the error of decoding the present.
     """
     model, obs = module.world_model, batch[OBS]
-    latent = model.posterior(hidden, obs).mean
+    latent = model.posterior_mean(hidden, obs)
     mask = observation_mask(batch[LOSS_MASK])
 
     def decoded_error(latents: Tensor, target: Tensor, valid: Tensor) -> Tensor:

@@ -150,11 +150,16 @@ class WorldModel(nn.Module):
 
     def posterior(self, hidden: Tensor, obs: Tensor) -> Gaussian:
         """q(s_t | h_t), per agent with shared weights: (..., N, H), (..., N, D) to (..., J)."""
-        x = self.hidden_scale(hidden)
-        if self.posterior_sees_obs:
-            x = torch.cat([x, self.obs_scale(obs)], -1)
-        mean, log_std = self.posterior_net(x).chunk(2, -1)
+        mean, log_std = self.posterior_net(self._seen(hidden, obs)).chunk(2, -1)
         return Gaussian(mean.flatten(-2), log_std.flatten(-2).clamp(*_LOG_STD_RANGE))
+
+    def posterior_mean(self, hidden: Tensor, obs: Tensor) -> Tensor:
+        """The mean of ``posterior`` alone, (..., J)."""
+        return self.posterior_net(self._seen(hidden, obs), self.latent_dim).flatten(-2)
+
+    def _seen(self, hidden: Tensor, obs: Tensor) -> Tensor:
+        x = self.hidden_scale(hidden)
+        return torch.cat([x, self.obs_scale(obs)], -1) if self.posterior_sees_obs else x
 
     def prior(self, embeddings: Tensor, before: Tensor) -> Gaussian:
         """p(s_t | z^sa_{t-1}, z^s_{t-1}, phi^sa_{t-1}): (..., F) and s_{t-1} (..., J) to (..., J).
@@ -169,7 +174,8 @@ class WorldModel(nn.Module):
 
     def embed_actions(self, actions: Tensor) -> Tensor:
         """e(a): (..., N) int64 to (..., N * action_embed_dim)."""
-        return F.embedding(actions, self.action_embedding.weight.t()).flatten(-2)
+        # Contiguous: picking rows out of a transposed matrix is slow.
+        return F.embedding(actions, self.action_embedding.weight.t().contiguous()).flatten(-2)
 
     @torch.no_grad()
     def encode(self, latent: Tensor) -> Tensor | None:
@@ -243,8 +249,10 @@ class WorldModel(nn.Module):
             mean = self.prior_net(embeddings, self.joint_dim)  # and nothing else
             return self._reached(mean, before)
 
-        posterior = self.posterior(hidden, obs)
-        latent = posterior.sample(generator) if sample else posterior.mean
+        if sample:
+            latent = self.posterior(hidden, obs).sample(generator)
+        else:
+            latent = self.posterior_mean(hidden, obs)
         latents, codes = [latent], [self.encode(latent)]
         for depth in range(horizon):
             embeddings = self.embed(latents[-1], actions, codes[-1])
