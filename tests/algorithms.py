@@ -28,7 +28,7 @@ SMALL_MMSA = {
     "sale_dim": 5,
     "sale_hidden_dim": 12,
     "rollout_horizon": 2,
-    "model_quality_interval": 2,
+    "model_quality_interval": 6,
 }
 
 

@@ -97,8 +97,9 @@ class MMSAConfig(QLearningConfig):
         self.td_gradient_to_world_model = False
         self.model_gradient_to_agent = False
         # Losses (section 4.4). Those of the world model and of SALE go over a share of a batch's
-        # episodes, every fourth one.
+        # episodes, every fourth one, in every so many gradient updates.
         self.model_batch_share = 0.25
+        self.model_updates_every = 1
         self.kl_balance: str | None = "prior"
         self.kl_balance_alpha = 0.8
         self.free_bits = 0.0
@@ -149,6 +150,12 @@ class MMSAConfig(QLearningConfig):
             "model_batch_share",
             0 < share <= 1 and abs(1 / share - round(1 / share)) < 1e-6,
             "1, or one half, a third, a quarter ... (1.0, 0.5, 0.25)",
+        )
+        self._require("model_updates_every", self.model_updates_every >= 1, "at least 1")
+        self._require(
+            "model_quality_interval",
+            self.model_quality_interval % self.model_updates_every == 0,
+            f"a multiple of model_updates_every ({self.model_updates_every})",
         )
         self._require("kl_balance_alpha", 0.0 <= self.kl_balance_alpha <= 1.0, "between 0 and 1")
         self._require(

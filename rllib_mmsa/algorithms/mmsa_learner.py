@@ -143,6 +143,8 @@ class MMSALearner(QLearner):
         super().before_gradient_based_update(timesteps=timesteps)
         # Noise derived from the update's number: a resumed run draws what it would have drawn.
         self.team_module.seed_noise((self.config.seed or 0) * 1_000_003 + self._num_updates)
+        due = self._num_updates % self.config.model_updates_every == 0
+        self.team_module.learns_model = due
 
     @torch.no_grad()
     def prediction_errors(self, batch: MultiAgentBatch) -> dict[str, float]:
@@ -163,6 +165,5 @@ class MMSALearner(QLearner):
                 self._model_quality = model_quality(
                     self.team_module, outputs[MODEL], self.config.rollout_horizon
                 )
-        # Logged in every update: RLlib reports what is missing in one as NaN.
         self.log_tensors(self._model_quality)
         return losses

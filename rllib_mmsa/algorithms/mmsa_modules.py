@@ -115,6 +115,7 @@ class MMSAModule(QModule):
         if self._freezes_world_model:
             self.target_world_model = frozen_copy(self.world_model)
         self.noise = torch.Generator()
+        self.learns_model = True  # the learner says whether this update trains the world model
 
     @property
     def _freezes_world_model(self) -> bool:
@@ -178,15 +179,16 @@ class MMSAModule(QModule):
         extra: dict[str, Any] = {}
         some = slice(None, None, round(1 / config["model_batch_share"]))
         model_batch = {name: values[some] for name, values in batch.items()}
-        if config["use_sale"]:
+        if config["use_sale"] and self.learns_model:
             extra[SALE_OBS] = self._sale_of_observations(model_batch)
         states, next_states = [], []
         if config["use_global_state"]:
             states.append(batch[STATE][:, :-1])
             next_states.append(batch[STATE][:, 1:])
         if config["use_world_model"]:
-            agents = Unrolled(online.hidden[some], online.greedy[some])
-            extra[MODEL] = self._forward_model(model_batch, agents)
+            if self.learns_model:
+                agents = Unrolled(online.hidden[some], online.greedy[some])
+                extra[MODEL] = self._forward_model(model_batch, agents)
             imagined, next_imagined = self._rollout_states(batch, online, target)
             states.append(imagined)
             next_states.append(next_imagined)

@@ -111,14 +111,13 @@ class QLearner(TorchLearner):
         return loss
 
     def log_tensors(self, values: dict[str, Tensor]) -> None:
-        """Keeps scalars for the log; they leave the device together, once per update."""
+        """Keeps scalars for the log; they leave the device together, once per update.
+
+        What an update says nothing of is logged as it was: RLlib reports what is missing as NaN.
+        """
         self._logged.update({name: value.detach() for name, value in values.items()})
 
     # Before and after the update.
-
-    def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
-        super().before_gradient_based_update(timesteps=timesteps)
-        self._logged.clear()
 
     def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
         """Moves the target networks when they are due and writes the log."""

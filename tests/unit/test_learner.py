@@ -99,6 +99,25 @@ def test_td_gradient_into_the_world_model_is_an_option_that_spares_the_encoders(
     assert touched == AGENT | CANDIDATE | MIXER | {POSTERIOR, PRIOR} | MODEL_INPUTS
 
 
+def test_the_world_model_learns_when_it_is_due():
+    algorithm = build("MMSA", model_updates_every=3, **FORAGING)
+    module = learner(algorithm).team_module
+    batch = train_batch(algorithm.env_runner.sample(num_episodes=4))
+    steps = {"num_env_steps_sampled_lifetime": 0, "num_episodes_lifetime": 0}
+    moved = []
+    for _ in range(6):
+        before = weights(module)
+        algorithm.learner_group.update(batch=batch, timesteps=steps)
+        after = weights(module)
+        parts = {
+            name.split(".")[0] for name in after if not np.array_equal(before[name], after[name])
+        }
+        assert {"agent", "mixer", "aggregator"} <= parts
+        moved.append({"world_model", "learned_sale"} & parts)
+    assert moved == [{"world_model", "learned_sale"}, set(), set()] * 2
+    algorithm.stop()
+
+
 def test_kl_loss_trains_posterior_and_prior_alone():
     assert reached("kl") == {POSTERIOR, PRIOR} | MODEL_INPUTS
 
@@ -202,6 +221,7 @@ def test_kl_balance_says_who_moves(kl_balance, side):
         ({"rollout_model": "online"}, {"target_world_model"}),
         ({"rollout_model": "own", "model_batch_share": 1.0}, set()),
         ({"imagined_actions": "values"}, {"world_model.policy_net"}),
+        ({"model_updates_every": 2}, set()),
     ],
 )
 def test_ablations_and_readings_train(config, missing):
@@ -312,6 +332,7 @@ def test_names_registered_without_importing_are_the_algorithms():
         ("QMIX", {"target_network_update_freq": 0}, "freq is 0; it must be greater than 0"),
         ("MMSA", {"kl_balance": "both"}, "kl_balance is 'both'; it must be one of"),
         ("MMSA", {"model_batch_share": 0.4}, "model_batch_share is 0.4; it must be 1, or one half"),
+        ("MMSA", {"model_updates_every": 3}, "model_quality_interval is 50; it must be a multiple"),
         ("MMSA", {"rollout_horizon": 0}, "rollout_horizon is 0; it must be at least 1"),
         ("MMSA", {"use_world_model": False, "use_global_state": False}, "would see nothing"),
         (
