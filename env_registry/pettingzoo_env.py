@@ -98,6 +98,7 @@ class ParallelTeamEnv(GroupedEnv):
         self._team_reward = team_reward
         self._limit = max_episode_steps
         self._steps = 0
+        self._ended: set[Any] = set()
         self.render_mode = getattr(game, "render_mode", None)
         super().__init__(
             n_agents=len(self._members),
@@ -111,6 +112,7 @@ class ParallelTeamEnv(GroupedEnv):
     ) -> tuple[dict[str, Observation], dict[str, dict[str, Any]]]:
         """Starts an episode of the wrapped environment."""
         self._steps = 0
+        self._ended = set()
         obs, infos = self.game.reset(seed=seed, options=options)
         return self._observe(obs, infos, {}), {TEAM: {}}
 
@@ -127,7 +129,10 @@ class ParallelTeamEnv(GroupedEnv):
         )
         self._steps += 1
         agent_rewards = [float(rewards.get(member.agent, 0.0)) for member in self._members]
-        over = all(ends[agent] or limits[agent] for agent in ends) or not self.game.agents
+        # Some games leave those that ended in `agents`; in others, somebody comes as the last ends.
+        ended = {agent for agent in ends if ends[agent] or limits[agent]}
+        self._ended = self._ended.difference(ends) | ended
+        over = self._ended.issuperset(self.game.agents)
         truncated = any(limits[agent] and not ends[agent] for agent in ends)
         if not over and self._limit is not None and self._steps >= self._limit:
             over = truncated = True

@@ -359,20 +359,24 @@ def envs(ctx: typer.Context) -> None:
     if ctx.invoked_subcommand:
         return
     from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from env_registry import ENVIRONMENTS, installed
 
-    table = Table("name", "installed", "what it is", "example tasks", title="Environments")
+    tasks_column = Column("example tasks", no_wrap=True)  # names, to be copied
+    table = Table("name", "installed", "what it is", tasks_column, title="Environments")
+    missing = []
     for name, row in ENVIRONMENTS.items():
         there, reason = installed(name)
         more = len(row.tasks) - MAX_TASKS_SHOWN
         tasks = [*row.tasks[:MAX_TASKS_SHOWN], *([f"and {more} more"] if more > 0 else [])]
-        # Escaped: "[lbf]", what to install, would be read as a style.
-        state = "yes" if there else escape(f"no: {reason}")
-        table.add_row(name, state, row.summary, "\n".join(tasks))
+        table.add_row(name, "yes" if there else "no", row.summary, "\n".join(tasks))
+        if not there:
+            missing.append(f"{name}: {reason.removeprefix(f'environment {name!r} ')}")
     Console().print(table)
+    # Beside the table, where a narrow terminal would cut the line that installs.
+    for line in missing:
+        typer.echo(line)
 
 
 @envs_app.command("check")

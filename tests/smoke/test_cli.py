@@ -231,15 +231,17 @@ def test_a_grid_from_options(tmp_path):
     assert result.returncode == 2 and "holds 2 trials" in result.stderr
 
 
-def test_what_is_missing_is_printed_with_the_extra_that_installs_it(monkeypatch):
+@pytest.mark.parametrize("columns", ["60", "400"])
+def test_what_is_missing_is_printed_with_the_extra_that_installs_it(monkeypatch, columns):
     from typer.testing import CliRunner
 
     import env_registry
     from rllib_mmsa.cli import app
 
-    words = 'install with: pip install "rllib-mmsa[lbf]"'
+    words = "environment 'lbf' needs x; install with: pip install \"rllib-mmsa[lbf]\""
     monkeypatch.setattr(env_registry, "installed", lambda name: (name != "lbf", words))
-    printed = CliRunner(env={"COLUMNS": "400"}).invoke(app, ["envs"]).stdout
-    row = next(line for line in printed.splitlines() if " lbf " in line)
-    assert "rllib-mmsa[lbf]" in row.replace("\n", "")
-    assert printed.count(words) == 1
+    printed = CliRunner(env={"COLUMNS": columns}).invoke(app, ["envs"]).stdout
+    lines = printed.splitlines()
+    assert lines[-1] == 'lbf: needs x; install with: pip install "rllib-mmsa[lbf]"'
+    assert [" no " in line for line in lines if " lbf " in line] == [True]
+    assert "2s-8x8-2p-2f-coop-v2" in printed

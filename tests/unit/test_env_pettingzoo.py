@@ -137,6 +137,33 @@ def test_an_agent_that_dies_observes_zeros_and_keeps_a_no_op_that_is_not_played(
     assert game.taken[0] == {"a": 1, "b": 2}
 
 
+class Relay(Mine):
+    """Each agent comes in the step in which the one before it ends."""
+
+    def reset(self, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed, options)
+        self.agents = self.possible_agents[:1]
+        return self._observe(), self._infos()
+
+    def step(self, actions: dict[str, Any]) -> Any:
+        before = list(self.agents)
+        obs, *others, infos = super().step(actions)
+        gone = [agent for agent in before if agent not in self.agents]
+        following = [self.possible_agents.index(agent) + 1 for agent in gone]
+        self.agents += [self.possible_agents[i] for i in following if i < len(self.lives)]
+        return {**obs, **self._observe()}, *others, {**infos, **self._infos()}
+
+
+def test_an_agent_that_comes_when_all_others_end_plays_on() -> None:
+    game = Relay({"a": 2, "b": 5})
+    env = ParallelTeamEnv(game)
+    check_env(env)
+    steps = _play(env)
+    assert [list(taken) for taken in game.taken] == [["a"], ["a"], ["b"], ["b"], ["b"]]
+    assert steps[1][0][TEAM][ACTION_MASK].tolist() == [[1, 0, 0], [1, 1, 1]]
+    assert [step[2][ALL] for step in steps] == [False] * 4 + [True]
+
+
 @pytest.mark.parametrize(
     ("lives", "terminated", "length"),
     [
