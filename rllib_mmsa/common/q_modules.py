@@ -67,7 +67,9 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         if self.model_config["normalise_observations"]:
             self.obs_scale = Standardiser(self.num_agents, self.obs_size)
             self.state_scale = Standardiser(self.state_size)
-        if not self.inference_only:
+        if self.inference_only:
+            self.eval()
+        else:
             self.setup_training()
 
     def make_agent(self) -> RecurrentAgent:
@@ -110,6 +112,10 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
     def target_pairs(self) -> list[tuple[nn.Module, nn.Module]]:
         """(network, its target network)."""
         return [(self.agent, self.target_agent), (self.mixer, self.target_mixer)]
+
+    def train(self, mode: bool = True) -> QModule:
+        """PyTorch's, which walks through every network: RLlib asks in every step and update."""
+        return self if self.training == mode else super().train(mode)
 
     # What the networks read.
 
