@@ -15,8 +15,9 @@ def updated(name: str, num_learners: int, episodes: list | None) -> tuple[list, 
     """Weights after two updates on the same episodes (played here where none are given)."""
     algorithm = build(name, num_learners=num_learners, optim="adam", optim_eps=1e-3, **FORAGING)
     if episodes is None:
-        # Different lengths on either half: the learners have different numbers of steps.
-        episodes = sorted(algorithm.env_runner.sample(num_episodes=40), key=len)[::10]
+        # Different lengths on either half: the learners have different numbers of steps. Eight, so
+        # that each has one of every fourth, those that the world model learns from.
+        episodes = sorted(algorithm.env_runner.sample(num_episodes=40), key=len)[::5]
         assert len(episodes[0]) < len(episodes[-1])
     batch = to_train_batch([Window.whole(episode) for episode in episodes])
     steps = {"num_env_steps_sampled_lifetime": 0, "num_episodes_lifetime": 0}
