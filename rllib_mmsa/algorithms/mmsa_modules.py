@@ -12,8 +12,9 @@ from env_registry.contract import OBS, STATE
 from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, observation_mask
 from rllib_mmsa.common.q_modules import QModule, Unrolled, frozen_copy
 from rllib_mmsa.nets.agents import SALE_AGENTS, RecurrentAgent
+from rllib_mmsa.nets.aggregator import RolloutAggregator
 from rllib_mmsa.nets.sale import SaleEncoder
-from rllib_mmsa.nets.world_model import Decoded, Gaussian, RolloutAggregator, WorldModel
+from rllib_mmsa.nets.world_model import Decoded, Gaussian, WorldModel
 
 #: Keys of what ``forward_train`` returns beside the shared ones.
 SALE_OBS = "sale_obs"  # (z^oa, z^o) of the agents' encoders, and their loss mask

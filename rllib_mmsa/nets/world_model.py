@@ -16,16 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rllib_mmsa.nets.agents import RecurrentAgent
-from rllib_mmsa.nets.gru import GRU
 from rllib_mmsa.nets.reduce import own_share
 from rllib_mmsa.nets.sale import SaleEncoder, make_normaliser
 from rllib_mmsa.nets.standardiser import Standardiser
 from rllib_mmsa.td import greedy_actions
 
 _LOG_STD_RANGE = (-5.0, 2.0)
-
-#: Ways from the imagined latents to what the mixer reads.
-AGGREGATIONS = ("linear", "gru", "concat")
 
 
 class Gaussian(NamedTuple):
@@ -253,16 +249,17 @@ class WorldModel(nn.Module):
             latent = self.posterior(hidden, obs).sample(generator)
         else:
             latent = self.posterior_mean(hidden, obs)
-        latents, codes = [latent], [self.encode(latent)]
+        z, latents = self.encode(latent), [latent]
         for depth in range(horizon):
-            embeddings = self.embed(latents[-1], actions, codes[-1])
-            latents.append(pick(embeddings, latents[-1]))
-            codes.append(self.encode(latents[-1]))
+            latents.append(pick(self.embed(latents[-1], actions, z), latents[-1]))
             if depth + 1 < horizon:
-                actions = self.act(agent, latents[-1], codes[-1])
-        if self.rollout_latent == "embedding":
-            latents[1:] = [s if z is None else z for s, z in zip(latents, codes, strict=True)][1:]
-        return torch.stack(latents, -2)
+                z = self.encode(latents[-1])
+                actions = self.act(agent, latents[-1], z)
+        rollout = torch.stack(latents, -2)
+        if self.rollout_latent == "prior" or self.sale is None:
+            return rollout
+        with torch.no_grad():
+            return torch.cat([rollout[..., :1, :], self.sale.encode(rollout[..., 1:, :])], -2)
 
     @torch.no_grad()
     def act(self, agent: RecurrentAgent, latent: Tensor, z: Tensor | None = None) -> Tensor:
@@ -296,39 +293,3 @@ class WorldModel(nn.Module):
             latent = self.prior(self.embed(latent, shifted), latent).mean
             predictions.append(latent)
         return predictions
-
-
-class RolloutAggregator(nn.Module):
-    """s_t^Rollout from [s_t, ..., s_{t+K}]; part of the mixer (section 4.4).
-
-    ``"linear"``: tanh(Linear) of all latents side by side. ``"gru"``: a GRU over the latents from
-    the last to the first, so that the present is read last (as in MBVD, the closest published
-    predecessor). Both are bounded by 1, however far latents move. ``"concat"``: side by side.
-
-    Args:
-        kind: a key of ``AGGREGATIONS``; the paper does not say.
-        joint_dim: J.
-        horizon: K.
-        out_size: size of the result; ``"concat"`` has (K + 1) J.
-    """
-
-    def __init__(self, kind: str, joint_dim: int, horizon: int, out_size: int):
-        super().__init__()
-        if kind not in AGGREGATIONS:
-            raise ValueError(f"rollout_aggregation is {kind!r}; it must be one of {AGGREGATIONS}")
-        self.kind, side_by_side = kind, (horizon + 1) * joint_dim
-        self.out_size = side_by_side if kind == "concat" else out_size
-        if kind == "gru":
-            self.gru = GRU(joint_dim, out_size)
-        elif kind == "linear":
-            self.linear = nn.Linear(side_by_side, out_size)
-
-    def forward(self, rollout: Tensor) -> Tensor:
-        """(..., K+1, J) to (..., out_size)."""
-        if self.kind == "linear":
-            return torch.tanh(self.linear(rollout.flatten(-2)))
-        if self.kind == "concat":
-            return rollout.flatten(-2)
-        backwards = rollout.flip(-2).flatten(0, -3).transpose(0, 1)  # (K+1, rows, J)
-        _, last = self.gru(backwards)
-        return last.view(*rollout.shape[:-2], -1)

@@ -7,11 +7,12 @@ import torch
 import torch.nn.functional as F
 
 from rllib_mmsa.nets.agents import CandidateActionSaleAgent, PreviousActionSaleAgent, RecurrentAgent
+from rllib_mmsa.nets.aggregator import RolloutAggregator
 from rllib_mmsa.nets.gru import GRU
 from rllib_mmsa.nets.mixers import IndependentMixer, QMixer, VDNMixer
 from rllib_mmsa.nets.sale import NORMALISERS, avg_l1_norm, make_normaliser, sale_prediction_error
 from rllib_mmsa.nets.standardiser import Standardiser
-from rllib_mmsa.nets.world_model import RolloutAggregator, WorldModel
+from rllib_mmsa.nets.world_model import WorldModel
 from rllib_mmsa.td import take_actions
 
 B, T, N, A, D, H = 3, 5, 2, 4, 6, 8
