@@ -101,3 +101,8 @@ def gaussian_kl(mean_p: Tensor, log_std_p: Tensor, mean_q: Tensor, log_std_q: Te
     variance_ratio = torch.exp(2.0 * (log_std_p - log_std_q))
     distance = ((mean_p - mean_q) * torch.exp(-log_std_q)) ** 2
     return 0.5 * (variance_ratio + distance - 1.0) + log_std_q - log_std_p
+
+
+def standard_normal_kl(mean: Tensor, log_std: Tensor) -> Tensor:
+    """KL(p || N(0, I)) of a diagonal Gaussian, per dimension, in nats: (..., L) to (..., L)."""
+    return 0.5 * (mean**2 + torch.exp(2.0 * log_std) - 1.0) - log_std

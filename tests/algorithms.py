@@ -27,6 +27,7 @@ SMALL_MMSA = {
     "world_model_dim": 16,
     "sale_dim": 5,
     "sale_hidden_dim": 12,
+    "sale_head_dim": 6,
     "rollout_horizon": 2,
     "model_quality_interval": 6,
 }

@@ -37,6 +37,7 @@ class Episode:
     """One episode of a padded batch, at its own length; some have noise for the world model."""
 
     noise: dict[str, Tensor]
+    row: int  # among those that the world model learns from
 
     def __init__(self, batch: dict[str, Tensor], row: int):
         self.length = int(batch["loss_mask"][row].sum())
@@ -67,6 +68,7 @@ class Reference:
         # The model losses go over every fourth episode, beginning with the first.
         self.model_episodes = self.episodes[:: round(1 / getattr(config, "model_batch_share", 1))]
         for row, episode in enumerate(self.model_episodes):
+            episode.row = row
             episode.noise = {name: values[row] for name, values in noise.items()}
 
     # Agents.
@@ -94,7 +96,8 @@ class Reference:
         z_a = agent.sale.g(torch.cat([z, a])).detach()
         phi = avg_l1(agent.sale.phi(torch.cat([obs, a])))
         per_state = agent.from_state(torch.cat([hidden, z]))
-        return agent.head(F.relu(per_state + agent.from_action(torch.cat([z_a, phi]))))[0]
+        of_both = agent.head(F.relu(per_state + agent.from_action(torch.cat([z_a, phi]))))[0]
+        return of_both + agent.per_action(hidden)[action]
 
     def greedy(self, agent: Any, hidden: Tensor, obs: Tensor, legal: Any) -> int:
         values = [
@@ -237,12 +240,11 @@ class Reference:
             latent = mean + log_std.exp() * noise["posterior"][t]
             self.add_kl(add, (mean, log_std), prior)
             from_prior = prior[0] + prior[1].exp() * noise["prior"][t]
-            decoded = [self.decode(model, each) for each in (latent, from_prior)]
-            for each in decoded:
-                self.add_decoded(add, episode, hidden[t], each, t)
-            for each in (latent, from_prior):
-                for i, logits in enumerate(self.policy(model, each)):
-                    add("policy", -torch.log_softmax(logits, -1)[greedy[t][i]])
+            sample = from_prior if (episode.row + t) % 2 else latent
+            decoded = self.decode(model, sample)
+            self.add_decoded(add, episode, hidden[t], decoded, t)
+            for i, logits in enumerate(self.policy(model, sample)):
+                add("policy", -torch.log_softmax(logits, -1)[greedy[t][i]])
             z = avg_l1(model.sale.f(latent.detach()))
             if t:
                 add("sale_latents", ((predicted - z.detach()) ** 2).mean())
@@ -250,8 +252,7 @@ class Reference:
                 return
             actions = [int(a) for a in episode.actions[t]]
             embeddings, before = self.embed(model, latent, actions), latent
-            for each in decoded:
-                add("embeddings", 3 * ((each[0] - embeddings.detach()) ** 2).mean())
+            add("embeddings", 3 * ((decoded[0] - embeddings.detach()) ** 2).mean())
             action = torch.cat([model.action_embedding.weight[:, a] for a in actions]).detach()
             predicted = model.sale.g(torch.cat([z, action]))
 

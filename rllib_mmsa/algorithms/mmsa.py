@@ -51,6 +51,7 @@ class MMSAConfig(QLearningConfig):
         "sale_encoders",
         "sale_dim",
         "sale_hidden_dim",
+        "sale_head_dim",
         "normaliser",
         "latent_dim",
         "action_embed_dim",
@@ -80,6 +81,7 @@ class MMSAConfig(QLearningConfig):
         self.sale_encoders = "fixed"
         self.sale_dim = 32
         self.sale_hidden_dim = 64
+        self.sale_head_dim = 64
         self.normaliser = "avg_l1"
         # World model (section 4.3, Table 6).
         self.latent_dim = 16

@@ -16,7 +16,8 @@ from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, observation_mask
 from rllib_mmsa.common.q_learner import QLearner
 from rllib_mmsa.nets.reduce import mean_over_learners
 from rllib_mmsa.nets.sale import sale_prediction_error
-from rllib_mmsa.td import gaussian_kl, masked_mean
+from rllib_mmsa.nets.world_model import Gaussian
+from rllib_mmsa.td import gaussian_kl, masked_mean, standard_normal_kl
 
 
 class MMSALearner(QLearner):
@@ -51,58 +52,52 @@ class MMSALearner(QLearner):
         """
         mask = observation_mask(outputs.batch[LOSS_MASK])
         prior, posterior = outputs.prior, outputs.posterior
-        zeros = torch.zeros_like(prior.mean)
-        prior_kl = masked_mean(gaussian_kl(*prior, zeros, zeros), mask)
+        prior_kl = masked_mean(standard_normal_kl(*prior), mask)
         balanced = self._balanced_kl(config, mask, posterior, prior)
         self.log_tensors({"kl_prior_loss": prior_kl, "kl_balanced_loss": balanced})
         return config.kl_prior_weight * prior_kl + balanced
 
     @staticmethod
-    def _balanced_kl(config: Any, mask: Tensor, posterior: Any, prior: Any) -> Tensor:
+    def _balanced_kl(config: Any, mask: Tensor, posterior: Gaussian, prior: Gaussian) -> Tensor:
         """alpha KL[q || sg(p)] + (1 - alpha) KL[sg(q) || p], or which side alpha is on.
 
         ``kl_balance="posterior"`` is the equation as printed; ``"prior"`` (default) puts alpha
         on the term that trains the prior, as its prose and DreamerV2 do; None is No-KLB.
         """
-
-        def kl(p: Any, q: Any) -> Tensor:
-            per_dimension = gaussian_kl(*p, *q)  # (B, T+1, J)
-            weights = mask.unsqueeze(-1)
-            count = mean_over_learners(weights.sum()).clamp(min=1.0)
-            mean = (per_dimension * weights).sum((0, 1)) / count
-            return mean.clamp(min=config.free_bits).mean()
-
-        if config.kl_balance is None:
-            return kl(posterior, prior)
-        alpha = config.kl_balance_alpha
-        trains_posterior = kl(posterior, prior.detach())
-        trains_prior = kl(posterior.detach(), prior)
-        if config.kl_balance == "posterior":
-            return alpha * trains_posterior + (1 - alpha) * trains_prior
-        return alpha * trains_prior + (1 - alpha) * trains_posterior
+        if config.kl_balance is not None:
+            # The two terms differ in who gets a gradient alone: one, with each side's gradient
+            # scaled, is their sum.
+            alpha = config.kl_balance_alpha
+            of_posterior = alpha if config.kl_balance == "posterior" else 1 - alpha
+            posterior = posterior.scale_gradient(of_posterior)
+            prior = prior.scale_gradient(1 - of_posterior)
+        weights = mask.unsqueeze(-1)
+        count = mean_over_learners(weights.sum()).clamp(min=1.0)
+        mean = (gaussian_kl(*posterior, *prior) * weights).sum((0, 1)) / count  # (J,)
+        return mean.clamp(min=config.free_bits).mean()
 
     def reconstruction_loss(self, config: Any, outputs: ModelOutputs) -> Tensor:
         """L_REC = MSE(z^sa) + MSE(z^s) + MSE(phi^sa) + MSE(h), and the heads of Eq. 1.
 
-        Targets are detached. Latents of both VAEs are decoded, so each counts half. h and o
-        are standardised first.
+        Targets are detached. Samples of both VAEs are decoded, each in half of the steps. h and
+        o are standardised first.
         """
         batch, model, decoded = outputs.batch, self.team_module.world_model, outputs.decoded
         mask = observation_mask(batch[LOSS_MASK])
         hidden = model.hidden_scale(outputs.hidden).detach()
         obs = model.obs_scale(batch[OBS]).detach()
-        legal = batch[ACTION_MASK].to(obs.dtype).expand_as(decoded.mask_logits)
+        legal = batch[ACTION_MASK].to(obs.dtype)
         mask_errors = F.binary_cross_entropy_with_logits(
             decoded.mask_logits, legal, reduction="none"
         )
-        embedding_errors = (decoded.embeddings[:, :, :-1] - outputs.embeddings.detach()) ** 2
+        embedding_errors = (decoded.embeddings[:, :-1] - outputs.embeddings.detach()) ** 2
         # Three MSEs of one size each are three times the MSE of the three side by side.
         parts = 3.0 if model.sale is not None else 1.0
         losses = {
-            "embeddings": parts * masked_mean(embedding_errors.mean(0), batch[LOSS_MASK]),
-            "hidden": masked_mean(((decoded.hidden - hidden) ** 2).mean(0), mask),
-            "obs": masked_mean(((decoded.obs - obs) ** 2).mean(0), mask),
-            "mask": masked_mean(mask_errors.mean(0), mask),
+            "embeddings": parts * masked_mean(embedding_errors, batch[LOSS_MASK]),
+            "hidden": masked_mean((decoded.hidden - hidden) ** 2, mask),
+            "obs": masked_mean((decoded.obs - obs) ** 2, mask),
+            "mask": masked_mean(mask_errors, mask),
         }
         self.log_tensors({f"reconstruction_{name}_loss": loss for name, loss in losses.items()})
         return (
@@ -131,12 +126,11 @@ class MMSALearner(QLearner):
         Section 4.4 has no loss for the policy network of section 4.2.
         """
         mask = observation_mask(outputs.batch[LOSS_MASK])
-        logits = outputs.policy
-        actions = outputs.greedy.expand(logits.shape[:-1])
+        logits, actions = outputs.policy, outputs.greedy
         errors = F.cross_entropy(logits.flatten(0, -2), actions.flatten(), reduction="none")
-        loss = masked_mean(errors.view_as(actions).mean(0), mask)
+        loss = masked_mean(errors.view_as(actions), mask)
         same = (logits.argmax(-1) == actions).to(mask.dtype)
-        self.log_tensors({"policy_loss": loss, "policy_agreement": masked_mean(same.mean(0), mask)})
+        self.log_tensors({"policy_loss": loss, "policy_agreement": masked_mean(same, mask)})
         return loss
 
     def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:

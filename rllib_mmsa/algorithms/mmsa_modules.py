@@ -46,6 +46,13 @@ class Rows:
         return spread.index_copy(0, self.index, values).unflatten(0, self.shape)
 
 
+def chequered(loss_mask: Tensor) -> Tensor:
+    """Every second step of every episode, (M, T+1, 1) bool; odd episodes begin the other way."""
+    episodes, steps = loss_mask.shape
+    count = torch.arange(episodes).unsqueeze(1) + torch.arange(steps + 1)
+    return (count % 2 == 0).unsqueeze(-1).to(loss_mask.device)
+
+
 class ModelOutputs(NamedTuple):
     """What the model losses need, steps 0..T unless said otherwise.
 
@@ -57,10 +64,10 @@ class ModelOutputs(NamedTuple):
         greedy: (M, T+1, N) int64, what the agents would do.
         posterior: q(s_t | h_t), (M, T+1, J).
         prior: p(s_t | embeddings of t-1), (M, T+1, J).
-        decoded: (2, M, T+1, ...), decoded from posterior samples, and from prior samples.
+        decoded: (M, T+1, ...), decoded from samples of the posterior and of the prior in turn.
         embeddings: (M, T, F), (z^sa, z^s, phi^sa)_t of the actions taken.
         sale: (z^sa (M, T, J), z^s (M, T+1, J)) with gradient into f_s and g_s alone.
-        policy: (2, M, T+1, N, A), pi on posterior and prior samples (logits); None without it.
+        policy: (M, T+1, N, A), pi on the same samples (logits); None without it.
     """
 
     batch: dict[str, Any]
@@ -81,7 +88,11 @@ class MMSAModule(QModule):
         config = self.model_config
         if not config["use_sale"]:
             return super().make_agent()
+        head = {}
+        if config["sale_action"] == "candidate":
+            head["sale_head_dim"] = config["sale_head_dim"]
         agent = SALE_AGENTS[config["sale_action"]](
+            **head,
             sale_dim=config["sale_dim"],
             sale_hidden_dim=config["sale_hidden_dim"],
             normaliser=config["normaliser"],
@@ -219,7 +230,8 @@ class MMSAModule(QModule):
         embeddings = model.embed(latent[:, :-1], actions, z, z_a)
         # Zeros before the first step.
         prior = model.prior(*(F.pad(x, (0, 0, 1, 0)) for x in (embeddings, latent[:, :-1])))
-        latents = torch.stack([latent, prior.sample(self.noise)])
+        # Each sample would be half of every loss below; taken in turn, it is so on average.
+        latents = torch.where(chequered(batch[LOSS_MASK]), latent, prior.sample(self.noise))
         return ModelOutputs(
             batch=batch,
             hidden=hidden,

@@ -216,6 +216,7 @@ class _Rows(NamedTuple):
         obs: (R, D).
         z: (R, E), z^o.
         from_state: (R, hidden), the head's first layer on (h, z^o).
+        per_action: (R, A), what h alone says of every action.
         from_g, from_phi: (hidden, hidden) and (hidden, E), the same layer on g's hidden layer and
             on phi^oa.
     """
@@ -223,6 +224,7 @@ class _Rows(NamedTuple):
     obs: Tensor
     z: Tensor
     from_state: Tensor
+    per_action: Tensor
     from_g: Tensor
     from_phi: Tensor
 
@@ -233,18 +235,17 @@ class CandidateActionSaleAgent(_SaleAgent):
     The candidates' embeddings are one batched product; no loop over actions.
     """
 
-    def __init__(self, *, sale_dim: int, sale_hidden_dim: int, **kwargs):
-        super().__init__(
-            sale_dim=sale_dim, sale_hidden_dim=sale_hidden_dim, feature_size=0, **kwargs
-        )
+    def __init__(self, *, sale_dim: int, sale_head_dim: int, **kwargs):
+        super().__init__(sale_dim=sale_dim, feature_size=0, **kwargs)
         # The head runs once per action and step: its width is what this reading costs.
-        self.from_state = nn.Linear(self.hidden_dim + sale_dim, sale_hidden_dim)
-        self.from_action = nn.Linear(2 * sale_dim, sale_hidden_dim, bias=False)
-        self.head = nn.Linear(sale_hidden_dim, 1)
+        self.from_state = nn.Linear(self.hidden_dim + sale_dim, sale_head_dim)
+        self.from_action = nn.Linear(2 * sale_dim, sale_head_dim, bias=False)
+        self.head = nn.Linear(sale_head_dim, 1, bias=False)
+        self.per_action = nn.Linear(self.hidden_dim, self.num_actions)
 
     def q_values(self, hidden: Tensor, obs: Tensor) -> Tensor:
-        values = self._every(self._rows(hidden, obs))
-        return values.view(*hidden.shape[:-1], self.num_actions)
+        rows = self._rows(hidden, obs)
+        return (self._every(rows) + rows.per_action).view(*hidden.shape[:-1], self.num_actions)
 
     def chosen_q(self, hidden: Tensor, obs: Tensor, actions: Tensor) -> Tensor:
         """Embeds the one action alone: an A-th of the work of ``q_values``."""
@@ -256,7 +257,7 @@ class CandidateActionSaleAgent(_SaleAgent):
         rows = self._rows(hidden, obs)
         chosen = self._chosen(rows, actions)
         with torch.no_grad():
-            every = self._every(rows)
+            every = self._every(rows) + rows.per_action
         return chosen, every.view(*actions.shape, self.num_actions)
 
     def _rows(self, hidden: Tensor, obs: Tensor) -> _Rows:
@@ -271,7 +272,8 @@ class CandidateActionSaleAgent(_SaleAgent):
             self.from_state.weight,
             self.from_state.bias + bias,
         )
-        return _Rows(rows, z, from_state, from_g, from_phi)
+        per_action = self.per_action(hidden.reshape(-1, self.hidden_dim))
+        return _Rows(rows, z, from_state, per_action, from_g, from_phi)
 
     def _every(self, rows: _Rows) -> Tensor:
         """Values of every action, (R, A), some rows at a time: what one needs fits a cache."""
@@ -283,7 +285,8 @@ class CandidateActionSaleAgent(_SaleAgent):
 
     def _chosen(self, rows: _Rows, actions: Tensor) -> Tensor:
         g_hidden, phi = self.sale.one_action(rows.obs, rows.z, actions.reshape(-1))
-        return self._values(rows, g_hidden.unsqueeze(1), phi.unsqueeze(1)).view(actions.shape)
+        values = self._values(rows, g_hidden.unsqueeze(1), phi.unsqueeze(1)).view(actions.shape)
+        return values + take_actions(rows.per_action.view(*actions.shape, -1), actions)
 
     def _values(self, rows: _Rows, g_hidden: Tensor, phi: Tensor) -> Tensor:
         """The head on g's hidden layer and phi^oa of C actions, (R, C, ...), to (R, C)."""

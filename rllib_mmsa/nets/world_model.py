@@ -35,9 +35,9 @@ class Gaussian(NamedTuple):
         noise = own_share(self.mean, lambda whole: whole.normal_(generator=generator))
         return self.mean + self.log_std.exp() * noise
 
-    def detach(self) -> Gaussian:
-        """The same distribution without gradient."""
-        return Gaussian(self.mean.detach(), self.log_std.detach())
+    def scale_gradient(self, scale: float) -> Gaussian:
+        """The same distribution, whose gradient is ``scale`` times what it would be."""
+        return Gaussian(*(torch.lerp(value.detach(), value, scale) for value in self))
 
 
 class Decoded(NamedTuple):

@@ -76,7 +76,7 @@ def reached(loss: str, **config) -> set[str]:
 
 
 AGENT = {"agent.input", "agent.rnn", "agent.head", "agent.sale.phi"}
-CANDIDATE = {"agent.from_state", "agent.from_action"}
+CANDIDATE = {"agent.per_action", "agent.from_state", "agent.from_action"}
 MIXER = {"mixer.weights_1", "mixer.bias_1", "mixer.weights_2", "mixer.value", "aggregator.linear"}
 POSTERIOR, PRIOR = "world_model.posterior_net", "world_model.prior_net"
 MODEL_INPUTS = {"world_model.action_embedding", "world_model.sale.phi"}

@@ -25,7 +25,7 @@ def agents():
     return {
         "plain": RecurrentAgent(**SIZES),
         "previous": PreviousActionSaleAgent(**SALE, **SIZES),
-        "candidate": CandidateActionSaleAgent(**SALE, **SIZES),
+        "candidate": CandidateActionSaleAgent(sale_head_dim=5, **SALE, **SIZES),
     }
 
 
@@ -120,7 +120,8 @@ def test_candidate_values_equal_the_concatenation(episode):
             torch.cat([agent.sale.encode_action(z, one_hot), agent.sale.direct(obs, one_hot)], -1)
         )
         per_state = agent.from_state(torch.cat([hidden, z], -1))
-        expected.append(agent.head(F.relu(per_state + per_action)).squeeze(-1))
+        of_both = agent.head(F.relu(per_state + per_action)).squeeze(-1)
+        expected.append(of_both + agent.per_action(hidden)[..., action])
     torch.testing.assert_close(agent.q_values(hidden, obs), torch.stack(expected, -1))
 
 
