@@ -61,6 +61,8 @@ class QLearner(TorchLearner):
         # A seed makes RLlib ask for deterministic algorithms, under which PyTorch also fills every
         # new tensor, in case somebody reads what was never written. Nothing here does.
         torch.utils.deterministic.fill_uninitialized_memory = False
+        # Gradients that fade over time become denormal numbers, which a processor is slow at.
+        torch.set_flush_denormal(True)
 
     @property
     def team_module(self) -> QModule:
