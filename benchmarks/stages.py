@@ -40,7 +40,7 @@ POINTS = (
     Point("replay read", "rllib_mmsa.common.q_learning", "to_train_batch"),
     Point("agents", "module.agent", "unroll"),
     Point("agents", "module.target_agent", "unroll"),
-    Point("agents", "module.agent", "chosen_and_all_q"),
+    Point("agents", "module.agent", "chosen_and_legal_q"),
     Point("agents", "module.target_agent", "chosen_q"),
     Point("agents", "module", "_sale_of_observations", "use_sale"),
     Point("world model", "module", "_forward_model", "use_world_model"),

@@ -64,6 +64,12 @@ ENVIRONMENTS = {
         {"task": "HalfCheetah_6x1", "agent_obsk": 2, "n_actions": 5, "max_episode_steps": 200},
         _SEQUENCES,
     ),
+    "smacv2": Environment(
+        "smacv2",
+        "SMACv2 terran_5_units",
+        {"task": "terran_5_units", "backend": "starcraft2"},
+        {"num_envs_per_env_runner": 1},  # each is a game of its own
+    ),
     "counter": Environment("counter", "counter (toy)", {"min_length": 9}),
 }
 

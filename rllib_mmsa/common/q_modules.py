@@ -201,8 +201,10 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         hidden = self.agent.unroll(obs, actions)
         # The last observation's action does not matter: nothing is learned there.
         taken = F.pad(actions, (0, 0, 0, 1))
-        chosen, q_values = self.agent.chosen_and_all_q(hidden, obs, taken)
-        online = Unrolled(hidden, greedy_actions(q_values, batch[ACTION_MASK]))
+        played = observation_mask(batch[LOSS_MASK]) > 0
+        legal = batch[ACTION_MASK].bool() & played[..., None, None]
+        chosen, q_values = self.agent.chosen_and_legal_q(hidden, obs, taken, legal)
+        online = Unrolled(hidden, greedy_actions(q_values, legal))
         with torch.no_grad():
             target, next_q = self._unroll_target(batch, online.greedy)
         state, next_state, extra = self.mixer_states(batch, online, target)

@@ -19,6 +19,8 @@ from rllib_mmsa.td import take_actions
 
 #: Rows whose candidate actions are valued in one go.
 _ROWS_AT_A_TIME = 1024
+#: Share of legal actions below which they alone are valued: picking them has its price.
+_WORTH_PICKING = 0.8
 
 
 def by_time(x: Tensor) -> Tensor:
@@ -118,10 +120,15 @@ class RecurrentAgent(nn.Module):
         """Q(h, a) of one action each: as ``q_values``, and (..., N) int64, to (..., N)."""
         return take_actions(self.q_values(hidden, obs), actions)
 
-    def chosen_and_all_q(
-        self, hidden: Tensor, obs: Tensor, actions: Tensor
+    def chosen_and_legal_q(
+        self, hidden: Tensor, obs: Tensor, actions: Tensor, legal: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """``chosen_q`` with gradient and ``q_values`` without, for less than the two cost."""
+        """``chosen_q`` with gradient and ``q_values`` without, for less than the two cost.
+
+        Args:
+            hidden, obs, actions: as for ``chosen_q``.
+            legal: (..., N, A) bool, whose values are asked; the others may be anything.
+        """
         q_values = self.q_values(hidden, obs)
         return take_actions(q_values, actions), q_values.detach()
 
@@ -251,13 +258,16 @@ class CandidateActionSaleAgent(_SaleAgent):
         """Embeds the one action alone: an A-th of the work of ``q_values``."""
         return self._chosen(self._rows(hidden, obs), actions)
 
-    def chosen_and_all_q(
-        self, hidden: Tensor, obs: Tensor, actions: Tensor
+    def chosen_and_legal_q(
+        self, hidden: Tensor, obs: Tensor, actions: Tensor, legal: Tensor
     ) -> tuple[Tensor, Tensor]:
         rows = self._rows(hidden, obs)
         chosen = self._chosen(rows, actions)
         with torch.no_grad():
-            every = self._every(rows) + rows.per_action
+            pairs = legal.reshape(-1, self.num_actions).nonzero()
+            sparse = len(pairs) < _WORTH_PICKING * legal.numel()
+            every = self._picked(rows, pairs) if sparse else self._every(rows)
+            every = every + rows.per_action
         return chosen, every.view(*actions.shape, self.num_actions)
 
     def _rows(self, hidden: Tensor, obs: Tensor) -> _Rows:
@@ -283,6 +293,19 @@ class CandidateActionSaleAgent(_SaleAgent):
             [self._values(block, *self.sale.every_action(block.obs, block.z)) for block in blocks]
         )
 
+    def _picked(self, rows: _Rows, pairs: Tensor) -> Tensor:
+        """Values of some rows' actions, pairs (P, 2), in their places in (R, A), else zero."""
+        values = rows.obs.new_zeros(len(rows.obs), self.num_actions)
+        from_z, from_obs, of_g, of_phi = self.sale.before_actions(rows.obs, rows.z)
+        for row, action in (block.unbind(1) for block in pairs.split(4 * _ROWS_AT_A_TIME)):
+            g_hidden = from_z.index_select(0, row).add_(of_g.index_select(0, action)).relu_()
+            phi = from_obs.index_select(0, row).add_(of_phi.index_select(0, action))
+            phi = self.sale.phi_norm(phi)
+            some = rows._replace(from_state=rows.from_state.index_select(0, row))
+            of_pairs = self._values(some, g_hidden.unsqueeze(1), phi.unsqueeze(1))
+            values.index_put_((row, action), of_pairs.squeeze(1))
+        return values
+
     def _chosen(self, rows: _Rows, actions: Tensor) -> Tensor:
         g_hidden, phi = self.sale.one_action(rows.obs, rows.z, actions.reshape(-1))
         values = self._values(rows, g_hidden.unsqueeze(1), phi.unsqueeze(1)).view(actions.shape)
@@ -294,7 +317,7 @@ class CandidateActionSaleAgent(_SaleAgent):
         # written over.
         joint = torch.mm(g_hidden.flatten(0, 1), rows.from_g.t())
         joint.addmm_(phi.flatten(0, 1), rows.from_phi.t())
-        joint = joint.view(*phi.shape[:2], -1).add_(rows.from_state.unsqueeze(1)).relu_()
+        joint = joint.view(*phi.shape[:2], joint.shape[-1]).add_(rows.from_state.unsqueeze(1)).relu_()
         return self.head(joint).squeeze(-1)
 
 

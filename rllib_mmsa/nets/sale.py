@@ -68,20 +68,24 @@ def make_normaliser(name: str, size: int) -> nn.Module:
     return NORMALISERS[name](size)
 
 
+def _split(layer: nn.Linear, x: Tensor) -> tuple[Tensor, Tensor]:
+    """layer([x ; onehot(a)]) as a sum: of x (..., outputs) and of each action (A, outputs)."""
+    size = x.shape[-1]
+    # Contiguous: rows of a transposed matrix are slow to pick, and sums inherit its order.
+    of_actions = layer.weight[:, size:].t().contiguous()
+    return F.linear(x, layer.weight[:, :size], layer.bias), of_actions
+
+
 def _add_actions(layer: nn.Linear, x: Tensor) -> Tensor:
     """layer([x ; onehot(a)]) for every a: (..., inputs) to (..., A, outputs)."""
-    size = x.shape[-1]
-    shared = F.linear(x, layer.weight[:, :size], layer.bias)
-    # Contiguous, or the sum would inherit the transposed order and every product after it be slow.
-    return shared.unsqueeze(-2) + layer.weight[:, size:].t().contiguous()
+    shared, of_actions = _split(layer, x)
+    return shared.unsqueeze(-2) + of_actions
 
 
 def _add_action(layer: nn.Linear, x: Tensor, actions: Tensor) -> Tensor:
     """layer([x ; onehot(a)]): (..., inputs), (...) int64 to (..., outputs)."""
-    size = x.shape[-1]
-    shared = F.linear(x, layer.weight[:, :size], layer.bias)
-    # Contiguous: picking rows out of a transposed matrix is slow.
-    return shared + F.embedding(actions, layer.weight[:, size:].t().contiguous())
+    shared, of_actions = _split(layer, x)
+    return shared + F.embedding(actions, of_actions)
 
 
 class SaleEncoder(nn.Module):
@@ -144,6 +148,21 @@ class SaleEncoder(nn.Module):
         with torch.no_grad():
             hidden = _add_actions(cast(nn.Linear, self.g[0]), z).relu_()
         return hidden, self.phi_norm(_add_actions(self.phi, x))
+
+    def before_actions(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The first layers of g and phi, without what an action adds to them, and what it adds.
+
+        Args:
+            x: (R, input_size).
+            z: (R, embed_dim), ``encode(x)``.
+
+        Returns:
+            (R, hidden_dim) and (R, embed_dim); (A, hidden_dim) and (A, embed_dim). Their sums
+            for a row and an action are g's hidden layer before its ReLU, and phi before its norm.
+        """
+        parts = [_split(cast(nn.Linear, self.g[0]), z), _split(self.phi, x)]
+        (from_z, of_g), (from_x, of_phi) = parts
+        return from_z, from_x, of_g, of_phi
 
     def one_action(self, x: Tensor, z: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """The same of one action each: (...) int64, to (..., hidden_dim), (..., embed_dim)."""

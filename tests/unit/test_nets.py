@@ -87,6 +87,20 @@ def test_acting_step_by_step_equals_the_unrolled_episode(name, episode):
             state["last_action"] = actions[:, t]
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("name", ["plain", "previous", "candidate"])
+def test_legal_actions_have_the_values_that_all_have(name, share, episode):
+    agent = agents()[name]
+    obs, actions = episode
+    hidden = agent.unroll(obs, actions)[:, :-1]
+    legal = torch.rand(*actions.shape, A) < share
+    legal[0] = False  # as in steps that were never played
+    _, values = agent.chosen_and_legal_q(hidden, obs[:, :-1], actions, legal)
+    expected = agent.q_values(hidden, obs[:, :-1])
+    torch.testing.assert_close(values[legal], expected[legal])
+    assert not values.requires_grad
+
+
 @pytest.mark.parametrize("name", ["previous", "candidate"])
 def test_values_send_no_gradient_to_the_encoders(name, episode):
     agent = agents()[name]
@@ -95,11 +109,9 @@ def test_values_send_no_gradient_to_the_encoders(name, episode):
     values = agent.q_values(hidden, obs)
     one = agent.chosen_q(hidden[:, :-1], obs[:, :-1], actions)
     torch.testing.assert_close(one, take_actions(values[:, :-1], actions))
-    for mine, theirs in zip(
-        agent.chosen_and_all_q(hidden[:, :-1], obs[:, :-1], actions),
-        (one, values[:, :-1]),
-        strict=True,
-    ):
+    legal = torch.ones(*actions.shape, A, dtype=torch.bool)
+    both = agent.chosen_and_legal_q(hidden[:, :-1], obs[:, :-1], actions, legal)
+    for mine, theirs in zip(both, (one, values[:, :-1]), strict=True):
         torch.testing.assert_close(mine, theirs)
     (values.sum() + one.sum()).backward()
     encoders = agent.sale.encoder_parameters()
