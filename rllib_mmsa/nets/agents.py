@@ -317,7 +317,8 @@ class CandidateActionSaleAgent(_SaleAgent):
         # written over.
         joint = torch.mm(g_hidden.flatten(0, 1), rows.from_g.t())
         joint.addmm_(phi.flatten(0, 1), rows.from_phi.t())
-        joint = joint.view(*phi.shape[:2], joint.shape[-1]).add_(rows.from_state.unsqueeze(1)).relu_()
+        joint = joint.view(*phi.shape[:2], joint.shape[-1])
+        joint.add_(rows.from_state.unsqueeze(1)).relu_()
         return self.head(joint).squeeze(-1)
 
 
