@@ -245,7 +245,8 @@ class Reference:
             self.add_decoded(add, episode, hidden[t], decoded, t)
             for i, logits in enumerate(self.policy(model, sample)):
                 add("policy", -torch.log_softmax(logits, -1)[greedy[t][i]])
-            z = avg_l1(model.sale.f(latent.detach()))
+            learned = self.module.learned_latent_sale
+            z = avg_l1(learned.f(latent.detach()))
             if t:
                 add("sale_latents", ((predicted - z.detach()) ** 2).mean())
             if t == episode.length:
@@ -254,7 +255,7 @@ class Reference:
             embeddings, before = self.embed(model, latent, actions), latent
             add("embeddings", 3 * ((decoded[0] - embeddings.detach()) ** 2).mean())
             action = torch.cat([model.action_embedding.weight[:, a] for a in actions]).detach()
-            predicted = model.sale.g(torch.cat([z, action]))
+            predicted = learned.g(torch.cat([z, action]))
 
     def add_kl(self, add: Any, posterior: tuple, prior: tuple) -> None:
         def kl(p: tuple, q: tuple) -> Tensor:
