@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from env_registry.contract import OBS, STATE
-from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, observation_mask
+from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, Rows, observation_mask
 from rllib_mmsa.common.q_modules import QModule, Unrolled, frozen_copy
 from rllib_mmsa.nets.agents import SALE_AGENTS, RecurrentAgent
 from rllib_mmsa.nets.aggregator import RolloutAggregator
@@ -19,31 +19,6 @@ from rllib_mmsa.nets.world_model import Decoded, Gaussian, WorldModel
 #: Keys of what ``forward_train`` returns beside the shared ones.
 SALE_OBS = "sale_obs"  # (z^oa, z^o) of the agents' encoders, and their loss mask
 MODEL = "model"  # ModelOutputs
-
-
-class Rows:
-    """The steps of a batch that a mask selects, side by side and back in their places.
-
-    Args:
-        mask: (B, T) bool.
-    """
-
-    def __init__(self, mask: Tensor):
-        self.shape = mask.shape
-        self.index = mask.flatten().nonzero().squeeze(1)  # (R,)
-        self._all = len(self.index) == mask.numel()
-
-    def pick(self, values: Tensor) -> Tensor:
-        """(B, T, ...) to (R, ...)."""
-        rows = values.flatten(0, 1)
-        return rows if self._all else rows.index_select(0, self.index)
-
-    def spread(self, values: Tensor) -> Tensor:
-        """(R, ...) to (B, T, ...), zeros elsewhere."""
-        if self._all:
-            return values.unflatten(0, self.shape)
-        spread = values.new_zeros(self.shape.numel(), *values.shape[1:])
-        return spread.index_copy(0, self.index, values).unflatten(0, self.shape)
 
 
 def chequered(loss_mask: Tensor) -> Tensor:

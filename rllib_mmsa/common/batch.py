@@ -48,6 +48,9 @@ LOSS_MASK = "loss_mask"
 PER_OBSERVATION = (OBS, ACTION_MASK, STATE)
 PER_STEP = (ACTIONS, REWARDS)
 
+#: Share of selected steps from which on all are computed (``Rows``).
+_NEARLY_ALL = 0.9
+
 
 @dataclass
 class TeamEpisode:
@@ -224,6 +227,33 @@ def to_train_batch(windows: Sequence[Window], reward_scale: float = 1.0) -> Mult
         batch[REWARDS] = batch[REWARDS] * np.float32(reward_scale)
     env_steps = int(batch[LOSS_MASK].sum())
     return MultiAgentBatch({TEAM: SampleBatch(batch)}, env_steps=env_steps)
+
+
+class Rows:
+    """The steps of a batch that a mask selects, side by side and back in their places.
+
+    Where nearly all are selected, all are: picking them has its price.
+
+    Args:
+        mask: (B, T) bool.
+    """
+
+    def __init__(self, mask: Tensor):
+        self.shape = mask.shape
+        self.index = mask.flatten().nonzero().squeeze(1)  # (R,)
+        self._all = len(self.index) > _NEARLY_ALL * mask.numel()
+
+    def pick(self, values: Tensor) -> Tensor:
+        """(B, T, ...) to (R, ...)."""
+        rows = values.flatten(0, 1)
+        return rows if self._all else rows.index_select(0, self.index)
+
+    def spread(self, values: Tensor) -> Tensor:
+        """(R, ...) to (B, T, ...), zeros elsewhere."""
+        if self._all:
+            return values.unflatten(0, self.shape)
+        spread = values.new_zeros(self.shape.numel(), *values.shape[1:])
+        return spread.index_copy(0, self.index, values).unflatten(0, self.shape)
 
 
 def observation_mask(loss_mask: Tensor) -> Tensor:

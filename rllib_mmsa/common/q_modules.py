@@ -18,7 +18,7 @@ from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
 from torch import Tensor, nn
 
 from env_registry.contract import ACTION_MASK, OBS, STATE
-from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, observation_mask
+from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, Rows, observation_mask
 from rllib_mmsa.common.exploration import epsilon_at, epsilon_greedy
 from rllib_mmsa.nets.agents import RecurrentAgent
 from rllib_mmsa.nets.mixers import IndependentMixer, QMixer, VDNMixer
@@ -201,33 +201,39 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         hidden = self.agent.unroll(obs, actions)
         # The last observation's action does not matter: nothing is learned there.
         taken = F.pad(actions, (0, 0, 0, 1))
-        played = observation_mask(batch[LOSS_MASK]) > 0
-        legal = batch[ACTION_MASK].bool() & played[..., None, None]
-        chosen, q_values = self.agent.chosen_and_legal_q(hidden, obs, taken, legal)
-        online = Unrolled(hidden, greedy_actions(q_values, legal))
+        rows = Rows(observation_mask(batch[LOSS_MASK]) > 0)
+        legal = rows.pick(batch[ACTION_MASK]).bool()
+        read = (rows.pick(values) for values in (hidden, obs, taken))
+        chosen, q_values = self.agent.chosen_and_legal_q(*read, legal)
+        chosen = rows.spread(chosen)
+        online = Unrolled(hidden, rows.spread(greedy_actions(q_values, legal)))
         with torch.no_grad():
-            target, next_q = self._unroll_target(batch, online.greedy)
+            target, next_q = self._unroll_target(batch, online.greedy, rows)
         state, next_state, extra = self.mixer_states(batch, online, target)
         with torch.no_grad():
             next_q_tot = self.target_mixer(next_q, next_state)
         q_tot = self.mixer(chosen[:, :-1], state)
         return {CHOSEN_Q_TOT: q_tot, NEXT_Q_TOT: next_q_tot, **extra}
 
-    def _unroll_target(self, batch: dict[str, Any], greedy: Tensor) -> tuple[Unrolled, Tensor]:
+    def _unroll_target(
+        self, batch: dict[str, Any], greedy: Tensor, rows: Rows
+    ) -> tuple[Unrolled, Tensor]:
         """The target agents' episodes, and their values at steps 1..T, (B, T, N).
 
         Args:
             batch: what the networks read.
             greedy: (B, T+1, N) int64, the online agents' actions (double Q).
+            rows: the observations that a loss reads; values of others are zero.
         """
         obs, agent = batch[OBS], self.target_agent
         hidden = agent.unroll(obs, batch[ACTIONS])
+        read = rows.pick(hidden), rows.pick(obs)
         if self.model_config["double_q"]:
-            next_q = agent.chosen_q(hidden, obs, greedy)
+            next_q = rows.spread(agent.chosen_q(*read, rows.pick(greedy)))
             return Unrolled(hidden, greedy), next_q[:, 1:]
-        q_values = mask_illegal(agent.q_values(hidden, obs), batch[ACTION_MASK])
-        best, greedy = q_values.max(-1)
-        return Unrolled(hidden, greedy), best[:, 1:]
+        q_values = mask_illegal(agent.q_values(*read), rows.pick(batch[ACTION_MASK]))
+        best, actions = q_values.max(-1)
+        return Unrolled(hidden, rows.spread(actions)), rows.spread(best)[:, 1:]
 
     def mixer_states(
         self, batch: dict[str, Any], online: Unrolled, target: Unrolled

@@ -140,6 +140,8 @@ def test_model_gradient_to_the_agents_is_an_option():
 def test_sale_losses_train_their_encoders_alone():
     latents = reached("sale_latents")
     assert latents == {"learned_latent_sale.f", "learned_latent_sale.g"}
+    live = reached("sale_latents", sale_encoders="live")
+    assert live == {"world_model.sale.f", "world_model.sale.g"}
     live = reached("sale_observations", sale_encoders="live")
     assert live == {"agent.sale.f", "agent.sale.g"}
 
