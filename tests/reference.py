@@ -186,7 +186,7 @@ class Reference:
 
     def prior(self, model: Any, embeddings: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log deviation; the network says how the latent before changes."""
-        change, log_std = model.prior_net(embeddings).chunk(2)
+        change, log_std = model.prior_net(torch.cat([embeddings, before])).chunk(2)
         return before + change, log_std.clamp(-5, 2)
 
     def decode(self, model: Any, latent: Tensor) -> tuple[Tensor, list, list, list]:
@@ -245,8 +245,7 @@ class Reference:
             self.add_decoded(add, episode, hidden[t], decoded, t)
             for i, logits in enumerate(self.policy(model, sample)):
                 add("policy", -torch.log_softmax(logits, -1)[greedy[t][i]])
-            learned = self.module.learned_latent_sale
-            z = avg_l1(learned.f(latent.detach()))
+            z = avg_l1(model.sale.f(latent.detach()))
             if t:
                 add("sale_latents", ((predicted - z.detach()) ** 2).mean())
             if t == episode.length:
@@ -255,7 +254,7 @@ class Reference:
             embeddings, before = self.embed(model, latent, actions), latent
             add("embeddings", 3 * ((decoded[0] - embeddings.detach()) ** 2).mean())
             action = torch.cat([model.action_embedding.weight[:, a] for a in actions]).detach()
-            predicted = learned.g(torch.cat([z, action]))
+            predicted = model.sale.g(torch.cat([z, action]))
 
     def add_kl(self, add: Any, posterior: tuple, prior: tuple) -> None:
         def kl(p: tuple, q: tuple) -> Tensor:

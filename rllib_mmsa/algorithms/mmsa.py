@@ -58,6 +58,7 @@ class MMSAConfig(QLearningConfig):
         "world_model_dim",
         "posterior_sees_obs",
         "prior_residual",
+        "prior_sees_latent",
         "imagined_actions",
         "model_batch_share",
         "rollout_horizon",
@@ -89,6 +90,7 @@ class MMSAConfig(QLearningConfig):
         self.world_model_dim = 32
         self.posterior_sees_obs = True
         self.prior_residual = True
+        self.prior_sees_latent = True
         self.imagined_actions = "policy"
         self.rollout_horizon = 3
         self.rollout_aggregation = "linear"

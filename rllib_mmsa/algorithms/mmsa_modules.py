@@ -66,13 +66,17 @@ class MMSAModule(QModule):
         head = {}
         if config["sale_action"] == "candidate":
             head["sale_head_dim"] = config["sale_head_dim"]
-        return SALE_AGENTS[config["sale_action"]](
+        agent = SALE_AGENTS[config["sale_action"]](
             **head,
             sale_dim=config["sale_dim"],
             sale_hidden_dim=config["sale_hidden_dim"],
             normaliser=config["normaliser"],
             **self.agent_arguments(),
         )
+        if config["sale_encoders"] == "fixed":
+            for parameter in agent.sale.encoder_parameters():
+                parameter.requires_grad_(False)
+        return agent
 
     def setup_training(self) -> None:
         config = self.model_config
@@ -87,10 +91,10 @@ class MMSAModule(QModule):
             )
             state_size += self.aggregator.out_size
         self.mixer = self.make_mixer(state_size)
-        if self._fixes_encoders:
-            self.learned_sale = self._learned(self.agent.sale)
-            if config["use_world_model"]:
-                self.learned_latent_sale = self._learned(self.world_model.sale)
+        if config["use_sale"] and config["sale_encoders"] == "fixed":
+            self.learned_sale = frozen_copy(self.agent.sale).requires_grad_(True)
+            self.learned_sale.phi.requires_grad_(False)
+            self.learned_sale.phi_norm.requires_grad_(False)
         self.target_agent = frozen_copy(self.agent)
         self.target_mixer = frozen_copy(self.mixer)
         if config["use_world_model"]:
@@ -99,21 +103,6 @@ class MMSAModule(QModule):
             self.target_world_model = frozen_copy(self.world_model)
         self.noise = torch.Generator()
         self.learns_model = True  # the learner says whether this update trains the world model
-
-    @property
-    def _fixes_encoders(self) -> bool:
-        return self.model_config["use_sale"] and self.model_config["sale_encoders"] == "fixed"
-
-    @staticmethod
-    def _learned(sale: SaleEncoder) -> SaleEncoder:
-        """A copy whose f and g learn, and leaves those that are read to be synced with it."""
-        learned = frozen_copy(sale)
-        for theirs, ours in zip(
-            sale.encoder_parameters(), learned.encoder_parameters(), strict=True
-        ):
-            theirs.requires_grad_(False)
-            ours.requires_grad_(True)
-        return learned
 
     @property
     def _freezes_world_model(self) -> bool:
@@ -134,32 +123,31 @@ class MMSAModule(QModule):
             use_sale=config["use_sale"],
             posterior_sees_obs=config["posterior_sees_obs"],
             prior_residual=config["prior_residual"],
+            prior_sees_latent=config["prior_sees_latent"],
             imagined_actions=config["imagined_actions"],
             rollout_latent=config["rollout_latent"],
         )
 
     def get_non_inference_attributes(self) -> list[str]:
-        own = ["world_model", "aggregator", "learned_sale", "learned_latent_sale"]
+        own = ["world_model", "aggregator", "learned_sale"]
         targets = ["target_world_model", "target_aggregator"]
         return [*super().get_non_inference_attributes(), *own, *targets]
 
     def target_pairs(self) -> list[tuple[nn.Module, nn.Module]]:
-        """The shared ones, world model, roll-out aggregator, and the encoders that are read (TD7).
+        """The shared ones, world model, roll-out aggregator, and the encoders that act (TD7).
 
-        The order matters: the targets take over the encoders that were read so far, then those
-        take over what was learned since.
+        The order matters: the target agent takes over the encoders that acted so far, then
+        the acting ones take over what was learned since.
         """
         pairs = super().target_pairs()
         if self.model_config["use_world_model"]:
             pairs.append((self.aggregator, self.target_aggregator))
         if self._freezes_world_model:
             pairs.append((self.world_model, self.target_world_model))
-        if self._fixes_encoders:
-            encoders = [(self.learned_sale, self.agent.sale)]
-            if self.model_config["use_world_model"]:
-                encoders.append((self.learned_latent_sale, self.world_model.sale))
-            for ours, read in encoders:
-                pairs += [(ours.f, read.f), (ours.f_norm, read.f_norm), (ours.g, read.g)]
+        if self.model_config["use_sale"] and self.model_config["sale_encoders"] == "fixed":
+            learned, acting = self.learned_sale, self.agent.sale
+            pairs += [(learned.f, acting.f), (learned.f_norm, acting.f_norm)]
+            pairs += [(learned.g, acting.g)]
         return pairs
 
     def seed_noise(self, seed: int) -> None:
@@ -196,7 +184,8 @@ class MMSAModule(QModule):
 
     def _sale_of_observations(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
         """(z^oa (M, T, N, E), z^o (M, T+1, N, E)) with gradient into f and g; loss mask (M, T)."""
-        sale = self.learned_sale if self._fixes_encoders else self.agent.sale
+        fixed = self.model_config["sale_encoders"] == "fixed"
+        sale: SaleEncoder = self.learned_sale if fixed else self.agent.sale
         z = sale.encode(batch[OBS])
         z_a = sale.encode_action(z[:, :-1], self.agent.one_hot(batch[ACTIONS]))
         return z_a, z, batch[LOSS_MASK]
@@ -213,10 +202,8 @@ class MMSAModule(QModule):
         posterior = model.posterior(hidden, obs)
         latent = posterior.sample(self.noise)
         sale = self._sale_of_latents(latent.detach(), actions)
-        known: list[Tensor] = []  # z^s and z^sa, where those that learn are those that are read
-        if sale is not None and not self._fixes_encoders:
-            known = [sale[1][:, :-1].detach(), sale[0].detach()]
-        embeddings = model.embed(latent[:, :-1], actions, *known)
+        z_a, z = (None, None) if sale is None else (sale[0].detach(), sale[1][:, :-1].detach())
+        embeddings = model.embed(latent[:, :-1], actions, z, z_a)
         # Zeros before the first step.
         prior = model.prior(*(F.pad(x, (0, 0, 1, 0)) for x in (embeddings, latent[:, :-1])))
         # Each sample would be half of every loss below; taken in turn, it is so on average.
@@ -283,7 +270,6 @@ class MMSAModule(QModule):
         model = self.world_model
         if model.sale is None:
             return None
-        encoders = self.learned_latent_sale if self._fixes_encoders else model.sale
-        z = encoders.encode(latent)
+        z = model.sale.encode(latent)
         action = model.embed_actions(actions).detach()
-        return encoders.encode_action(z[:, :-1], action), z
+        return model.sale.encode_action(z[:, :-1], action), z

@@ -92,6 +92,7 @@ class WorldModel(nn.Module):
         use_sale: False is the No-SALE ablation: the prior reads [s ; e(a)].
         posterior_sees_obs: q(s_t | h_t, o_t) instead of q(s_t | h_t).
         prior_residual: the prior's mean is s_{t-1} plus what its network says.
+        prior_sees_latent: the prior's network reads s_{t-1} beside the embeddings.
         imagined_actions: who acts in the imagination. "policy": pi(z^s, phi^s), the policy network
             of section 4.2, which learns what the agents do; "values": the agents, whose values of
             a decoded h and o are asked.
@@ -112,6 +113,7 @@ class WorldModel(nn.Module):
         use_sale: bool = True,
         posterior_sees_obs: bool = True,
         prior_residual: bool = True,
+        prior_sees_latent: bool = True,
         imagined_actions: str = "policy",
         rollout_latent: str = "prior",
     ):
@@ -129,7 +131,9 @@ class WorldModel(nn.Module):
         )
         self.embeddings_dim = 3 * self.joint_dim if use_sale else self.joint_dim + actions
         self.posterior_net = _Net(hidden_dim + obs_size * posterior_sees_obs, width, 2 * latent_dim)
-        self.prior_net = _Net(self.embeddings_dim, width, 2 * self.joint_dim)
+        self.prior_sees_latent = prior_sees_latent and use_sale  # without SALE it does anyway
+        inputs = self.embeddings_dim + self.joint_dim * self.prior_sees_latent
+        self.prior_net = _Net(inputs, width, 2 * self.joint_dim)
         self.embeddings_decoder = _Net(self.joint_dim, width, self.embeddings_dim)
         self.hidden_decoder = _Net(self.embeddings_dim, width, num_agents * hidden_dim)
         self.obs_decoder = _Net(latent_dim, width, obs_size + num_actions)
@@ -162,8 +166,11 @@ class WorldModel(nn.Module):
 
         With ``prior_residual`` the network says how s_{t-1} changes.
         """
-        mean, log_std = self.prior_net(embeddings).chunk(2, -1)
+        mean, log_std = self.prior_net(self._prior_inputs(embeddings, before)).chunk(2, -1)
         return Gaussian(self._reached(mean, before), log_std.clamp(*_LOG_STD_RANGE))
+
+    def _prior_inputs(self, embeddings: Tensor, before: Tensor) -> Tensor:
+        return torch.cat([embeddings, before], -1) if self.prior_sees_latent else embeddings
 
     def _reached(self, mean: Tensor, before: Tensor) -> Tensor:
         return before + mean if self.prior_residual else mean
@@ -242,7 +249,8 @@ class WorldModel(nn.Module):
         def pick(embeddings: Tensor, before: Tensor) -> Tensor:
             if sample:
                 return self.prior(embeddings, before).sample(generator)
-            mean = self.prior_net(embeddings, self.joint_dim)  # and nothing else
+            inputs = self._prior_inputs(embeddings, before)
+            mean = self.prior_net(inputs, self.joint_dim)  # and nothing else
             return self._reached(mean, before)
 
         if sample:

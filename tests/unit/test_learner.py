@@ -113,8 +113,8 @@ def test_the_world_model_learns_when_it_is_due():
             name.split(".")[0] for name in after if not np.array_equal(before[name], after[name])
         }
         assert {"agent", "mixer", "aggregator"} <= parts
-        moved.append({"world_model", "learned_sale", "learned_latent_sale"} & parts)
-    assert moved == [{"world_model", "learned_sale", "learned_latent_sale"}, set(), set()] * 2
+        moved.append({"world_model", "learned_sale"} & parts)
+    assert moved == [{"world_model", "learned_sale"}, set(), set()] * 2
     algorithm.stop()
 
 
@@ -139,9 +139,7 @@ def test_model_gradient_to_the_agents_is_an_option():
 
 def test_sale_losses_train_their_encoders_alone():
     latents = reached("sale_latents")
-    assert latents == {"learned_latent_sale.f", "learned_latent_sale.g"}
-    live = reached("sale_latents", sale_encoders="live")
-    assert live == {"world_model.sale.f", "world_model.sale.g"}
+    assert latents == {"world_model.sale.f", "world_model.sale.g"}
     live = reached("sale_observations", sale_encoders="live")
     assert live == {"agent.sale.f", "agent.sale.g"}
 
@@ -152,16 +150,12 @@ def test_fixed_encoders_act_and_their_learned_copies_learn():
     module = learner(algorithm).team_module
     with torch.no_grad():
         module.learned_sale.f[0].weight.add_(1.0)
-        module.learned_latent_sale.f[0].weight.add_(1.0)
         module.agent.sale.f[0].bias.add_(2.0)
     acting = module.agent.sale.f[0].bias.clone()
     learner(algorithm).sync_targets(1.0)
     # The target keeps the encoders that acted; the acting ones take over the learned.
     assert torch.equal(module.target_agent.sale.f[0].bias, acting)
     assert torch.equal(module.agent.sale.f[0].weight, module.learned_sale.f[0].weight)
-    latents = module.world_model.sale.f[0].weight
-    assert torch.equal(latents, module.learned_latent_sale.f[0].weight)
-    assert not torch.equal(latents, module.target_world_model.sale.f[0].weight)
     algorithm.stop()
 
 
@@ -227,6 +221,7 @@ def test_kl_balance_says_who_moves(kl_balance, side):
         ({"rollout_model": "online"}, {"target_world_model"}),
         ({"rollout_model": "own", "model_batch_share": 1.0}, set()),
         ({"imagined_actions": "values"}, {"world_model.policy_net"}),
+        ({"prior_sees_latent": False, "prior_residual": False}, set()),
         ({"model_updates_every": 2}, set()),
     ],
 )

@@ -214,12 +214,14 @@ def test_predictions_follow_the_actions_taken():
     torch.testing.assert_close(predictions[1][:, 1], second)
 
 
+@pytest.mark.parametrize("sees_latent", [True, False])
 @pytest.mark.parametrize("residual", [True, False])
-def test_the_prior_says_what_changes_or_what_comes(residual):
-    model = make_model(prior_residual=residual)
+def test_the_prior_says_what_changes_or_what_comes(residual, sees_latent):
+    model = make_model(prior_residual=residual, prior_sees_latent=sees_latent)
     latent, actions = torch.randn(B, T, N * 3), torch.randint(A, (B, T, N))
     embeddings = model.embed(latent, actions)
-    network = model.prior_net(embeddings)[..., : N * 3]
+    read = torch.cat([embeddings, latent], -1) if sees_latent else embeddings
+    network = model.prior_net(read)[..., : N * 3]
     expected = network + latent if residual else network
     torch.testing.assert_close(model.prior(embeddings, latent).mean, expected)
 
