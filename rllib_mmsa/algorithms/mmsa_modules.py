@@ -23,9 +23,10 @@ MODEL = "model"  # ModelOutputs
 
 def chequered(loss_mask: Tensor) -> Tensor:
     """Every second step of every episode, (M, T+1, 1) bool; odd episodes begin the other way."""
-    episodes, steps = loss_mask.shape
-    count = torch.arange(episodes).unsqueeze(1) + torch.arange(steps + 1)
-    return (count % 2 == 0).unsqueeze(-1).to(loss_mask.device)
+    device = loss_mask.device
+    episodes = torch.arange(loss_mask.shape[0], device=device).view(-1, 1, 1)
+    steps = torch.arange(loss_mask.shape[1] + 1, device=device).view(1, -1, 1)
+    return (episodes + steps) % 2 == 0
 
 
 class ModelOutputs(NamedTuple):

@@ -13,7 +13,7 @@ from torch import Tensor
 from env_registry.contract import OBS
 from rllib_mmsa.algorithms.mmsa_modules import MMSAModule, ModelOutputs
 from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, observation_mask
-from rllib_mmsa.td import gaussian_kl, masked_mean
+from rllib_mmsa.td import gaussian_kl, masked_mean, standard_normal_kl
 
 #: Variance of a latent's posterior mean above which it is counted as active
 #: (Burda et al., 2016, "Importance weighted autoencoders", section 5).
@@ -39,7 +39,6 @@ def latent_statistics(outputs: ModelOutputs) -> dict[str, Tensor]:
     """
     mask = observation_mask(outputs.batch[LOSS_MASK])
     size = outputs.prior.mean.shape[-1]
-    zeros = torch.zeros_like(outputs.prior.mean)
     weights = mask.unsqueeze(-1) / mask.sum()
     mean = (outputs.posterior.mean * weights).sum((0, 1))
     variance = (((outputs.posterior.mean - mean) ** 2) * weights).sum((0, 1))
@@ -47,7 +46,7 @@ def latent_statistics(outputs: ModelOutputs) -> dict[str, Tensor]:
     posterior_kl = gaussian_kl(*outputs.posterior, *outputs.prior)
     return {
         "kl_posterior_prior": size * masked_mean(posterior_kl, mask),
-        "kl_prior_normal": size * masked_mean(gaussian_kl(*outputs.prior, zeros, zeros), mask),
+        "kl_prior_normal": size * masked_mean(standard_normal_kl(*outputs.prior), mask),
         "latent_active_dims": active,
         "latent_active_share": active / size,
     }

@@ -232,7 +232,8 @@ def to_train_batch(windows: Sequence[Window], reward_scale: float = 1.0) -> Mult
 class Rows:
     """The steps of a batch that a mask selects, side by side and back in their places.
 
-    Where nearly all are selected, all are: picking them has its price.
+    Where nearly all are selected, all are: picking them has its price. What comes back in a place
+    that is not selected may then be anything, as long as no loss reads it.
 
     Args:
         mask: (B, T) bool.
@@ -249,7 +250,7 @@ class Rows:
         return rows if self._all else rows.index_select(0, self.index)
 
     def spread(self, values: Tensor) -> Tensor:
-        """(R, ...) to (B, T, ...), zeros elsewhere."""
+        """(R, ...) to (B, T, ...); zeros elsewhere, where rows were picked."""
         if self._all:
             return values.unflatten(0, self.shape)
         spread = values.new_zeros(self.shape.numel(), *values.shape[1:])

@@ -223,7 +223,7 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         Args:
             batch: what the networks read.
             greedy: (B, T+1, N) int64, the online agents' actions (double Q).
-            rows: the observations that a loss reads; values of others are zero.
+            rows: the observations that a loss reads; values of others may be anything.
         """
         obs, agent = batch[OBS], self.target_agent
         hidden = agent.unroll(obs, batch[ACTIONS])

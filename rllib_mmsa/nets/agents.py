@@ -251,8 +251,8 @@ class CandidateActionSaleAgent(_SaleAgent):
         self.per_action = nn.Linear(self.hidden_dim, self.num_actions)
 
     def q_values(self, hidden: Tensor, obs: Tensor) -> Tensor:
-        rows = self._rows(hidden, obs)
-        return (self._every(rows) + rows.per_action).view(*hidden.shape[:-1], self.num_actions)
+        values = self._every(self._rows(hidden, obs))
+        return values.view(*hidden.shape[:-1], self.num_actions)
 
     def chosen_q(self, hidden: Tensor, obs: Tensor, actions: Tensor) -> Tensor:
         """Embeds the one action alone: an A-th of the work of ``q_values``."""
@@ -267,7 +267,6 @@ class CandidateActionSaleAgent(_SaleAgent):
             pairs = legal.reshape(-1, self.num_actions).nonzero()
             sparse = len(pairs) < _WORTH_PICKING * legal.numel()
             every = self._picked(rows, pairs) if sparse else self._every(rows)
-            every = every + rows.per_action
         return chosen, every.view(*actions.shape, self.num_actions)
 
     def _rows(self, hidden: Tensor, obs: Tensor) -> _Rows:
@@ -289,12 +288,13 @@ class CandidateActionSaleAgent(_SaleAgent):
         """Values of every action, (R, A), some rows at a time: what one needs fits a cache."""
         parts = (part.split(_ROWS_AT_A_TIME) for part in (rows.obs, rows.z, rows.from_state))
         blocks = [rows._replace(obs=o, z=z, from_state=s) for o, z, s in zip(*parts, strict=True)]
-        return torch.cat(
+        values = torch.cat(
             [self._values(block, *self.sale.every_action(block.obs, block.z)) for block in blocks]
         )
+        return values + rows.per_action
 
     def _picked(self, rows: _Rows, pairs: Tensor) -> Tensor:
-        """Values of some rows' actions, pairs (P, 2), in their places in (R, A), else zero."""
+        """Values of some rows' actions, pairs (P, 2), in their places in (R, A)."""
         values = rows.obs.new_zeros(len(rows.obs), self.num_actions)
         from_z, from_obs, of_g, of_phi = self.sale.before_actions(rows.obs, rows.z)
         for row, action in (block.unbind(1) for block in pairs.split(4 * _ROWS_AT_A_TIME)):
@@ -304,7 +304,7 @@ class CandidateActionSaleAgent(_SaleAgent):
             some = rows._replace(from_state=rows.from_state.index_select(0, row))
             of_pairs = self._values(some, g_hidden.unsqueeze(1), phi.unsqueeze(1))
             values.index_put_((row, action), of_pairs.squeeze(1))
-        return values
+        return values + rows.per_action
 
     def _chosen(self, rows: _Rows, actions: Tensor) -> Tensor:
         g_hidden, phi = self.sale.one_action(rows.obs, rows.z, actions.reshape(-1))

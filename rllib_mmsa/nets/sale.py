@@ -160,8 +160,8 @@ class SaleEncoder(nn.Module):
             (R, hidden_dim) and (R, embed_dim); (A, hidden_dim) and (A, embed_dim). Their sums
             for a row and an action are g's hidden layer before its ReLU, and phi before its norm.
         """
-        parts = [_split(cast(nn.Linear, self.g[0]), z), _split(self.phi, x)]
-        (from_z, of_g), (from_x, of_phi) = parts
+        from_z, of_g = _split(cast(nn.Linear, self.g[0]), z)
+        from_x, of_phi = _split(self.phi, x)
         return from_z, from_x, of_g, of_phi
 
     def one_action(self, x: Tensor, z: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
