@@ -13,6 +13,7 @@ from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, Rows, observation_mask
 from rllib_mmsa.common.q_modules import QModule, Unrolled, frozen_copy
 from rllib_mmsa.nets.agents import SALE_AGENTS, RecurrentAgent
 from rllib_mmsa.nets.aggregator import RolloutAggregator
+from rllib_mmsa.nets.reduce import learner_rank
 from rllib_mmsa.nets.sale import SaleEncoder
 from rllib_mmsa.nets.world_model import Decoded, Gaussian, WorldModel
 
@@ -22,9 +23,13 @@ MODEL = "model"  # ModelOutputs
 
 
 def chequered(loss_mask: Tensor) -> Tensor:
-    """Every second step of every episode, (M, T+1, 1) bool; odd episodes begin the other way."""
+    """Every second step of every episode, (M, T+1, 1) bool; odd episodes begin the other way.
+
+    Episodes are counted over all learners, so that several do what one would.
+    """
     device = loss_mask.device
-    episodes = torch.arange(loss_mask.shape[0], device=device).view(-1, 1, 1)
+    before = learner_rank() * loss_mask.shape[0]
+    episodes = before + torch.arange(loss_mask.shape[0], device=device).view(-1, 1, 1)
     steps = torch.arange(loss_mask.shape[1] + 1, device=device).view(1, -1, 1)
     return (episodes + steps) % 2 == 0
 
