@@ -25,8 +25,9 @@ class Options:
 
     Attributes:
         statistic: `MEAN` with 95 % interval or `MEDIAN` with quartiles, in curves and final tables.
-        normalise: What is done before tasks are put together: `RAW`, `MIN_MAX` (each task's lowest
-            and highest measured value become 0 and 1), or "LOW,HIGH" (these do, on every task).
+        normalise: What is done to put tasks together: `RAW` (nothing, and test returns of several
+            tasks are not), `MIN_MAX` (each task's lowest and highest measured value become 0 and
+            1), or "LOW,HIGH" (these do, on every task).
         at: Env steps at which runs are compared; None: what `compare_at` says.
         target_return: The return of the sample efficiency; None: the lowest final one of the task.
         pool: Options in which replicates may differ.
@@ -230,7 +231,8 @@ class Suite(NamedTuple):
 def suites(study: Study, metric: str) -> list[Suite]:
     """Every set of tasks that some label covers, with all labels that cover it, largest first.
 
-    Only what was measured on the same tasks is put side by side.
+    Only what was measured on the same tasks is put side by side. Raw returns of several tasks
+    have no common scale: there, each task is a set of its own.
     """
     scores: dict[str, dict[str, Array]] = {}
     for g in study.groups:
@@ -238,7 +240,10 @@ def suites(study: Study, metric: str) -> list[Suite]:
         values = (study.finals(g, metric) - low) / (high - low)
         if values.size:
             scores.setdefault(g.label, {})[g.task] = values
-    sets = {tuple(sorted(by_task)) for by_task in scores.values()}
+    if study.options.normalise == RAW and metric == runs.TEST_RETURN:
+        sets = {(task,) for by_task in scores.values() for task in by_task}
+    else:
+        sets = {tuple(sorted(by_task)) for by_task in scores.values()}
     return [
         Suite(
             tasks,

@@ -8,6 +8,7 @@ import pytest
 from rllib_mmsa import report
 from rllib_mmsa.report import contents, figures, groups, study, tables
 from rllib_mmsa.report.study import Options
+from scripts.results import embed
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 REPORTS = sorted(path.parent for path in DOCS.glob("results/*/tables"))
@@ -25,6 +26,13 @@ def test_tables_are_rebuilt_to_the_last_bit_and_figures_drawn(folder):
     # Figures to their names: their bytes are those of a version of matplotlib.
     drawn = {picture.name for picture in figures.all_figures(made)}
     assert {path.stem for path in (folder / "figures").glob("*.svg")} <= drawn
+
+
+def test_every_table_of_the_results_is_one_of_a_report():
+    text = (DOCS / "results.md").read_text(encoding="utf-8")
+    assert embed(text) == text
+    tables_at = re.findall(r"(?:^|\n)([^|\n]*)\n\|", text)
+    assert tables_at and all(line.startswith("<!-- ") for line in tables_at)
 
 
 def test_pictures_in_the_results_exist():

@@ -95,10 +95,17 @@ def test_only_what_was_measured_on_the_same_tasks_is_put_together():
         make_run(s, task=t, algorithm=a) for s in (1, 2) for t in "ab" for a in ("MMSA", "VDN")
     ]
     found += [make_run(s, task="a", algorithm="QMIX") for s in (1, 2)]
-    both, one = study.suites(build(found), runs.TEST_RETURN)
+    both, one = study.suites(build(found, normalise="0,1"), runs.TEST_RETURN)
     assert both.tasks == ("a", "b") and list(both.scores) == ["MMSA", "VDN"]
     assert one.tasks == ("a",) and list(one.scores) == ["MMSA", "QMIX", "VDN"]
     assert [task.tolist() for task in both.scores["VDN"]] == [[0.5, 0.5], [0.5, 0.5]]
+
+
+def test_raw_returns_of_several_tasks_are_not_put_together():
+    found = [make_run(s, task=t) for s in (1, 2) for t in "ab"]
+    made = build([replace(run, win_rate=np.full(5, 0.5)) for run in found])
+    assert [suite.tasks for suite in study.suites(made, runs.TEST_RETURN)] == [("a",), ("b",)]
+    assert [suite.tasks for suite in study.suites(made, runs.WIN_RATE)] == [("a", "b")]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,45 @@
+"""Rebuilds every figure and table of docs/results.md from the data beside it (`make results`).
+
+Each docs/results/data/NAME.csv becomes the report docs/results/NAME/. In docs/results.md a line
+``<!-- NAME/TABLE -->`` stands before each table; the lines below it, up to the first that is no
+table row, are those of docs/results/NAME/tables/TABLE.md.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+_PLACE = re.compile(r"^<!-- (\S+)/(\S+) -->\n(?:\|.*\n)*", re.MULTILINE)
+
+
+def embed(text: str, results: Path = DOCS / "results") -> str:
+    """The text with every named table as the reports have it.
+
+    Raises:
+        FileNotFoundError: If a report has no such table.
+    """
+
+    def rows(match: re.Match[str]) -> str:
+        report, table = match.groups()
+        made = (results / report / "tables" / f"{table}.md").read_text(encoding="utf-8")
+        lines = [line for line in made.splitlines() if line.startswith("|")]
+        return "\n".join([f"<!-- {report}/{table} -->", *lines, ""])
+
+    return _PLACE.sub(rows, text)
+
+
+def main() -> None:
+    for data in sorted((DOCS / "results" / "data").glob("*.csv")):
+        out = DOCS / "results" / data.stem
+        command = [sys.executable, "-m", "rllib_mmsa", "report", str(data), "--out", str(out)]
+        subprocess.run(command, check=True)
+    page = DOCS / "results.md"
+    page.write_text(embed(page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
