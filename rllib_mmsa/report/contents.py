@@ -31,7 +31,7 @@ def band(study: Study) -> str:
 def scale(study: Study) -> str:
     """How scores of several tasks were put on one scale, in a sentence."""
     return {
-        RAW: "Returns are raw, and those of several tasks not put together: that needs --normalise.",
+        RAW: "Returns are raw, those of several tasks not put together: that needs --normalise.",
         MIN_MAX: "Test returns are min-max normalised: 0 and 1 are the lowest and the highest "
         "evaluation of any run on the task.",
     }.get(

@@ -240,10 +240,9 @@ def suites(study: Study, metric: str) -> list[Suite]:
         values = (study.finals(g, metric) - low) / (high - low)
         if values.size:
             scores.setdefault(g.label, {})[g.task] = values
+    sets = {tuple(sorted(by_task)) for by_task in scores.values()}
     if study.options.normalise == RAW and metric == runs.TEST_RETURN:
-        sets = {(task,) for by_task in scores.values() for task in by_task}
-    else:
-        sets = {tuple(sorted(by_task)) for by_task in scores.values()}
+        sets = {(task,) for tasks in sets for task in tasks}
     return [
         Suite(
             tasks,
