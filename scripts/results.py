@@ -8,9 +8,10 @@ table row, are those of docs/results/NAME/tables/TABLE.md.
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
+
+from rllib_mmsa import report
+from rllib_mmsa.report.study import Options
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 _PLACE = re.compile(r"^<!-- (\S+)/(\S+) -->\n(?:\|.*\n)*", re.MULTILINE)
@@ -24,19 +25,17 @@ def embed(text: str, results: Path = DOCS / "results") -> str:
     """
 
     def rows(match: re.Match[str]) -> str:
-        report, table = match.groups()
-        made = (results / report / "tables" / f"{table}.md").read_text(encoding="utf-8")
+        name, table = match.groups()
+        made = (results / name / "tables" / f"{table}.md").read_text(encoding="utf-8")
         lines = [line for line in made.splitlines() if line.startswith("|")]
-        return "\n".join([f"<!-- {report}/{table} -->", *lines, ""])
+        return "\n".join([f"<!-- {name}/{table} -->", *lines, ""])
 
     return _PLACE.sub(rows, text)
 
 
 def main() -> None:
     for data in sorted((DOCS / "results" / "data").glob("*.csv")):
-        out = DOCS / "results" / data.stem
-        command = [sys.executable, "-m", "rllib_mmsa", "report", str(data), "--out", str(out)]
-        subprocess.run(command, check=True)
+        report.make(report.load([str(data)]), DOCS / "results" / data.stem, Options())
     page = DOCS / "results.md"
     page.write_text(embed(page.read_text(encoding="utf-8")), encoding="utf-8")
 

@@ -13,7 +13,7 @@ from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, Rows, observation_mask
 from rllib_mmsa.common.q_modules import QModule, Unrolled, frozen_copy
 from rllib_mmsa.nets.agents import SALE_AGENTS, RecurrentAgent
 from rllib_mmsa.nets.aggregator import RolloutAggregator
-from rllib_mmsa.nets.reduce import learner_rank
+from rllib_mmsa.nets.reduce import own_share
 from rllib_mmsa.nets.sale import SaleEncoder
 from rllib_mmsa.nets.world_model import Decoded, Gaussian, WorldModel
 
@@ -28,10 +28,9 @@ def chequered(loss_mask: Tensor) -> Tensor:
     Episodes are counted over all learners, so that several do what one would.
     """
     device = loss_mask.device
-    before = learner_rank() * loss_mask.shape[0]
-    episodes = before + torch.arange(loss_mask.shape[0], device=device).view(-1, 1, 1)
-    steps = torch.arange(loss_mask.shape[1] + 1, device=device).view(1, -1, 1)
-    return (episodes + steps) % 2 == 0
+    episodes = own_share(loss_mask, lambda whole: torch.arange(len(whole), device=device))
+    steps = torch.arange(loss_mask.shape[1] + 1, device=device)
+    return ((episodes.unsqueeze(1) + steps) % 2 == 0).unsqueeze(-1)
 
 
 class ModelOutputs(NamedTuple):
@@ -79,7 +78,7 @@ class MMSAModule(QModule):
             normaliser=config["normaliser"],
             **self.agent_arguments(),
         )
-        if config["sale_encoders"] == "fixed":
+        if self._fixes_encoders:
             for parameter in agent.sale.encoder_parameters():
                 parameter.requires_grad_(False)
         return agent
@@ -97,10 +96,10 @@ class MMSAModule(QModule):
             )
             state_size += self.aggregator.out_size
         self.mixer = self.make_mixer(state_size)
-        if config["use_sale"] and config["sale_encoders"] == "fixed":
-            self.learned_sale = frozen_copy(self.agent.sale).requires_grad_(True)
-            self.learned_sale.phi.requires_grad_(False)
-            self.learned_sale.phi_norm.requires_grad_(False)
+        if self._fixes_encoders:
+            self.learned_sale = frozen_copy(self.agent.sale)
+            for parameter in self.learned_sale.encoder_parameters():
+                parameter.requires_grad_(True)
         self.target_agent = frozen_copy(self.agent)
         self.target_mixer = frozen_copy(self.mixer)
         if config["use_world_model"]:
@@ -109,6 +108,10 @@ class MMSAModule(QModule):
             self.target_world_model = frozen_copy(self.world_model)
         self.noise = torch.Generator()
         self.learns_model = True  # the learner says whether this update trains the world model
+
+    @property
+    def _fixes_encoders(self) -> bool:
+        return self.model_config["use_sale"] and self.model_config["sale_encoders"] == "fixed"
 
     @property
     def _freezes_world_model(self) -> bool:
@@ -150,7 +153,7 @@ class MMSAModule(QModule):
             pairs.append((self.aggregator, self.target_aggregator))
         if self._freezes_world_model:
             pairs.append((self.world_model, self.target_world_model))
-        if self.model_config["use_sale"] and self.model_config["sale_encoders"] == "fixed":
+        if self._fixes_encoders:
             learned, acting = self.learned_sale, self.agent.sale
             pairs += [(learned.f, acting.f), (learned.f_norm, acting.f_norm)]
             pairs += [(learned.g, acting.g)]
@@ -190,8 +193,7 @@ class MMSAModule(QModule):
 
     def _sale_of_observations(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
         """(z^oa (M, T, N, E), z^o (M, T+1, N, E)) with gradient into f and g; loss mask (M, T)."""
-        fixed = self.model_config["sale_encoders"] == "fixed"
-        sale: SaleEncoder = self.learned_sale if fixed else self.agent.sale
+        sale: SaleEncoder = self.learned_sale if self._fixes_encoders else self.agent.sale
         z = sale.encode(batch[OBS])
         z_a = sale.encode_action(z[:, :-1], self.agent.one_hot(batch[ACTIONS]))
         return z_a, z, batch[LOSS_MASK]

@@ -35,13 +35,13 @@ def mean_over_learners(value: Tensor) -> Tensor:
 
 
 def own_share(like: Tensor, draw: Callable[[Tensor], Tensor]) -> Tensor:
-    """This learner's rows of a random tensor that all learners draw alike.
+    """This learner's rows of what all learners make alike: random numbers, or a count.
 
     Learners with equal seeds would otherwise have equal noise, and not what one learner has.
 
     Args:
         like: (B, ...), of which all learners have the same number of rows.
-        draw: fills a tensor of (learners x B, ...) with random numbers.
+        draw: fills or replaces a tensor of (learners x B, ...), with as many rows.
     """
     whole = like.new_empty(num_learners() * len(like), *like.shape[1:])
     return draw(whole)[learner_rank() * len(like) :][: len(like)]

@@ -169,6 +169,11 @@ class WorldModel(nn.Module):
         mean, log_std = self.prior_net(self._prior_inputs(embeddings, before)).chunk(2, -1)
         return Gaussian(self._reached(mean, before), log_std.clamp(*_LOG_STD_RANGE))
 
+    def prior_mean(self, embeddings: Tensor, before: Tensor) -> Tensor:
+        """The mean of ``prior`` alone, (..., J)."""
+        mean = self.prior_net(self._prior_inputs(embeddings, before), self.joint_dim)
+        return self._reached(mean, before)
+
     def _prior_inputs(self, embeddings: Tensor, before: Tensor) -> Tensor:
         return torch.cat([embeddings, before], -1) if self.prior_sees_latent else embeddings
 
@@ -249,9 +254,7 @@ class WorldModel(nn.Module):
         def pick(embeddings: Tensor, before: Tensor) -> Tensor:
             if sample:
                 return self.prior(embeddings, before).sample(generator)
-            inputs = self._prior_inputs(embeddings, before)
-            mean = self.prior_net(inputs, self.joint_dim)  # and nothing else
-            return self._reached(mean, before)
+            return self.prior_mean(embeddings, before)
 
         if sample:
             latent = self.posterior(hidden, obs).sample(generator)
@@ -298,6 +301,6 @@ class WorldModel(nn.Module):
         predictions = []
         for depth in range(horizon):
             shifted = F.pad(actions[:, depth:], (0, 0, 0, depth))  # a_{t+depth} at step t
-            latent = self.prior(self.embed(latent, shifted), latent).mean
+            latent = self.prior_mean(self.embed(latent, shifted), latent)
             predictions.append(latent)
         return predictions
