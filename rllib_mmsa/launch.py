@@ -112,6 +112,8 @@ def start_ray(experiments: Sequence[Experiment], options: LaunchOptions) -> None
 def build_tuner(experiment: Experiment) -> tune.Tuner:
     """Turn a checked experiment into a Tune run."""
     config, num_samples = search.with_seeds(experiment.config, experiment.num_samples)
+    if experiment.max_concurrent_trials != 1:
+        config = search.with_threads(config, num_samples)
     scheduler = schedulers.build(experiment.scheduler)
     return tune.Tuner(
         experiment.run,

@@ -142,6 +142,20 @@ def mutations(scheduler: Mapping[str, Any]) -> dict[str, Any]:
     return {k: {"choice": v} if isinstance(v, list) else v for k, v in spaces.items()}
 
 
+def with_threads(config: Mapping[str, Any], num_samples: int) -> dict[str, Any]:
+    """Give each of several trials one thread for its updates, unless the options say otherwise.
+
+    One trial has two (``learner_threads``); trials beside each other fill the cores by themselves.
+    """
+    several = num_samples != 1 or _searches(config)
+    return {"learner_threads": 1, **config} if several else dict(config)
+
+
+def _searches(tree: Mapping[str, Any]) -> bool:
+    values = [value for value in tree.values() if isinstance(value, Mapping)]
+    return any(checks.is_search_space(value) or _searches(value) for value in values)
+
+
 def with_seeds(config: Mapping[str, Any], num_samples: int) -> tuple[dict[str, Any], int]:
     """Give each repetition a seed of its own, counted up from the one that is set.
 

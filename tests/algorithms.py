@@ -21,6 +21,7 @@ SMALL = {
     "min_sample_timesteps_per_iteration": 20,
     "evaluation_interval_env_steps": None,
     "lr": 1e-3,
+    "learner_threads": 1,  # tests call parts of an update by themselves
 }
 SMALL_MMSA = {
     "latent_dim": 3,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,11 +11,18 @@ from ray.rllib.policy.sample_batch import MultiAgentBatch
 from torch import Tensor
 
 from env_registry.contract import ACTION_MASK, OBS, TEAM
-from rllib_mmsa.algorithms.mmsa_modules import MODEL, SALE_OBS, ModelOutputs
+from rllib_mmsa.algorithms.mmsa_modules import (
+    MODEL,
+    MODEL_INPUTS,
+    SALE_OBS,
+    ModelInputs,
+    ModelOutputs,
+)
 from rllib_mmsa.algorithms.model_quality import model_quality, prediction_errors
 from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, observation_mask
 from rllib_mmsa.common.q_learner import QLearner
-from rllib_mmsa.nets.reduce import mean_over_learners
+from rllib_mmsa.nets.beside import beside, two_threads
+from rllib_mmsa.nets.reduce import mean_over_learners, num_learners
 from rllib_mmsa.nets.sale import sale_prediction_error
 from rllib_mmsa.nets.world_model import Gaussian
 from rllib_mmsa.td import gaussian_kl, masked_mean, standard_normal_kl
@@ -26,12 +34,23 @@ class MMSALearner(QLearner):
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self._model_quality: dict[str, Tensor] = {}
+        # Waits for what the model losses came to, where they are learned from apart.
+        self._model_gradients: Callable[[], tuple[Tensor, dict[Any, Tensor]]] | None = None
 
     def compute_loss_for_module(
         self, *, module_id: str, config: Any, batch: dict, fwd_out: dict
     ) -> Tensor:
         """The weighted sum of the losses, a scalar."""
-        total = self.td_loss(config, batch, fwd_out)
+        loss = self.td_loss(config, batch, fwd_out)
+        if MODEL_INPUTS in fwd_out:
+            inputs = fwd_out[MODEL_INPUTS]
+            self._model_gradients = beside(lambda: self._learn_model(config, inputs))
+            return loss
+        return loss + self.model_loss(config, fwd_out)
+
+    def model_loss(self, config: Any, fwd_out: dict) -> Tensor | float:
+        """The weighted sum of all losses but L_TD, a scalar; 0 where there is none."""
+        total: Tensor | float = 0.0
         if SALE_OBS in fwd_out:
             total = total + config.sale_weight * self.sale_loss_observations(fwd_out)
         if MODEL in fwd_out:
@@ -42,7 +61,33 @@ class MMSALearner(QLearner):
                 total = total + config.sale_weight * self.sale_loss_latents(outputs)
             if outputs.policy is not None:
                 total = total + config.policy_weight * self.policy_loss(outputs)
+            self._measure_model(config, outputs)
         return total
+
+    def _learn_model(self, config: Any, inputs: ModelInputs) -> tuple[Tensor, dict[Any, Tensor]]:
+        """The model losses apart from L_TD: their sum, and gradients of what they reach."""
+        loss = self.model_loss(config, self.team_module.forward_model(inputs))
+        gradients = torch.autograd.grad(loss, list(self._params.values()), allow_unused=True)
+        reached = zip(self._params, gradients, strict=True)
+        # Two biases that are added up have one gradient, which is clipped in place.
+        return loss.detach(), {name: grad.clone() for name, grad in reached if grad is not None}
+
+    def compute_gradients(self, loss_per_module: dict, **kwargs: Any) -> dict:
+        """The parent's, and those of the model losses where they are learned from apart."""
+        gradients = super().compute_gradients(loss_per_module, **kwargs)
+        if self._model_gradients is not None:
+            loss, others = self._model_gradients()
+            self._model_gradients = None
+            loss_per_module[TEAM] = loss_per_module[TEAM].detach() + loss
+            gradients.update(others)
+        return gradients
+
+    def _measure_model(self, config: Any, outputs: ModelOutputs) -> None:
+        """The quality of the world model, at intervals."""
+        if self._num_updates % config.model_quality_interval == 0:
+            horizon = config.rollout_horizon
+            self._model_quality = model_quality(self.team_module, outputs, horizon)
+        self.log_tensors(self._model_quality)
 
     def kl_loss(self, config: Any, outputs: ModelOutputs) -> Tensor:
         """L_KL = KL[prior || N(0, I)] + balanced KL[posterior || prior].
@@ -138,7 +183,11 @@ class MMSALearner(QLearner):
         # Noise derived from the update's number: a resumed run draws what it would have drawn.
         self.team_module.seed_noise((self.config.seed or 0) * 1_000_003 + self._num_updates)
         due = self._num_updates % self.config.model_updates_every == 0
-        self.team_module.learns_model = due
+        module = self.team_module
+        module.learns_model = due
+        # A learner among several finds out what it shares with them in one pass.
+        alone = module.model_stands_alone and num_learners() == 1
+        module.model_apart = alone and two_threads()
 
     @torch.no_grad()
     def prediction_errors(self, batch: MultiAgentBatch) -> dict[str, float]:
@@ -149,15 +198,3 @@ class MMSALearner(QLearner):
         horizon = self.config.rollout_horizon
         errors = prediction_errors(self.team_module, fields, hidden, horizon)
         return {name: error.item() for name, error in errors.items()}
-
-    def compute_losses(self, *, fwd_out: dict, batch: dict) -> dict:
-        """The losses, and at intervals the quality of the world model."""
-        losses = super().compute_losses(fwd_out=fwd_out, batch=batch)
-        due = self._num_updates % self.config.model_quality_interval == 0
-        for outputs in fwd_out.values():
-            if MODEL in outputs and due:
-                self._model_quality = model_quality(
-                    self.team_module, outputs[MODEL], self.config.rollout_horizon
-                )
-        self.log_tensors(self._model_quality)
-        return losses

@@ -13,6 +13,7 @@ from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, Rows, observation_mask
 from rllib_mmsa.common.q_modules import QModule, Unrolled, frozen_copy
 from rllib_mmsa.nets.agents import SALE_AGENTS, RecurrentAgent
 from rllib_mmsa.nets.aggregator import RolloutAggregator
+from rllib_mmsa.nets.beside import at_once
 from rllib_mmsa.nets.reduce import own_share
 from rllib_mmsa.nets.sale import SaleEncoder
 from rllib_mmsa.nets.world_model import Decoded, Gaussian, WorldModel
@@ -20,6 +21,10 @@ from rllib_mmsa.nets.world_model import Decoded, Gaussian, WorldModel
 #: Keys of what ``forward_train`` returns beside the shared ones.
 SALE_OBS = "sale_obs"  # (z^oa, z^o) of the agents' encoders, and their loss mask
 MODEL = "model"  # ModelOutputs
+MODEL_INPUTS = "model_inputs"  # ModelInputs, instead of the two above
+
+#: Roll-outs that are imagined in one go.
+_ROLLOUTS_AT_A_TIME = 1024
 
 
 def chequered(loss_mask: Tensor) -> Tensor:
@@ -31,6 +36,18 @@ def chequered(loss_mask: Tensor) -> Tensor:
     episodes = own_share(loss_mask, lambda whole: torch.arange(len(whole), device=device))
     steps = torch.arange(loss_mask.shape[1] + 1, device=device)
     return ((episodes.unsqueeze(1) + steps) % 2 == 0).unsqueeze(-1)
+
+
+class ModelInputs(NamedTuple):
+    """What the world model and the encoders learn from: M of a batch's B episodes.
+
+    Attributes:
+        batch: the fields of these episodes (common/batch.py), as the networks read them.
+        agents: what the online agents make of them.
+    """
+
+    batch: dict[str, Any]
+    agents: Unrolled
 
 
 class ModelOutputs(NamedTuple):
@@ -107,7 +124,9 @@ class MMSAModule(QModule):
         if self._freezes_world_model:
             self.target_world_model = frozen_copy(self.world_model)
         self.noise = torch.Generator()
-        self.learns_model = True  # the learner says whether this update trains the world model
+        # The learner says whether this update trains the world model, and whether it runs the model
+        # itself, apart from all else.
+        self.learns_model, self.model_apart = True, False
 
     @property
     def _fixes_encoders(self) -> bool:
@@ -173,23 +192,44 @@ class MMSAModule(QModule):
     ) -> tuple[Tensor, Tensor, dict[str, Any]]:
         """[s_t (No-GS drops it) ; s_t^Rollout (No-WM drops it)], section 4.4."""
         config = self.model_config
-        extra: dict[str, Any] = {}
-        some = slice(None, None, round(1 / config["model_batch_share"]))
-        model_batch = {name: values[some] for name, values in batch.items()}
-        if config["use_sale"] and self.learns_model:
-            extra[SALE_OBS] = self._sale_of_observations(model_batch)
         states, next_states = [], []
         if config["use_global_state"]:
             states.append(batch[STATE][:, :-1])
             next_states.append(batch[STATE][:, 1:])
         if config["use_world_model"]:
-            if self.learns_model:
-                agents = Unrolled(online.hidden[some], online.greedy[some])
-                extra[MODEL] = self._forward_model(model_batch, agents)
             imagined, next_imagined = self._rollout_states(batch, online, target)
             states.append(imagined)
             next_states.append(next_imagined)
+        extra = self._model_part(batch, online) if self.learns_model else {}
         return torch.cat(states, -1), torch.cat(next_states, -1), extra
+
+    @property
+    def model_stands_alone(self) -> bool:
+        """Whether what the model losses need and move is read and moved by nothing else."""
+        config = self.model_config
+        return (
+            (config["use_sale"] or config["use_world_model"])
+            and config["rollout_model"] == "target"
+            and not config["model_gradient_to_agent"]
+            and not config["sample_rollout"]  # one source of noise for both
+        )
+
+    def _model_part(self, batch: dict[str, Any], online: Unrolled) -> dict[str, Any]:
+        some = slice(None, None, round(1 / self.model_config["model_batch_share"]))
+        inputs = ModelInputs(
+            {name: values[some] for name, values in batch.items()},
+            Unrolled(online.hidden[some], online.greedy[some]),
+        )
+        return {MODEL_INPUTS: inputs} if self.model_apart else self.forward_model(inputs)
+
+    def forward_model(self, inputs: ModelInputs) -> dict[str, Any]:
+        """What the losses of the world model and of SALE need: ``SALE_OBS`` and ``MODEL``."""
+        outputs: dict[str, Any] = {}
+        if self.model_config["use_sale"]:
+            outputs[SALE_OBS] = self._sale_of_observations(inputs.batch)
+        if self.model_config["use_world_model"]:
+            outputs[MODEL] = self._forward_model(*inputs)
+        return outputs
 
     def _sale_of_observations(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
         """(z^oa (M, T, N, E), z^o (M, T+1, N, E)) with gradient into f and g; loss mask (M, T)."""
@@ -262,16 +302,17 @@ class MMSAModule(QModule):
         if frozen:
             model, agent = self.target_world_model, self.target_agent
         flows = config["td_gradient_to_world_model"] and torch.is_grad_enabled() and not frozen
+        horizon, sample = config["rollout_horizon"], config["sample_rollout"]
+        read = (
+            steps.pick(unrolled.hidden.detach()),
+            steps.pick(batch[OBS]),
+            steps.pick(unrolled.greedy),
+        )
         with torch.set_grad_enabled(flows):
-            return model.imagine(
-                agent,
-                steps.pick(unrolled.hidden.detach()),
-                steps.pick(batch[OBS]),
-                steps.pick(unrolled.greedy),
-                config["rollout_horizon"],
-                config["sample_rollout"],
-                self.noise,
-            )
+            if sample:  # in one go: the noise has an order
+                return model.imagine(agent, *read, horizon, True, self.noise)
+            parts = list(zip(*(x.split(_ROLLOUTS_AT_A_TIME) for x in read), strict=True))
+            return torch.cat(at_once(lambda part: model.imagine(agent, *part, horizon), parts))
 
     def _sale_of_latents(self, latent: Tensor, actions: Tensor) -> tuple[Tensor, Tensor] | None:
         """(z^sa (B, T, J), z^s (B, T+1, J)) with gradient into f_s and g_s alone."""

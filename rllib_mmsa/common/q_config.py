@@ -92,6 +92,7 @@ class QLearningConfig(AlgorithmConfig):
         self.normalise_observations = False
         # Sampling and replay.
         self.overlap_sampling = False
+        self.learner_threads = 2
         self.epsilon: Any = [[0, 1.0], [50_000, 0.05]]  # env steps
         self.train_batch_episodes = 32
         self.replay_capacity_episodes = 5000
@@ -253,6 +254,19 @@ class QLearningConfig(AlgorithmConfig):
             self.overlap_sampling = overlap_sampling
         return self
 
+    def learners(self, *, learner_threads: int = NotProvided, **kwargs: Any) -> QLearningConfig:
+        """Sets the learners' settings.
+
+        Args:
+            learner_threads: threads that share an update on a CPU: 2, where there are two cores, or
+                1 to leave the other one to something else. The numbers are the same.
+            **kwargs: RLlib's own (num_learners, num_gpus_per_learner, ...).
+        """
+        super().learners(**kwargs)
+        if learner_threads is not NotProvided:
+            self.learner_threads = learner_threads
+        return self
+
     def validate(self) -> None:
         """Checks the settings.
 
@@ -286,6 +300,7 @@ class QLearningConfig(AlgorithmConfig):
             "max_seq_len", self.max_seq_len is None or self.max_seq_len > 0, "None or above 0"
         )
         self._require("replay_burn_in", self.replay_burn_in >= 0, "0 or more")
+        self._require("learner_threads", self.learner_threads in (1, 2), "1 or 2")
         self._require(
             "replay_burn_in",
             self.replay_burn_in == 0 or self.max_seq_len is not None,

@@ -17,6 +17,7 @@ from rllib_mmsa.common import metrics as keys
 from rllib_mmsa.common.batch import LOSS_MASK, REWARDS, TERMINATED, TRUNCATED
 from rllib_mmsa.common.memory import keep_freed_memory
 from rllib_mmsa.common.q_modules import CHOSEN_Q_TOT, NEXT_Q_TOT, QModule
+from rllib_mmsa.nets.beside import use_threads
 from rllib_mmsa.td import masked_mean, td_targets
 
 _COUNTERS = (
@@ -63,6 +64,10 @@ class QLearner(TorchLearner):
         torch.utils.deterministic.fill_uninitialized_memory = False
         # Gradients that fade over time become denormal numbers, which a processor is slow at.
         torch.set_flush_denormal(True)
+
+    def build(self) -> None:
+        super().build()
+        use_threads(self.config.learner_threads if self._device.type == "cpu" else 1)
 
     @property
     def team_module(self) -> QModule:

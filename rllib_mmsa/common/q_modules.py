@@ -21,6 +21,7 @@ from env_registry.contract import ACTION_MASK, OBS, STATE
 from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, Rows, observation_mask
 from rllib_mmsa.common.exploration import epsilon_at, epsilon_greedy
 from rllib_mmsa.nets.agents import RecurrentAgent
+from rllib_mmsa.nets.beside import beside
 from rllib_mmsa.nets.mixers import IndependentMixer, QMixer, VDNMixer
 from rllib_mmsa.nets.standardiser import Standardiser
 from rllib_mmsa.td import greedy_actions, mask_illegal
@@ -198,6 +199,7 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         self._update_scales(batch)
         batch = self.scale_inputs(batch)
         obs, actions = batch[OBS], batch[ACTIONS]
+        target_hidden = beside(lambda: self._target_hidden(obs, actions))
         hidden = self.agent.unroll(obs, actions)
         # The last observation's action does not matter: nothing is learned there.
         taken = F.pad(actions, (0, 0, 0, 1))
@@ -208,25 +210,30 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         chosen = rows.spread(chosen)
         online = Unrolled(hidden, rows.spread(greedy_actions(q_values, legal)))
         with torch.no_grad():
-            target, next_q = self._unroll_target(batch, online.greedy, rows)
+            target, next_q = self._target_values(batch, target_hidden(), online.greedy, rows)
         state, next_state, extra = self.mixer_states(batch, online, target)
         with torch.no_grad():
             next_q_tot = self.target_mixer(next_q, next_state)
         q_tot = self.mixer(chosen[:, :-1], state)
         return {CHOSEN_Q_TOT: q_tot, NEXT_Q_TOT: next_q_tot, **extra}
 
-    def _unroll_target(
-        self, batch: dict[str, Any], greedy: Tensor, rows: Rows
+    @torch.no_grad()
+    def _target_hidden(self, obs: Tensor, actions: Tensor) -> Tensor:
+        """The target agents' hidden states, (B, T+1, N, H)."""
+        return self.target_agent.unroll(obs, actions)
+
+    def _target_values(
+        self, batch: dict[str, Any], hidden: Tensor, greedy: Tensor, rows: Rows
     ) -> tuple[Unrolled, Tensor]:
         """The target agents' episodes, and their values at steps 1..T, (B, T, N).
 
         Args:
             batch: what the networks read.
+            hidden: (B, T+1, N, H), the target agents'.
             greedy: (B, T+1, N) int64, the online agents' actions (double Q).
             rows: the observations that a loss reads; values of others may be anything.
         """
         obs, agent = batch[OBS], self.target_agent
-        hidden = agent.unroll(obs, batch[ACTIONS])
         read = rows.pick(hidden), rows.pick(obs)
         if self.model_config["double_q"]:
             next_q = rows.spread(agent.chosen_q(*read, rows.pick(greedy)))

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rllib_mmsa.nets.beside import at_once
 from rllib_mmsa.nets.gru import GRU
 from rllib_mmsa.nets.sale import SaleEncoder
 from rllib_mmsa.td import take_actions
@@ -288,22 +289,26 @@ class CandidateActionSaleAgent(_SaleAgent):
         """Values of every action, (R, A), some rows at a time: what one needs fits a cache."""
         parts = (part.split(_ROWS_AT_A_TIME) for part in (rows.obs, rows.z, rows.from_state))
         blocks = [rows._replace(obs=o, z=z, from_state=s) for o, z, s in zip(*parts, strict=True)]
-        values = torch.cat(
-            [self._values(block, *self.sale.every_action(block.obs, block.z)) for block in blocks]
+        values = at_once(
+            lambda block: self._values(block, *self.sale.every_action(block.obs, block.z)), blocks
         )
-        return values + rows.per_action
+        return torch.cat(values) + rows.per_action
 
     def _picked(self, rows: _Rows, pairs: Tensor) -> Tensor:
         """Values of some rows' actions, pairs (P, 2), in their places in (R, A)."""
         values = rows.obs.new_zeros(len(rows.obs), self.num_actions)
         from_z, from_obs, of_g, of_phi = self.sale.before_actions(rows.obs, rows.z)
-        for row, action in (block.unbind(1) for block in pairs.split(4 * _ROWS_AT_A_TIME)):
+
+        def fill(some_pairs: Tensor) -> None:
+            row, action = some_pairs.unbind(1)
             g_hidden = from_z.index_select(0, row).add_(of_g.index_select(0, action)).relu_()
             phi = from_obs.index_select(0, row).add_(of_phi.index_select(0, action))
             phi = self.sale.phi_norm(phi)
             some = rows._replace(from_state=rows.from_state.index_select(0, row))
             of_pairs = self._values(some, g_hidden.unsqueeze(1), phi.unsqueeze(1))
             values.index_put_((row, action), of_pairs.squeeze(1))
+
+        at_once(fill, pairs.split(4 * _ROWS_AT_A_TIME))
         return values + rows.per_action
 
     def _chosen(self, rows: _Rows, actions: Tensor) -> Tensor:

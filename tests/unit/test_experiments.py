@@ -465,6 +465,23 @@ def test_samples_count_their_seeds_up():
     assert with_seeds(grid, 2) == (grid, 2)
 
 
+@pytest.mark.parametrize(
+    ("config", "samples", "threads"),
+    [
+        ({"seed": 5}, 1, None),
+        ({"seed": 5}, 3, 1),
+        ({"lr": {"grid_search": [1, 2]}}, 1, 1),
+        ({"env_config": {"task": {"grid_search": ["a", "b"]}}}, 1, 1),
+        ({"env_config": {"task": "a"}}, 1, None),
+        ({"lr": {"grid_search": [1, 2]}, "learner_threads": 2}, 1, 2),
+    ],
+)
+def test_trials_beside_each_other_have_one_thread_each(config, samples, threads):
+    from rllib_mmsa.search import with_threads
+
+    assert with_threads(config, samples).get("learner_threads") == threads
+
+
 def test_a_file_may_build_on_what_it_has_said(tmp_path):
     text = "a: &a {run: QMIX, env: lbf}\nb: {<<: *a, run: VDN}"
     assert [e.run for e in load_file(write(tmp_path, text))] == ["QMIX", "VDN"]

@@ -1,0 +1,80 @@
+"""A second thread for parts of an update that need nothing of each other.
+
+PyTorch's own threads split single operations, and those are too small here to gain by it. Whole
+parts are not: while one thread runs them, the other is free, since PyTorch holds Python's lock in
+none of its operations. The numbers are the same with one thread and with two.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+_T = TypeVar("_T")
+_P = TypeVar("_P")
+_pool: ThreadPoolExecutor | None = None
+_this = threading.local()
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def use_threads(count: int) -> None:
+    """Sets how many threads share an update in this process: 1, or 2 where it may use two cores."""
+    global _pool
+    two = count > 1 and cores() > 1
+    if two and _pool is None:
+        # PyTorch's own threads are shared out between the two.
+        threads = max(torch.get_num_threads() // 2, 1)
+        torch.set_num_threads(threads)
+        _pool = ThreadPoolExecutor(1, "beside", _set_up, (threads,))
+    elif not two:
+        _pool = None
+
+
+def _set_up(threads: int) -> None:
+    """What holds for a thread alone, and not for its process."""
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+    _this.helps = True
+
+
+def two_threads() -> bool:
+    """Whether a call may run beside this one: not within a call that already does."""
+    return _pool is not None and not getattr(_this, "helps", False)
+
+
+def beside(function: Callable[[], _T]) -> Callable[[], _T]:
+    """Starts a call in the second thread, if there is one; otherwise makes it at once.
+
+    Gradients are recorded where they are for the caller. Calls wait for those started before.
+
+    Returns:
+        What waits for the call's result, or raises what it raised.
+    """
+    if _pool is None or not two_threads():
+        result = function()
+        return lambda: result
+    recorded = torch.is_grad_enabled()
+
+    def run() -> _T:
+        with torch.set_grad_enabled(recorded):
+            return function()
+
+    return _pool.submit(run).result
+
+
+def at_once(function: Callable[[_P], _T], parts: Sequence[_P]) -> list[_T]:
+    """``[function(part) for part in parts]``, half of them in the second thread."""
+    middle = (len(parts) + 1) // 2
+    later = beside(lambda: [function(part) for part in parts[middle:]])
+    return [function(part) for part in parts[:middle]] + later()
