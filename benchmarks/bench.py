@@ -27,6 +27,7 @@ _WARM_UP_UPDATES = 3
 
 #: One for all algorithms in a process: a wrapped function of a module is shared by them.
 CLOCK = StageClock(torch.cuda.synchronize if torch.cuda.is_available() else None)
+_learner_threads = 1
 
 
 def build_algorithm(
@@ -44,7 +45,7 @@ def build_algorithm(
     if unknown:
         raise BenchmarkError(f"{name} has no setting {', '.join(unknown)}")
     config.environment(env, env_config=env_config).debugging(seed=0, log_level="ERROR")
-    config.update_from_dict({**MEASURED_SETTINGS, **settings})
+    config.update_from_dict({**MEASURED_SETTINGS, "learner_threads": _learner_threads, **settings})
     # A measurement is no result to find below ~/ray_results.
     with patch.object(trainable, "DEFAULT_STORAGE_PATH", tempfile.gettempdir()):
         algorithm = config.build_algo()
@@ -69,7 +70,9 @@ def timed_update(algorithm: QLearning) -> dict[str, float]:
 
 
 def set_threads(threads: int) -> None:
-    """PyTorch's threads of this process."""
+    """Threads of this process: an update has two where there are two or more, which share PyTorch's."""
+    global _learner_threads
+    _learner_threads = min(threads, 2)
     torch.set_num_threads(threads)
     logging.disable(logging.WARNING)
 
