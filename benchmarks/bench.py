@@ -70,7 +70,7 @@ def timed_update(algorithm: QLearning) -> dict[str, float]:
 
 
 def set_threads(threads: int) -> None:
-    """Threads of this process: an update has two where there are two or more, which share PyTorch's."""
+    """Threads of this process, of which an update takes two; within them they are PyTorch's."""
     global _learner_threads
     _learner_threads = min(threads, 2)
     torch.set_num_threads(threads)

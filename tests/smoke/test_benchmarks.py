@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from benchmarks.__main__ import app
 from benchmarks.bench import CLOCK, build_algorithm
 from benchmarks.protocol import BenchmarkError
-from benchmarks.stages import STAGES, install
+from benchmarks.stages import SECOND_THREAD, STAGES, install
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -26,16 +26,17 @@ def test_quick_run_measures_everything(tmp_path):
     found = json.loads(output.read_text())
     assert {"cores", "model", "load", "python", "packages", "threads"} <= set(found["machine"])
     speed = found["speed"]["counter"]
+    one_thread = [stage for stage in STAGES if stage != SECOND_THREAD]
     assert set(speed) == {"QMIX", "MMSA"}
     for measured in speed.values():
         assert measured["sampling"]["median"] > 0 and measured["loop"]["median"] > 0
         assert set(measured["update"]) == {"total", *STAGES}
         assert set(measured["to_reference"]) == {"sampling", "update", "loop"}
         assert measured["loop_counts"]["episodes"] == measured["loop_counts"]["updates"] == 8
-        stages = sum(measured["update"][stage]["median"] for stage in STAGES)
+        stages = sum(measured["update"][stage]["median"] for stage in one_thread)
         assert stages == pytest.approx(measured["update"]["total"]["median"], rel=0.05)
     assert speed["QMIX"]["update"]["imagination"]["median"] == 0
-    assert all(speed["MMSA"]["update"][stage]["median"] > 0 for stage in STAGES)
+    assert all(speed["MMSA"]["update"][stage]["median"] > 0 for stage in one_thread)
     assert [each["held_to_raw"] >= 1 for each in found["replay"]] == [True] * 3
     assert {each["axis"] for each in found["growth"]} == {
         "agents", "episode length", "horizon", "latent size",
