@@ -17,6 +17,7 @@ from rllib_mmsa.algorithms.imagination import Foresight
 Painter = Callable[[np.ndarray], np.ndarray]
 
 GAP = 6  # pixels between pictures
+LABEL_WIDTH, LABEL_HEIGHT = 56, 14  # pixels; PIL's own font is 11 high
 PAPER, INK = np.array([250, 248, 240]), np.array([24, 58, 120])
 
 
@@ -84,19 +85,35 @@ def sheet(foresight: Foresight, steps: Sequence[int], paint: Painter) -> np.ndar
         paint: see ``painter``.
 
     Returns:
-        (height, width, 3) uint8; depth grows to the right, and a blank is past the end.
+        (height, width, 3) uint8; depth grows to the right, and a blank is past the end. Rows and
+        columns are named.
     """
     rows = []
     for step in steps:
         happened, foreseen = zip(*pairs(foresight, step, paint), strict=True)
         blank = np.full_like(foreseen[0], 255)
-        rows.append([blank if picture is None else picture for picture in happened])
-        rows.append(list(foreseen))
+        for name, row in (("seen", happened), ("foreseen", foreseen)):
+            cells = [_label(f"step {step}\n{name}", blank.shape[0], LABEL_WIDTH)]
+            cells += [blank if picture is None else picture for picture in row]
+            rows.append(cells)
+    names = [f"t + {depth}" if depth else "t" for depth in range(len(rows[0]) - 1)]
+    width = rows[0][1].shape[1]
+    above = [_label(name, LABEL_HEIGHT, width) for name in names]
+    rows.insert(0, [_label("", LABEL_HEIGHT, LABEL_WIDTH), *above])
     framed = [np.hstack([np.pad(p, _FRAME, constant_values=255) for p in row]) for row in rows]
     return np.vstack(framed)
 
 
 _FRAME = ((0, GAP), (0, GAP), (0, 0))
+
+
+def _label(text: str, height: int, width: int) -> np.ndarray:
+    """Words on white, (height, width, 3) uint8."""
+    from PIL import Image, ImageDraw
+
+    picture = Image.new("RGB", (width, height), "white")
+    ImageDraw.Draw(picture).multiline_text((2, 1), text, fill="black")
+    return np.asarray(picture)
 
 
 def to_png(picture: np.ndarray) -> bytes:

@@ -17,7 +17,15 @@ from typer.testing import CliRunner
 from env_registry.draw import FOOD, PLAYER
 from rllib_mmsa import cli
 from rllib_mmsa.algorithms.imagination import DepthErrors, depth_errors, foresee
-from rllib_mmsa.algorithms.imagination_pictures import heatmap, painter, sheet, spread_steps
+from rllib_mmsa.algorithms.imagination_pictures import (
+    GAP,
+    LABEL_HEIGHT,
+    LABEL_WIDTH,
+    heatmap,
+    painter,
+    sheet,
+    spread_steps,
+)
 from rllib_mmsa.common.metrics import IMAGINED_PNG
 from rllib_mmsa.td import greedy_actions
 from tests.algorithms import build, learner
@@ -158,9 +166,10 @@ def test_what_cannot_draw_itself_is_a_table_of_shades(trained):
     assert low > high
     foresight = foresee(trained.module, trained.episodes[0], 2)
     side = 5 * 32 + 1 + 6
-    assert sheet(foresight, [0, len(trained.episodes[0]) - 1], paint).shape == (
-        4 * side, 3 * side, 3,
-    )  # fmt: skip
+    picture = sheet(foresight, [0, len(trained.episodes[0]) - 1], paint)
+    assert picture.shape == (LABEL_HEIGHT + GAP + 4 * side, LABEL_WIDTH + GAP + 3 * side, 3)
+    names = picture[:, :LABEL_WIDTH]
+    assert (names[LABEL_HEIGHT + GAP :][:side] < 64).any()  # "step 0, seen"
 
 
 def test_steps_are_spread_from_the_first():
