@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -13,7 +14,7 @@ from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, Rows, observation_mask
 from rllib_mmsa.common.q_modules import QModule, Unrolled, frozen_copy
 from rllib_mmsa.nets.agents import SALE_AGENTS, RecurrentAgent
 from rllib_mmsa.nets.aggregator import RolloutAggregator
-from rllib_mmsa.nets.beside import at_once
+from rllib_mmsa.nets.beside import at_once, beside
 from rllib_mmsa.nets.reduce import own_share
 from rllib_mmsa.nets.sale import SaleEncoder
 from rllib_mmsa.nets.world_model import Decoded, Gaussian, WorldModel
@@ -187,8 +188,23 @@ class MMSAModule(QModule):
 
     # Training.
 
+    def start_ahead(
+        self, batch: dict[str, Any], online: Unrolled, target_hidden: Callable[[], Tensor]
+    ) -> Callable[[], Tensor] | None:
+        """Starts the imagination where it needs no value that is still to come."""
+        config = self.model_config
+        reads_target = config["use_world_model"] and config["rollout_model"] == "target"
+        if not reads_target or not config["double_q"]:
+            return None
+        target = Unrolled(target_hidden(), online.greedy)
+        return beside(lambda: self._imagine(batch, target, self._every_step(batch), frozen=True))
+
     def mixer_states(
-        self, batch: dict[str, Any], online: Unrolled, target: Unrolled
+        self,
+        batch: dict[str, Any],
+        online: Unrolled,
+        target: Unrolled,
+        ahead: Callable[[], Tensor] | None,
     ) -> tuple[Tensor, Tensor, dict[str, Any]]:
         """[s_t (No-GS drops it) ; s_t^Rollout (No-WM drops it)], section 4.4."""
         config = self.model_config
@@ -197,7 +213,7 @@ class MMSAModule(QModule):
             states.append(batch[STATE][:, :-1])
             next_states.append(batch[STATE][:, 1:])
         if config["use_world_model"]:
-            imagined, next_imagined = self._rollout_states(batch, online, target)
+            imagined, next_imagined = self._rollout_states(batch, online, target, ahead)
             states.append(imagined)
             next_states.append(next_imagined)
         extra = self._model_part(batch, online) if self.learns_model else {}
@@ -268,8 +284,17 @@ class MMSAModule(QModule):
             policy=model.policy(latents) if config["imagined_actions"] == "policy" else None,
         )
 
+    @staticmethod
+    def _every_step(batch: dict[str, Any]) -> Rows:
+        """The steps 0..T of which some loss reads the roll-out."""
+        return Rows(observation_mask(batch[LOSS_MASK]) > 0)
+
     def _rollout_states(
-        self, batch: dict[str, Any], online: Unrolled, target: Unrolled
+        self,
+        batch: dict[str, Any],
+        online: Unrolled,
+        target: Unrolled,
+        ahead: Callable[[], Tensor] | None,
     ) -> tuple[Tensor, Tensor]:
         """s_t^Rollout of steps 0..T-1 for the mixer and of 1..T for the target mixer, (B, T, S).
 
@@ -277,16 +302,18 @@ class MMSAModule(QModule):
         imagination serves both: that of step t+1 is the target's at step t.
         """
         kind = self.model_config["rollout_model"]
-        learned = batch[LOSS_MASK] > 0  # (B, T)
-        now, later = F.pad(learned, (0, 1)), F.pad(learned, (1, 0))
         if kind == "own":
-            steps, next_steps = Rows(now), Rows(later)
+            learned = batch[LOSS_MASK] > 0  # (B, T)
+            steps, next_steps = Rows(F.pad(learned, (0, 1))), Rows(F.pad(learned, (1, 0)))
             rollouts = self._imagine(batch, online, steps, frozen=False)
             next_rollouts = self._imagine(batch, target, next_steps, frozen=True)
         else:
             frozen = kind == "target"
-            steps = next_steps = Rows(now | later)
-            rollouts = self._imagine(batch, target if frozen else online, steps, frozen)
+            steps = next_steps = self._every_step(batch)
+            if ahead is not None:
+                rollouts = ahead()
+            else:
+                rollouts = self._imagine(batch, target if frozen else online, steps, frozen)
             next_rollouts = rollouts
         state = steps.spread(self.aggregator(rollouts))
         with torch.no_grad():

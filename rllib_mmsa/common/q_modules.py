@@ -7,6 +7,7 @@ Shapes: B episodes, T steps, N agents, A actions, H hidden, S state numbers, M m
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -205,13 +206,13 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         taken = F.pad(actions, (0, 0, 0, 1))
         rows = Rows(observation_mask(batch[LOSS_MASK]) > 0)
         legal = rows.pick(batch[ACTION_MASK]).bool()
-        read = (rows.pick(values) for values in (hidden, obs, taken))
-        chosen, q_values = self.agent.chosen_and_legal_q(*read, legal)
-        chosen = rows.spread(chosen)
+        q_values, valued = self.agent.legal_q(rows.pick(hidden), rows.pick(obs), legal)
         online = Unrolled(hidden, rows.spread(greedy_actions(q_values, legal)))
+        ahead = self.start_ahead(batch, online, target_hidden)
+        chosen = rows.spread(self.agent.chosen_of(valued, rows.pick(taken)))
         with torch.no_grad():
             target, next_q = self._target_values(batch, target_hidden(), online.greedy, rows)
-        state, next_state, extra = self.mixer_states(batch, online, target)
+        state, next_state, extra = self.mixer_states(batch, online, target, ahead)
         with torch.no_grad():
             next_q_tot = self.target_mixer(next_q, next_state)
         q_tot = self.mixer(chosen[:, :-1], state)
@@ -242,10 +243,31 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         best, actions = q_values.max(-1)
         return Unrolled(hidden, rows.spread(actions)), rows.spread(best)[:, 1:]
 
+    def start_ahead(
+        self, batch: dict[str, Any], online: Unrolled, target_hidden: Callable[[], Tensor]
+    ) -> Callable[[], Any] | None:
+        """Starts, beside what follows, what ``mixer_states`` will wait for; None: nothing.
+
+        Args:
+            batch: what the networks read.
+            online: what the online agents make of it.
+            target_hidden: waits for the target agents' hidden states, (B, T+1, N, H).
+        """
+        return None
+
     def mixer_states(
-        self, batch: dict[str, Any], online: Unrolled, target: Unrolled
+        self,
+        batch: dict[str, Any],
+        online: Unrolled,
+        target: Unrolled,
+        ahead: Callable[[], Any] | None,
     ) -> tuple[Tensor, Tensor, dict[str, Any]]:
         """What the mixer reads.
+
+        Args:
+            batch: what the networks read.
+            online, target: what the agents make of it.
+            ahead: what ``start_ahead`` returned.
 
         Returns:
             The state of steps 0..T-1 for the mixer and of steps 1..T for the target mixer,

@@ -7,7 +7,7 @@ yet" (the first step of an episode).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -121,17 +121,24 @@ class RecurrentAgent(nn.Module):
         """Q(h, a) of one action each: as ``q_values``, and (..., N) int64, to (..., N)."""
         return take_actions(self.q_values(hidden, obs), actions)
 
-    def chosen_and_legal_q(
-        self, hidden: Tensor, obs: Tensor, actions: Tensor, legal: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """``chosen_q`` with gradient and ``q_values`` without, for less than the two cost.
+    def legal_q(self, hidden: Tensor, obs: Tensor, legal: Tensor) -> tuple[Tensor, Any]:
+        """``q_values`` without gradient, and what ``chosen_of`` makes the chosen ones of.
 
         Args:
-            hidden, obs, actions: as for ``chosen_q``.
+            hidden, obs: as for ``q_values``.
             legal: (..., N, A) bool, whose values are asked; the others may be anything.
         """
         q_values = self.q_values(hidden, obs)
-        return take_actions(q_values, actions), q_values.detach()
+        return q_values.detach(), q_values
+
+    def chosen_of(self, valued: Any, actions: Tensor) -> Tensor:
+        """``chosen_q``, with gradient, for less than it costs from the start.
+
+        Args:
+            valued: what ``legal_q`` returned beside the values.
+            actions: (..., N) int64.
+        """
+        return take_actions(valued, actions)
 
     def _embed(self, obs: Tensor, last_actions: Tensor, features: Tensor | None) -> Tensor:
         """First layer on [obs ; features ; onehot(last action) ; onehot(id)], (..., N, H)."""
@@ -259,16 +266,16 @@ class CandidateActionSaleAgent(_SaleAgent):
         """Embeds the one action alone: an A-th of the work of ``q_values``."""
         return self._chosen(self._rows(hidden, obs), actions)
 
-    def chosen_and_legal_q(
-        self, hidden: Tensor, obs: Tensor, actions: Tensor, legal: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def legal_q(self, hidden: Tensor, obs: Tensor, legal: Tensor) -> tuple[Tensor, _Rows]:
         rows = self._rows(hidden, obs)
-        chosen = self._chosen(rows, actions)
         with torch.no_grad():
             pairs = legal.reshape(-1, self.num_actions).nonzero()
             sparse = len(pairs) < _WORTH_PICKING * legal.numel()
             every = self._picked(rows, pairs) if sparse else self._every(rows)
-        return chosen, every.view(*actions.shape, self.num_actions)
+        return every.view(legal.shape), rows
+
+    def chosen_of(self, valued: _Rows, actions: Tensor) -> Tensor:
+        return self._chosen(valued, actions)
 
     def _rows(self, hidden: Tensor, obs: Tensor) -> _Rows:
         """What every action's value shares, R rows of (..., N)."""

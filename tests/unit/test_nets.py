@@ -95,7 +95,7 @@ def test_legal_actions_have_the_values_that_all_have(name, share, episode):
     hidden = agent.unroll(obs, actions)[:, :-1]
     legal = torch.rand(*actions.shape, A) < share
     legal[0] = False  # as in steps that were never played
-    _, values = agent.chosen_and_legal_q(hidden, obs[:, :-1], actions, legal)
+    values, _ = agent.legal_q(hidden, obs[:, :-1], legal)
     expected = agent.q_values(hidden, obs[:, :-1])
     torch.testing.assert_close(values[legal], expected[legal])
     assert not values.requires_grad
@@ -110,7 +110,8 @@ def test_values_send_no_gradient_to_the_encoders(name, episode):
     one = agent.chosen_q(hidden[:, :-1], obs[:, :-1], actions)
     torch.testing.assert_close(one, take_actions(values[:, :-1], actions))
     legal = torch.ones(*actions.shape, A, dtype=torch.bool)
-    both = agent.chosen_and_legal_q(hidden[:, :-1], obs[:, :-1], actions, legal)
+    without, valued = agent.legal_q(hidden[:, :-1], obs[:, :-1], legal)
+    both = agent.chosen_of(valued, actions), without
     for mine, theirs in zip(both, (one, values[:, :-1]), strict=True):
         torch.testing.assert_close(mine, theirs)
     (values.sum() + one.sum()).backward()
