@@ -11,13 +11,8 @@ from ray.rllib.policy.sample_batch import MultiAgentBatch
 from torch import Tensor
 
 from env_registry.contract import ACTION_MASK, OBS, TEAM
-from rllib_mmsa.algorithms.mmsa_modules import (
-    MODEL,
-    MODEL_INPUTS,
-    SALE_OBS,
-    ModelInputs,
-    ModelOutputs,
-)
+from rllib_mmsa.algorithms.mmsa_modules import MODEL, MODEL_INPUTS, SALE_OBS
+from rllib_mmsa.algorithms.model_data import ModelInputs, ModelOutputs
 from rllib_mmsa.algorithms.model_quality import model_quality, prediction_errors
 from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, observation_mask
 from rllib_mmsa.common.q_learner import QLearner

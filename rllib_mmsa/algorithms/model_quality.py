@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from env_registry.contract import OBS
-from rllib_mmsa.algorithms.mmsa_modules import MMSAModule, ModelOutputs
+from rllib_mmsa.algorithms.mmsa_modules import MMSAModule
+from rllib_mmsa.algorithms.model_data import ModelOutputs
 from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, observation_mask
 from rllib_mmsa.td import gaussian_kl, masked_mean, standard_normal_kl
 
