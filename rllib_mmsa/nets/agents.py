@@ -264,7 +264,7 @@ class CandidateActionSaleAgent(_SaleAgent):
 
     def chosen_q(self, hidden: Tensor, obs: Tensor, actions: Tensor) -> Tensor:
         """Embeds the one action alone: an A-th of the work of ``q_values``."""
-        return self._chosen(self._rows(hidden, obs), actions)
+        return self.chosen_of(self._rows(hidden, obs), actions)
 
     def legal_q(self, hidden: Tensor, obs: Tensor, legal: Tensor) -> tuple[Tensor, _Rows]:
         rows = self._rows(hidden, obs)
@@ -273,9 +273,6 @@ class CandidateActionSaleAgent(_SaleAgent):
             sparse = len(pairs) < _WORTH_PICKING * legal.numel()
             every = self._picked(rows, pairs) if sparse else self._every(rows)
         return every.view(legal.shape), rows
-
-    def chosen_of(self, valued: _Rows, actions: Tensor) -> Tensor:
-        return self._chosen(valued, actions)
 
     def _rows(self, hidden: Tensor, obs: Tensor) -> _Rows:
         """What every action's value shares, R rows of (..., N)."""
@@ -318,10 +315,10 @@ class CandidateActionSaleAgent(_SaleAgent):
         at_once(fill, pairs.split(4 * _ROWS_AT_A_TIME))
         return values + rows.per_action
 
-    def _chosen(self, rows: _Rows, actions: Tensor) -> Tensor:
-        g_hidden, phi = self.sale.one_action(rows.obs, rows.z, actions.reshape(-1))
-        values = self._values(rows, g_hidden.unsqueeze(1), phi.unsqueeze(1)).view(actions.shape)
-        return values + take_actions(rows.per_action.view(*actions.shape, -1), actions)
+    def chosen_of(self, valued: _Rows, actions: Tensor) -> Tensor:
+        g_hidden, phi = self.sale.one_action(valued.obs, valued.z, actions.reshape(-1))
+        values = self._values(valued, g_hidden.unsqueeze(1), phi.unsqueeze(1)).view(actions.shape)
+        return values + take_actions(valued.per_action.view(*actions.shape, -1), actions)
 
     def _values(self, rows: _Rows, g_hidden: Tensor, phi: Tensor) -> Tensor:
         """The head on g's hidden layer and phi^oa of C actions, (R, C, ...), to (R, C)."""
