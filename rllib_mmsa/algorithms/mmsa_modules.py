@@ -138,7 +138,11 @@ class MMSAModule(QModule):
     # Training.
 
     def start_ahead(
-        self, batch: dict[str, Any], online: Unrolled, target_hidden: Callable[[], Tensor]
+        self,
+        batch: dict[str, Any],
+        rows: Rows,
+        online: Unrolled,
+        target_hidden: Callable[[], Tensor],
     ) -> Callable[[], Tensor] | None:
         """Starts the imagination where it needs no value that is still to come."""
         config = self.model_config
@@ -146,11 +150,12 @@ class MMSAModule(QModule):
         if not reads_target or not config["double_q"]:
             return None
         target = Unrolled(target_hidden(), online.greedy)
-        return beside(lambda: self._imagine(batch, target, self._every_step(batch), frozen=True))
+        return beside(lambda: self._imagine(batch, target, rows, frozen=True))
 
     def mixer_states(
         self,
         batch: dict[str, Any],
+        rows: Rows,
         online: Unrolled,
         target: Unrolled,
         ahead: Callable[[], Tensor] | None,
@@ -162,7 +167,7 @@ class MMSAModule(QModule):
             states.append(batch[STATE][:, :-1])
             next_states.append(batch[STATE][:, 1:])
         if config["use_world_model"]:
-            imagined, next_imagined = self._rollout_states(batch, online, target, ahead)
+            imagined, next_imagined = self._rollout_states(batch, rows, online, target, ahead)
             states.append(imagined)
             next_states.append(next_imagined)
         extra = self._model_part(batch, online) if self.learns_model else {}
@@ -233,14 +238,10 @@ class MMSAModule(QModule):
             policy=model.policy(latents) if config["imagined_actions"] == "policy" else None,
         )
 
-    @staticmethod
-    def _every_step(batch: dict[str, Any]) -> Rows:
-        """The steps 0..T of which some loss reads the roll-out."""
-        return Rows(observation_mask(batch[LOSS_MASK]) > 0)
-
     def _rollout_states(
         self,
         batch: dict[str, Any],
+        rows: Rows,
         online: Unrolled,
         target: Unrolled,
         ahead: Callable[[], Tensor] | None,
@@ -258,7 +259,7 @@ class MMSAModule(QModule):
             next_rollouts = self._imagine(batch, target, next_steps, frozen=True)
         else:
             frozen = kind == "target"
-            steps = next_steps = self._every_step(batch)
+            steps = next_steps = rows
             if ahead is not None:
                 rollouts = ahead()
             else:

@@ -208,11 +208,11 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         legal = rows.pick(batch[ACTION_MASK]).bool()
         q_values, valued = self.agent.legal_q(rows.pick(hidden), rows.pick(obs), legal)
         online = Unrolled(hidden, rows.spread(greedy_actions(q_values, legal)))
-        ahead = self.start_ahead(batch, online, target_hidden)
+        ahead = self.start_ahead(batch, rows, online, target_hidden)
         chosen = rows.spread(self.agent.chosen_of(valued, rows.pick(taken)))
         with torch.no_grad():
             target, next_q = self._target_values(batch, target_hidden(), online.greedy, rows)
-        state, next_state, extra = self.mixer_states(batch, online, target, ahead)
+        state, next_state, extra = self.mixer_states(batch, rows, online, target, ahead)
         with torch.no_grad():
             next_q_tot = self.target_mixer(next_q, next_state)
         q_tot = self.mixer(chosen[:, :-1], state)
@@ -244,12 +244,17 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         return Unrolled(hidden, rows.spread(actions)), rows.spread(best)[:, 1:]
 
     def start_ahead(
-        self, batch: dict[str, Any], online: Unrolled, target_hidden: Callable[[], Tensor]
+        self,
+        batch: dict[str, Any],
+        rows: Rows,
+        online: Unrolled,
+        target_hidden: Callable[[], Tensor],
     ) -> Callable[[], Any] | None:
         """Starts, beside what follows, what ``mixer_states`` will wait for; None: nothing.
 
         Args:
             batch: what the networks read.
+            rows: the observations that a loss reads.
             online: what the online agents make of it.
             target_hidden: waits for the target agents' hidden states, (B, T+1, N, H).
         """
@@ -258,6 +263,7 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
     def mixer_states(
         self,
         batch: dict[str, Any],
+        rows: Rows,
         online: Unrolled,
         target: Unrolled,
         ahead: Callable[[], Any] | None,
@@ -266,6 +272,7 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
 
         Args:
             batch: what the networks read.
+            rows: the observations that a loss reads.
             online, target: what the agents make of it.
             ahead: what ``start_ahead`` returned.
 
