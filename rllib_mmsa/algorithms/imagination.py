@@ -93,7 +93,7 @@ def foresee(module: MMSAModule, episode: TeamEpisode, horizon: int) -> Foresight
     obs, actions, hidden = _read(module, episode)
     mask = torch.from_numpy(episode.action_mask[None]).to(obs.device)
     greedy = greedy_actions(module.agent.q_values(hidden, obs), mask)
-    latents = model.imagine(module.agent, hidden, obs, greedy, horizon)
+    latents = model.imagine(hidden, obs, greedy, horizon=horizon, agent=module.agent)
     present = model.posterior_mean(hidden, obs)
     reach = min(horizon, len(episode))
     told = torch.stack(model.predict(present[:, :-1], actions, reach), 2)

@@ -20,9 +20,9 @@ from rllib_mmsa.common.env_runner import EpisodeRunner
 from rllib_mmsa.common.metrics import IMAGINED_PNG
 from rllib_mmsa.common.q_config import QLearningConfig
 from rllib_mmsa.common.q_learning import QLearning
-from rllib_mmsa.nets.agents import SALE_AGENTS
 from rllib_mmsa.nets.aggregator import AGGREGATIONS
 from rllib_mmsa.nets.sale import NORMALISERS
+from rllib_mmsa.nets.sale_agents import SALE_AGENTS
 
 #: Choices of the settings that are words.
 CHOICES: dict[str, tuple[Any, ...]] = {

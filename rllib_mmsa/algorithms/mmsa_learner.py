@@ -11,7 +11,7 @@ from ray.rllib.policy.sample_batch import MultiAgentBatch
 from torch import Tensor
 
 from env_registry.contract import ACTION_MASK, OBS, TEAM
-from rllib_mmsa.algorithms.mmsa_modules import MODEL, MODEL_INPUTS, SALE_OBS
+from rllib_mmsa.algorithms.mmsa_modules import MODEL, SALE_OBS
 from rllib_mmsa.algorithms.model_data import ModelInputs, ModelOutputs
 from rllib_mmsa.algorithms.model_quality import model_quality, prediction_errors
 from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, observation_mask
@@ -36,12 +36,7 @@ class MMSALearner(QLearner):
         self, *, module_id: str, config: Any, batch: dict, fwd_out: dict
     ) -> Tensor:
         """The weighted sum of the losses, a scalar."""
-        loss = self.td_loss(config, batch, fwd_out)
-        if MODEL_INPUTS in fwd_out:
-            inputs = fwd_out[MODEL_INPUTS]
-            self._model_gradients = beside(lambda: self._learn_model(config, inputs))
-            return loss
-        return loss + self.model_loss(config, fwd_out)
+        return self.td_loss(config, batch, fwd_out) + self.model_loss(config, fwd_out)
 
     def model_loss(self, config: Any, fwd_out: dict) -> Tensor | float:
         """The weighted sum of all losses but L_TD, a scalar; 0 where there is none."""
@@ -59,8 +54,13 @@ class MMSALearner(QLearner):
             self._measure_model(config, outputs)
         return total
 
-    def _learn_model(self, config: Any, inputs: ModelInputs) -> tuple[Tensor, dict[Any, Tensor]]:
+    def _learn_apart(self, inputs: ModelInputs) -> None:
+        """Starts learning from the model losses beside all else."""
+        self._model_gradients = beside(lambda: self._learn_model(inputs))
+
+    def _learn_model(self, inputs: ModelInputs) -> tuple[Tensor, dict[Any, Tensor]]:
         """The model losses apart from L_TD: their sum, and gradients of what they reach."""
+        config = self.config.get_config_for_module(TEAM)
         loss = self.model_loss(config, self.team_module.forward_model(inputs))
         gradients = torch.autograd.grad(loss, list(self._params.values()), allow_unused=True)
         reached = zip(self._params, gradients, strict=True)
@@ -182,7 +182,7 @@ class MMSALearner(QLearner):
         module.learns_model = due
         # A learner among several finds out what it shares with them in one pass.
         alone = module.model_stands_alone and num_learners() == 1
-        module.model_apart = alone and two_threads()
+        module.learn_apart = self._learn_apart if alone and two_threads() else None
 
     @torch.no_grad()
     def prediction_errors(self, batch: MultiAgentBatch) -> dict[str, float]:

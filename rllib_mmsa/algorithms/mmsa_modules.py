@@ -9,20 +9,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from env_registry.contract import OBS, STATE
-from rllib_mmsa.algorithms.model_data import ModelInputs, ModelOutputs, chequered
+from env_registry.contract import OBS
+from rllib_mmsa.algorithms.model_data import Imagined, ModelInputs, ModelOutputs, chequered
 from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, Rows, observation_mask
 from rllib_mmsa.common.q_modules import QModule, Unrolled, frozen_copy
-from rllib_mmsa.nets.agents import SALE_AGENTS, RecurrentAgent
+from rllib_mmsa.nets.agents import RecurrentAgent
 from rllib_mmsa.nets.aggregator import RolloutAggregator
-from rllib_mmsa.nets.beside import at_once, beside
+from rllib_mmsa.nets.beside import at_once
 from rllib_mmsa.nets.sale import SaleEncoder
+from rllib_mmsa.nets.sale_agents import SALE_AGENTS
+from rllib_mmsa.nets.scripted import Traced
 from rllib_mmsa.nets.world_model import WorldModel
 
 #: Keys of what ``forward_train`` returns beside the shared ones.
 SALE_OBS = "sale_obs"  # (z^oa, z^o) of the agents' encoders, and their loss mask
 MODEL = "model"  # ModelOutputs
-MODEL_INPUTS = "model_inputs"  # ModelInputs, instead of the two above
 
 #: Roll-outs that are imagined in one go.
 _ROLLOUTS_AT_A_TIME = 1024
@@ -73,10 +74,20 @@ class MMSAModule(QModule):
             self.target_aggregator = frozen_copy(self.aggregator)
         if self._freezes_world_model:
             self.target_world_model = frozen_copy(self.world_model)
+        self._traced_imagination = self._trace_imagination()
         self.noise = torch.Generator()
-        # The learner says whether this update trains the world model, and whether it runs the model
-        # itself, apart from all else.
-        self.learns_model, self.model_apart = True, False
+        # The learner says whether this update trains the world model, and takes what that needs
+        # where it learns it apart from all else.
+        self.learns_model = True
+        self.learn_apart: Callable[[ModelInputs], None] | None = None
+
+    def _trace_imagination(self) -> Traced | None:
+        """The frozen model's imagination without Python, where nothing in it is drawn or asked."""
+        config = self.model_config
+        policy = config["imagined_actions"] == "policy"
+        if not self._freezes_world_model or not policy or config["sample_rollout"]:
+            return None
+        return Traced(self.target_world_model, "imagine", horizon=config["rollout_horizon"])
 
     @property
     def _fixes_encoders(self) -> bool:
@@ -137,41 +148,46 @@ class MMSAModule(QModule):
 
     # Training.
 
-    def start_ahead(
-        self,
-        batch: dict[str, Any],
-        rows: Rows,
-        online: Unrolled,
-        target_hidden: Callable[[], Tensor],
-    ) -> Callable[[], Tensor] | None:
-        """Starts the imagination where it needs no value that is still to come."""
-        config = self.model_config
-        reads_target = config["use_world_model"] and config["rollout_model"] == "target"
-        if not reads_target or not config["double_q"]:
-            return None
-        target = Unrolled(target_hidden(), online.greedy)
-        return beside(lambda: self._imagine(batch, target, rows, frozen=True))
+    def look_ahead(
+        self, batch: dict[str, Any], rows: Rows, online: Unrolled, target: Unrolled
+    ) -> Imagined | None:
+        """The roll-outs that the mixers read.
 
-    def mixer_states(
-        self,
-        batch: dict[str, Any],
-        rows: Rows,
-        online: Unrolled,
-        target: Unrolled,
-        ahead: Callable[[], Tensor] | None,
-    ) -> tuple[Tensor, Tensor, dict[str, Any]]:
+        ``rollout_model`` says whose imagination each reads. Where it is the same one's, one
+        imagination serves both: that of step t+1 is the target's at step t.
+        """
+        kind = self.model_config["rollout_model"]
+        if not self.model_config["use_world_model"]:
+            return None
+        if kind != "own":
+            frozen = kind == "target"
+            rollouts = self._imagine(batch, target if frozen else online, rows, frozen)
+            return Imagined(rows, rollouts, rows, rollouts)
+        learned = batch[LOSS_MASK] > 0  # (B, T)
+        steps, next_steps = Rows(F.pad(learned, (0, 1))), Rows(F.pad(learned, (1, 0)))
+        return Imagined(
+            steps,
+            self._imagine(batch, online, steps, frozen=False),
+            next_steps,
+            self._imagine(batch, target, next_steps, frozen=True),
+        )
+
+    def mixer_state(self, batch: dict[str, Any], read: Imagined | None) -> Tensor:
         """[s_t (No-GS drops it) ; s_t^Rollout (No-WM drops it)], section 4.4."""
-        config = self.model_config
-        states, next_states = [], []
-        if config["use_global_state"]:
-            states.append(batch[STATE][:, :-1])
-            next_states.append(batch[STATE][:, 1:])
-        if config["use_world_model"]:
-            imagined, next_imagined = self._rollout_states(batch, rows, online, target, ahead)
-            states.append(imagined)
-            next_states.append(next_imagined)
-        extra = self._model_part(batch, online) if self.learns_model else {}
-        return torch.cat(states, -1), torch.cat(next_states, -1), extra
+        states = [super().mixer_state(batch, read)] if self.model_config["use_global_state"] else []
+        if read is not None:
+            states.append(read.rows.spread(self.aggregator(read.rollouts))[:, :-1])
+        return torch.cat(states, -1)
+
+    def next_mixer_state(self, batch: dict[str, Any], read: Imagined | None) -> Tensor:
+        """The same of steps 1..T, for the target mixer."""
+        states = []
+        if self.model_config["use_global_state"]:
+            states.append(super().next_mixer_state(batch, read))
+        if read is not None:
+            rollouts = self.target_aggregator(read.next_rollouts)
+            states.append(read.next_rows.spread(rollouts)[:, 1:])
+        return torch.cat(states, -1)
 
     @property
     def model_stands_alone(self) -> bool:
@@ -184,13 +200,19 @@ class MMSAModule(QModule):
             and not config["sample_rollout"]  # one source of noise for both
         )
 
-    def _model_part(self, batch: dict[str, Any], online: Unrolled) -> dict[str, Any]:
+    def learn_more(self, batch: dict[str, Any], online: Unrolled) -> dict[str, Any]:
+        """What the model losses need; nothing where they are learned from apart."""
+        if not self.learns_model:
+            return {}
         some = slice(None, None, round(1 / self.model_config["model_batch_share"]))
         inputs = ModelInputs(
             {name: values[some] for name, values in batch.items()},
             Unrolled(online.hidden[some], online.greedy[some]),
         )
-        return {MODEL_INPUTS: inputs} if self.model_apart else self.forward_model(inputs)
+        if self.learn_apart is None:
+            return self.forward_model(inputs)
+        self.learn_apart(inputs)
+        return {}
 
     def forward_model(self, inputs: ModelInputs) -> dict[str, Any]:
         """What the losses of the world model and of SALE need: ``SALE_OBS`` and ``MODEL``."""
@@ -223,7 +245,8 @@ class MMSAModule(QModule):
         z_a, z = (None, None) if sale is None else (sale[0].detach(), sale[1][:, :-1].detach())
         embeddings = model.embed(latent[:, :-1], actions, z, z_a)
         # Zeros before the first step.
-        prior = model.prior(*(F.pad(x, (0, 0, 1, 0)) for x in (embeddings, latent[:, :-1])))
+        *read, before = (F.pad(x, (0, 0, 1, 0)) for x in (*embeddings, latent[:, :-1]))
+        prior = model.prior(tuple(read), before)
         # Each sample would be half of every loss below; taken in turn, it is so on average.
         latents = torch.where(chequered(batch[LOSS_MASK]), latent, prior.sample(self.noise))
         return ModelOutputs(
@@ -233,42 +256,10 @@ class MMSAModule(QModule):
             posterior=posterior,
             prior=prior,
             decoded=model.decode(latents),
-            embeddings=embeddings,
+            embeddings=torch.cat(embeddings, -1),
             sale=sale,
             policy=model.policy(latents) if config["imagined_actions"] == "policy" else None,
         )
-
-    def _rollout_states(
-        self,
-        batch: dict[str, Any],
-        rows: Rows,
-        online: Unrolled,
-        target: Unrolled,
-        ahead: Callable[[], Tensor] | None,
-    ) -> tuple[Tensor, Tensor]:
-        """s_t^Rollout of steps 0..T-1 for the mixer and of 1..T for the target mixer, (B, T, S).
-
-        ``rollout_model`` says whose imagination each reads. Where it is the same one's, one
-        imagination serves both: that of step t+1 is the target's at step t.
-        """
-        kind = self.model_config["rollout_model"]
-        if kind == "own":
-            learned = batch[LOSS_MASK] > 0  # (B, T)
-            steps, next_steps = Rows(F.pad(learned, (0, 1))), Rows(F.pad(learned, (1, 0)))
-            rollouts = self._imagine(batch, online, steps, frozen=False)
-            next_rollouts = self._imagine(batch, target, next_steps, frozen=True)
-        else:
-            frozen = kind == "target"
-            steps = next_steps = rows
-            if ahead is not None:
-                rollouts = ahead()
-            else:
-                rollouts = self._imagine(batch, target if frozen else online, steps, frozen)
-            next_rollouts = rollouts
-        state = steps.spread(self.aggregator(rollouts))
-        with torch.no_grad():
-            next_state = next_steps.spread(self.target_aggregator(next_rollouts))
-        return state[:, :-1], next_state[:, 1:]
 
     def _imagine(
         self, batch: dict[str, Any], unrolled: Unrolled, steps: Rows, frozen: bool
@@ -285,11 +276,21 @@ class MMSAModule(QModule):
             steps.pick(batch[OBS]),
             steps.pick(unrolled.greedy),
         )
-        with torch.set_grad_enabled(flows):
-            if sample:  # in one go: the noise has an order
-                return model.imagine(agent, *read, horizon, True, self.noise)
-            parts = list(zip(*(x.split(_ROLLOUTS_AT_A_TIME) for x in read), strict=True))
-            return torch.cat(at_once(lambda part: model.imagine(agent, *part, horizon), parts))
+
+        def imagine(part: tuple[Tensor, ...]) -> Tensor:
+            if self._traced_imagination is not None and frozen:
+                return self._traced_imagination(*part)
+            with torch.set_grad_enabled(flows):
+                return model.imagine(
+                    *part, horizon=horizon, agent=agent, sample=sample, generator=self.noise
+                )
+
+        if sample:  # in one go: the noise has an order
+            return imagine(read)
+        # Halves, for two threads; more where a half would be too large for a cache.
+        count = 2 * -(-len(read[0]) // (2 * _ROLLOUTS_AT_A_TIME))
+        parts = list(zip(*(x.tensor_split(count) for x in read), strict=True))
+        return torch.cat(at_once(imagine, parts))
 
     def _sale_of_latents(self, latent: Tensor, actions: Tensor) -> tuple[Tensor, Tensor] | None:
         """(z^sa (B, T, J), z^s (B, T+1, J)) with gradient into f_s and g_s alone."""

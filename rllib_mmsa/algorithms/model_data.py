@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from rllib_mmsa.common.batch import Rows
 from rllib_mmsa.common.q_modules import Unrolled
 from rllib_mmsa.nets.reduce import own_share
 from rllib_mmsa.nets.world_model import Decoded, Gaussian
@@ -21,6 +22,21 @@ def chequered(loss_mask: Tensor) -> Tensor:
     episodes = own_share(loss_mask, lambda whole: torch.arange(len(whole), device=device))
     steps = torch.arange(loss_mask.shape[1] + 1, device=device)
     return ((episodes.unsqueeze(1) + steps) % 2 == 0).unsqueeze(-1)
+
+
+class Imagined(NamedTuple):
+    """The roll-outs that the mixers read (``rollout_model``), R and R' of a batch's observations.
+
+    Attributes:
+        rows, next_rows: the observations that they begin at.
+        rollouts: (R, K+1, J), for the mixer.
+        next_rollouts: (R', K+1, J), for the target mixer.
+    """
+
+    rows: Rows
+    rollouts: Tensor
+    next_rows: Rows
+    next_rollouts: Tensor
 
 
 class ModelInputs(NamedTuple):

@@ -158,7 +158,7 @@ class QLearner(TorchLearner):
         self._update_targets(timesteps)
         numbers = torch.stack([v.float() for v in self._logged.values()]).tolist()
         for name, value in zip(self._logged, numbers, strict=True):
-            self.metrics.log_value((TEAM, name), value, window=1)
+            self.metrics.log_value((TEAM, name), value, reduce="mean")
         counters = {
             keys.NUM_TARGET_UPDATES: self._num_target_updates,
             keys.NUM_SKIPPED_UPDATES: self._num_skipped_updates,

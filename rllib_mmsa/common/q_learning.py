@@ -115,9 +115,9 @@ class QLearning(Algorithm):
                 )
             return 0
         updates = int(self._updates_owed)
-        for _ in range(updates):
+        for left in reversed(range(updates)):
             self._updates_owed -= 1
-            self._update()
+            self._update(report=not left)
         return updates
 
     def _send_weights(self) -> None:
@@ -126,8 +126,13 @@ class QLearning(Algorithm):
                 from_worker_or_learner_group=self.learner_group, inference_only=True
             )
 
-    def _update(self) -> None:
-        """One gradient update on episodes, or sequences of them, drawn from the replay."""
+    def _update(self, report: bool = True) -> None:
+        """One gradient update on episodes, or sequences of them, drawn from the replay.
+
+        Args:
+            report: whether the learners hand over what they logged in this update and in those
+                before it. It takes some milliseconds: once per round is enough.
+        """
         with self.metrics.log_time((TIMERS, REPLAY_BUFFER_SAMPLE_TIMER)):
             batch = to_train_batch(
                 self.replay.sample(self.config.train_batch_episodes), self._reward_scale()
@@ -139,8 +144,10 @@ class QLearning(Algorithm):
                     NUM_ENV_STEPS_SAMPLED_LIFETIME: self.num_env_steps_sampled,
                     NUM_EPISODES_LIFETIME: self.replay.num_episodes_added,
                 },
+                _no_metrics_reduce=not report,
             )
-        self.metrics.aggregate(results, key=LEARNER_RESULTS)
+        if report:
+            self.metrics.aggregate(results, key=LEARNER_RESULTS)
 
     @property
     def num_env_steps_sampled(self) -> int:

@@ -7,7 +7,6 @@ Shapes: B episodes, T steps, N agents, A actions, H hidden, S state numbers, M m
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -200,84 +199,81 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         self._update_scales(batch)
         batch = self.scale_inputs(batch)
         obs, actions = batch[OBS], batch[ACTIONS]
-        target_hidden = beside(lambda: self._target_hidden(obs, actions))
-        hidden = self.agent.unroll(obs, actions)
-        # The last observation's action does not matter: nothing is learned there.
-        taken = F.pad(actions, (0, 0, 0, 1))
         rows = Rows(observation_mask(batch[LOSS_MASK]) > 0)
+        target = beside(lambda: self._unroll_target(batch, rows))
+        hidden = self.agent.unroll(obs, actions)
+        prepared = self.agent.prepare(rows.pick(hidden), rows.pick(obs))
         legal = rows.pick(batch[ACTION_MASK]).bool()
-        q_values, valued = self.agent.legal_q(rows.pick(hidden), rows.pick(obs), legal)
-        online = Unrolled(hidden, rows.spread(greedy_actions(q_values, legal)))
-        ahead = self.start_ahead(batch, rows, online, target_hidden)
-        chosen = rows.spread(self.agent.chosen_of(valued, rows.pick(taken)))
-        with torch.no_grad():
-            target, next_q = self._target_values(batch, target_hidden(), online.greedy, rows)
-        state, next_state, extra = self.mixer_states(batch, rows, online, target, ahead)
-        with torch.no_grad():
-            next_q_tot = self.target_mixer(next_q, next_state)
-        q_tot = self.mixer(chosen[:, :-1], state)
-        return {CHOSEN_Q_TOT: q_tot, NEXT_Q_TOT: next_q_tot, **extra}
+        greedy = greedy_actions(self.agent.legal_q(prepared, legal), legal)
+        # The last observation's action does not matter: nothing is learned there.
+        taken = rows.pick(F.pad(actions, (0, 0, 0, 1)))
+        target_hidden, prepared_target = target()
+        next_values = beside(lambda: self._target_values(prepared_target, greedy, legal))
+        chosen = rows.spread(self.agent.chosen_q(prepared, taken))[:, :-1]
+        next_q, followed = next_values()
+        online = Unrolled(hidden, rows.spread(greedy))
+        read = self.look_ahead(batch, rows, online, Unrolled(target_hidden, rows.spread(followed)))
+        next_q_tot = beside(lambda: self._mix_target(batch, rows.spread(next_q)[:, 1:], read))
+        extra = self.learn_more(batch, online)
+        q_tot = self.mixer(chosen, self.mixer_state(batch, read))
+        return {CHOSEN_Q_TOT: q_tot, NEXT_Q_TOT: next_q_tot(), **extra}
 
     @torch.no_grad()
-    def _target_hidden(self, obs: Tensor, actions: Tensor) -> Tensor:
-        """The target agents' hidden states, (B, T+1, N, H)."""
-        return self.target_agent.unroll(obs, actions)
+    def _unroll_target(self, batch: dict[str, Any], rows: Rows) -> tuple[Tensor, Any]:
+        """The target agents' hidden states (B, T+1, N, H), and what their values are made of."""
+        hidden = self.target_agent.unroll(batch[OBS], batch[ACTIONS])
+        return hidden, self.target_agent.prepare(rows.pick(hidden), rows.pick(batch[OBS]))
 
-    def _target_values(
-        self, batch: dict[str, Any], hidden: Tensor, greedy: Tensor, rows: Rows
-    ) -> tuple[Unrolled, Tensor]:
-        """The target agents' episodes, and their values at steps 1..T, (B, T, N).
+    @torch.no_grad()
+    def _target_values(self, prepared: Any, greedy: Tensor, legal: Tensor) -> tuple[Tensor, Tensor]:
+        """The target agents' values of R observations, and the actions that have them.
 
         Args:
-            batch: what the networks read.
-            hidden: (B, T+1, N, H), the target agents'.
-            greedy: (B, T+1, N) int64, the online agents' actions (double Q).
-            rows: the observations that a loss reads; values of others may be anything.
+            prepared: what ``_unroll_target`` returned.
+            greedy: (R, N) int64, the online agents' actions (double Q).
+            legal: (R, N, A) bool.
+
+        Returns:
+            (R, N) and (R, N) int64.
         """
-        obs, agent = batch[OBS], self.target_agent
-        read = rows.pick(hidden), rows.pick(obs)
         if self.model_config["double_q"]:
-            next_q = rows.spread(agent.chosen_q(*read, rows.pick(greedy)))
-            return Unrolled(hidden, greedy), next_q[:, 1:]
-        q_values = mask_illegal(agent.q_values(*read), rows.pick(batch[ACTION_MASK]))
-        best, actions = q_values.max(-1)
-        return Unrolled(hidden, rows.spread(actions)), rows.spread(best)[:, 1:]
+            return self.target_agent.chosen_q(prepared, greedy), greedy
+        values = mask_illegal(self.target_agent.legal_q(prepared, legal), legal)
+        best = values.max(-1)
+        return best.values, best.indices
 
-    def start_ahead(
-        self,
-        batch: dict[str, Any],
-        rows: Rows,
-        online: Unrolled,
-        target_hidden: Callable[[], Tensor],
-    ) -> Callable[[], Any] | None:
-        """Starts, beside what follows, what ``mixer_states`` will wait for; None: nothing.
+    @torch.no_grad()
+    def _mix_target(self, batch: dict[str, Any], next_q: Tensor, read: Any) -> Tensor:
+        """The target mixer's value of steps 1..T, (B, T, M), of the agents' (B, T, N)."""
+        return self.target_mixer(next_q, self.next_mixer_state(batch, read))
 
-        Args:
-            batch: what the networks read.
-            rows: the observations that a loss reads.
-            online: what the online agents make of it.
-            target_hidden: waits for the target agents' hidden states, (B, T+1, N, H).
-        """
-        return None
+    # What an algorithm may add.
 
-    def mixer_states(
-        self,
-        batch: dict[str, Any],
-        rows: Rows,
-        online: Unrolled,
-        target: Unrolled,
-        ahead: Callable[[], Any] | None,
-    ) -> tuple[Tensor, Tensor, dict[str, Any]]:
-        """What the mixer reads.
+    def look_ahead(
+        self, batch: dict[str, Any], rows: Rows, online: Unrolled, target: Unrolled
+    ) -> Any:
+        """What the mixers read besides the state.
 
         Args:
             batch: what the networks read.
             rows: the observations that a loss reads.
             online, target: what the agents make of it.
-            ahead: what ``start_ahead`` returned.
-
-        Returns:
-            The state of steps 0..T-1 for the mixer and of steps 1..T for the target mixer,
-            (B, T, S) each, and what the losses need besides.
         """
-        return batch[STATE][:, :-1], batch[STATE][:, 1:], {}
+        return None
+
+    def mixer_state(self, batch: dict[str, Any], read: Any) -> Tensor:
+        """What the mixer reads at steps 0..T-1, (B, T, S).
+
+        Args:
+            batch: what the networks read.
+            read: what ``look_ahead`` returned.
+        """
+        return batch[STATE][:, :-1]
+
+    def next_mixer_state(self, batch: dict[str, Any], read: Any) -> Tensor:
+        """What the target mixer reads at steps 1..T, (B, T, S)."""
+        return batch[STATE][:, 1:]
+
+    def learn_more(self, batch: dict[str, Any], online: Unrolled) -> dict[str, Any]:
+        """What losses besides L_TD need of the online agents."""
+        return {}

@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -56,10 +56,11 @@ def two_threads() -> bool:
 def beside(function: Callable[[], _T]) -> Callable[[], _T]:
     """Starts a call in the second thread, if there is one; otherwise makes it at once.
 
-    Gradients are recorded where they are for the caller. Calls wait for those started before.
+    Gradients are recorded where they are for the caller. Calls are made in the order in which they
+    were started; who waits for one that has not begun makes it himself.
 
     Returns:
-        What waits for the call's result, or raises what it raised.
+        What waits for the call's result, or raises what it raised; any number of times.
     """
     if _pool is None or not two_threads():
         result = function()
@@ -70,11 +71,32 @@ def beside(function: Callable[[], _T]) -> Callable[[], _T]:
         with torch.set_grad_enabled(recorded):
             return function()
 
-    return _pool.submit(run).result
+    future = _pool.submit(run)
+    made_here: list[_T] = []
+
+    def wait() -> _T:
+        if made_here:
+            return made_here[0]
+        if not future.cancel():
+            return future.result()
+        made_here.append(run())
+        return made_here[0]
+
+    return wait
 
 
 def at_once(function: Callable[[_P], _T], parts: Sequence[_P]) -> list[_T]:
-    """``[function(part) for part in parts]``, half of them in the second thread."""
-    middle = (len(parts) + 1) // 2
-    later = beside(lambda: [function(part) for part in parts[middle:]])
-    return [function(part) for part in parts[:middle]] + later()
+    """``[function(part) for part in parts]``, each in the thread that is free for it."""
+    if len(parts) == 1:
+        return [function(parts[0])]
+    results: list[Any] = [None] * len(parts)
+    untouched = iter(range(len(parts)))
+
+    def work() -> None:
+        for index in untouched:
+            results[index] = function(parts[index])
+
+    later = beside(work)
+    work()
+    later()
+    return results

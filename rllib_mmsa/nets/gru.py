@@ -7,17 +7,26 @@ recurrence is computed for all steps at once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from rllib_mmsa.nets.beside import at_once
+from rllib_mmsa.nets.scripted import scripted
+
 
 class GRU(nn.GRU):
     """One layer, one direction, time first: ``nn.GRU(input_size, hidden_size)``.
 
-    Without gradients, and off the CPU (cuDNN), it is PyTorch's own.
+    Off the CPU it is PyTorch's own (cuDNN).
     """
+
+    weight_ih_l0: Tensor
+    weight_hh_l0: Tensor
+    bias_ih_l0: Tensor
+    bias_hh_l0: Tensor
 
     def __init__(self, input_size: int, hidden_size: int):
         super().__init__(input_size, hidden_size)
@@ -35,7 +44,7 @@ class GRU(nn.GRU):
             The states after each step (T, R, hidden_size), and the last one
             (1, R, hidden_size).
         """
-        if x.device.type != "cpu" or not torch.is_grad_enabled():
+        if x.device.type != "cpu":
             return super().forward(x, hidden)
         if hidden is None:
             hidden = x.new_zeros(1, x.shape[1], self.hidden_size)
@@ -43,6 +52,34 @@ class GRU(nn.GRU):
             x, hidden[0], self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0
         )
         return states, states[-1:]
+
+    def step(self, x: Tensor, hidden: Tensor) -> Tensor:
+        """One step alone: (R, input_size) and (R, hidden_size) to (R, hidden_size)."""
+        return torch.gru_cell(
+            x, hidden, self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0
+        )
+
+
+@scripted
+def _run(gates: Tensor, fresh: Tensor, states: Tensor, first: Tensor, by_gate_h: Tensor) -> None:
+    """The recurrence, over what lies ready of the gates (3, T, R, H), n and h' (T, R, H)."""
+    hidden = first
+    for t in range(fresh.shape[0]):
+        now, new = gates.select(1, t), fresh[t]
+        now.baddbmm_(hidden.expand(3, -1, -1), by_gate_h)
+        now.narrow(0, 0, 2).sigmoid_()
+        new.addcmul_(now[0], now[2]).tanh_()
+        hidden = torch.lerp(new, hidden, now[1], out=states[t])
+
+
+@scripted
+def _run_back(factors: Tensor, update: Tensor, incoming: Tensor, by_gate_h: Tensor) -> None:
+    """The recurrence from the last step to the first: gradients of the gates and of each h."""
+    for back in range(update.shape[0]):
+        t = update.shape[0] - 1 - back
+        factor, now = factors.select(1, t), incoming[t + 1]
+        factor.mul_(now)
+        incoming[t].addcmul_(now, update[t]).addbmm_(factor, by_gate_h)
 
 
 class _FusedGRU(torch.autograd.Function):
@@ -76,12 +113,7 @@ class _FusedGRU(torch.autograd.Function):
         recurrent[2] = bias_h[2 * size :]
         fresh = torch.addmm(bias_x[2 * size :], flat[0], by_gate_x[2]).view(steps, rows, size)
         states = x.new_empty(steps, rows, size)
-        hidden = first
-        for now, new, state in zip(recurrent.unbind(1), fresh, states, strict=True):
-            now.baddbmm_(hidden.expand(3, -1, -1), by_gate_h)
-            reset, update = now[:2].sigmoid_()
-            new.addcmul_(reset, now[2]).tanh_()
-            hidden = torch.lerp(new, hidden, update, out=state)
+        _run(recurrent, fresh, states, first, by_gate_h)
         ctx.save_for_backward(x, first, weight_x, weight_h, recurrent, fresh, states)
         return states
 
@@ -102,24 +134,27 @@ class _FusedGRU(torch.autograd.Function):
         )
         by_gate_h = weight_h.view(3, *first.shape[1:], -1)
         incoming = torch.cat([torch.zeros_like(first).unsqueeze(0), grads[0]])
-        for factor, keep, now, earlier in zip(
-            reversed(factors.unbind(1)),
-            reversed(update.unbind(0)),
-            reversed(incoming[1:].unbind(0)),
-            reversed(incoming[:-1].unbind(0)),
-            strict=True,
-        ):
-            factor.mul_(now)
-            earlier.addcmul_(now, keep).addbmm_(factor, by_gate_h)
-        at_gates, rows = factors.flatten(1, 2), before.flatten(0, 1)
-        grad_weight_h = torch.matmul(at_gates.transpose(1, 2), rows).flatten(0, 1)
-        grad_bias_h = at_gates.sum(1).flatten()
-        torch.mul(incoming[1:], at_fresh, out=factors[2])
-        inputs = x.flatten(0, 1)
-        grad_weight_x = torch.matmul(at_gates.transpose(1, 2), inputs).flatten(0, 1)
-        grad_x = None
-        if ctx.needs_input_grad[0]:
-            by_gate_x = weight_x.view(3, *first.shape[1:], -1)
-            grad_x = torch.addbmm(x.new_zeros(()), at_gates, by_gate_x, beta=0).view_as(x)
-        grad_bias_x = at_gates.sum(1).flatten()
+        _run_back(factors, update, incoming, by_gate_h)
+        # The last gate's input lies outside r (...): it has a gradient of its own.
+        of_h, of_new = factors.flatten(1, 2), torch.mul(incoming[1:], at_fresh).flatten(0, 1)
+        of_x = (*of_h[:2], of_new)
+        inputs, asked = x.flatten(0, 1), ctx.needs_input_grad[0]
+        grad_weight_h, grad_weight_x, grad_x = at_once(
+            lambda product: product(),
+            [
+                lambda: torch.matmul(of_h.transpose(1, 2), before.flatten(0, 1)).flatten(0, 1),
+                lambda: torch.cat([torch.mm(gate.t(), inputs) for gate in of_x]),
+                lambda: _sum_of_products(of_x, weight_x.chunk(3)).view_as(x) if asked else None,
+            ],
+        )
+        grad_bias_h = of_h.sum(1).flatten()
+        grad_bias_x = torch.cat([grad_bias_h[: 2 * first.shape[1]], of_new.sum(0)])
         return grad_x, incoming[0], grad_weight_x, grad_weight_h, grad_bias_x, grad_bias_h
+
+
+def _sum_of_products(left: Sequence[Tensor], right: Sequence[Tensor]) -> Tensor:
+    """sum_i left_i @ right_i."""
+    total = torch.mm(left[0], right[0])
+    for a, b in zip(left[1:], right[1:], strict=True):
+        total.addmm_(a, b)
+    return total

@@ -8,18 +8,40 @@ The same class embeds agents' observations (z^o, z^oa) and the world model's lat
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rllib_mmsa.nets.linear import as_rows, linear_of_parts
+
 _EPS = 1e-8
+
+
+class _AvgL1Norm(torch.autograd.Function):
+    """y = x / m, m = mean_i |x_i|, with a backward pass of a third of autograd's operations."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        size = x.abs().mean(-1, keepdim=True).clamp_(min=_EPS)
+        y = x / size
+        ctx.save_for_backward(y, size)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        """(g - sign(y) mean_i g_i y_i) / m."""
+        y, size = ctx.saved_tensors
+        along = (grads[0] * y).mean(-1, keepdim=True)
+        return torch.addcmul(grads[0], y.sign(), along, value=-1.0).div_(size)
 
 
 def avg_l1_norm(x: Tensor) -> Tensor:
     """AvgL1Norm(x) = x / mean_i |x_i| over the last dimension (section 4.2)."""
-    return x / x.abs().mean(-1, keepdim=True).clamp(min=_EPS)
+    if torch.is_grad_enabled() and x.requires_grad:
+        return _AvgL1Norm.apply(x)
+    return x / x.abs().mean(-1, keepdim=True).clamp_(min=_EPS)
 
 
 class _BatchNorm(nn.Module):
@@ -125,11 +147,14 @@ class SaleEncoder(nn.Module):
 
     def encode_action(self, z: Tensor, action: Tensor) -> Tensor:
         """z_a = g(z, a): the prediction of the next z, (..., embed_dim)."""
-        return self.g(torch.cat([z, action], -1))
+        first, relu, last = cast(nn.Linear, self.g[0]), self.g[1], self.g[2]
+        hidden = relu(linear_of_parts(as_rows(z, action), first.weight, first.bias))
+        return last(hidden).view(*z.shape[:-1], -1)
 
     def direct(self, x: Tensor, action: Tensor) -> Tensor:
         """phi = normalise(Linear(x, a)), (..., embed_dim)."""
-        return self.phi_norm(self.phi(torch.cat([x, action], -1)))
+        phi = linear_of_parts(as_rows(x, action), self.phi.weight, self.phi.bias)
+        return self.phi_norm(phi).view(*x.shape[:-1], -1)
 
     def every_action(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         """Hidden layer of g and phi for each of the discrete actions 0..A-1.

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rllib_mmsa.nets.agents import RecurrentAgent
+from rllib_mmsa.nets.linear import as_rows, linear_of_parts
 from rllib_mmsa.nets.reduce import own_share
 from rllib_mmsa.nets.sale import SaleEncoder, make_normaliser
 from rllib_mmsa.nets.standardiser import Standardiser
@@ -70,14 +71,15 @@ class _Net(nn.Module):
             nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, outputs)
         )
 
-    def forward(self, x: Tensor, outputs: int | None = None) -> Tensor:
-        """(..., inputs) to (..., outputs), of which the first ``outputs`` (all by default)."""
+    def forward(self, *parts: Tensor, outputs: int | None = None) -> Tensor:
+        """(..., I_1), (..., I_2), ..., side by side, to (..., outputs), the first ones (all)."""
         first, last = cast(nn.Linear, self.correction[0]), cast(nn.Linear, self.correction[2])
-        rows = x.reshape(-1, x.shape[-1])
+        rows = as_rows(*parts)
         bias = (self.linear.bias + last.bias)[:outputs]
-        out = F.linear(rows, self.linear.weight[:outputs], bias)
-        out.addmm_(first(rows).relu_(), last.weight[:outputs].t())
-        return out.view(*x.shape[:-1], -1)
+        out = linear_of_parts(rows, self.linear.weight[:outputs], bias)
+        hidden = linear_of_parts(rows, first.weight, first.bias).relu_()
+        out.addmm_(hidden, last.weight[:outputs].t())
+        return out.view(*parts[0].shape[:-1], -1)
 
 
 class WorldModel(nn.Module):
@@ -150,32 +152,33 @@ class WorldModel(nn.Module):
 
     def posterior(self, hidden: Tensor, obs: Tensor) -> Gaussian:
         """q(s_t | h_t), per agent with shared weights: (..., N, H), (..., N, D) to (..., J)."""
-        mean, log_std = self.posterior_net(self._seen(hidden, obs)).chunk(2, -1)
+        mean, log_std = self.posterior_net(*self._seen(hidden, obs)).chunk(2, -1)
         return Gaussian(mean.flatten(-2), log_std.flatten(-2).clamp(*_LOG_STD_RANGE))
 
     def posterior_mean(self, hidden: Tensor, obs: Tensor) -> Tensor:
         """The mean of ``posterior`` alone, (..., J)."""
-        return self.posterior_net(self._seen(hidden, obs), self.latent_dim).flatten(-2)
+        seen = self._seen(hidden, obs)
+        return self.posterior_net(*seen, outputs=self.latent_dim).flatten(-2)
 
-    def _seen(self, hidden: Tensor, obs: Tensor) -> Tensor:
+    def _seen(self, hidden: Tensor, obs: Tensor) -> tuple[Tensor, ...]:
         x = self.hidden_scale(hidden)
-        return torch.cat([x, self.obs_scale(obs)], -1) if self.posterior_sees_obs else x
+        return (x, self.obs_scale(obs)) if self.posterior_sees_obs else (x,)
 
-    def prior(self, embeddings: Tensor, before: Tensor) -> Gaussian:
-        """p(s_t | z^sa_{t-1}, z^s_{t-1}, phi^sa_{t-1}): (..., F) and s_{t-1} (..., J) to (..., J).
+    def prior(self, embeddings: tuple[Tensor, ...], before: Tensor) -> Gaussian:
+        """p(s_t | z^sa_{t-1}, z^s_{t-1}, phi^sa_{t-1}), as ``embed`` gives them, (..., J).
 
-        With ``prior_residual`` the network says how s_{t-1} changes.
+        With ``prior_residual`` the network says how s_{t-1}, (..., J), changes.
         """
-        mean, log_std = self.prior_net(self._prior_inputs(embeddings, before)).chunk(2, -1)
+        mean, log_std = self.prior_net(*self._prior_inputs(embeddings, before)).chunk(2, -1)
         return Gaussian(self._reached(mean, before), log_std.clamp(*_LOG_STD_RANGE))
 
-    def prior_mean(self, embeddings: Tensor, before: Tensor) -> Tensor:
+    def prior_mean(self, embeddings: tuple[Tensor, ...], before: Tensor) -> Tensor:
         """The mean of ``prior`` alone, (..., J)."""
-        mean = self.prior_net(self._prior_inputs(embeddings, before), self.joint_dim)
-        return self._reached(mean, before)
+        read = self._prior_inputs(embeddings, before)
+        return self._reached(self.prior_net(*read, outputs=self.joint_dim), before)
 
-    def _prior_inputs(self, embeddings: Tensor, before: Tensor) -> Tensor:
-        return torch.cat([embeddings, before], -1) if self.prior_sees_latent else embeddings
+    def _prior_inputs(self, embeddings: tuple[Tensor, ...], before: Tensor) -> tuple[Tensor, ...]:
+        return (*embeddings, before) if self.prior_sees_latent else embeddings
 
     def _reached(self, mean: Tensor, before: Tensor) -> Tensor:
         return before + mean if self.prior_residual else mean
@@ -192,19 +195,21 @@ class WorldModel(nn.Module):
 
     def embed(
         self, latent: Tensor, actions: Tensor, z: Tensor | None = None, z_a: Tensor | None = None
-    ) -> Tensor:
-        """(z^sa, z^s, phi^sa) of s_t and a_t: (..., J), (..., N) to (..., F).
+    ) -> tuple[Tensor, ...]:
+        """(z^sa, z^s, phi^sa) of s_t and a_t: (..., J), (..., N) to (..., J) each, F together.
+
+        Without SALE, (s_t, e(a_t)).
 
         f_s and g_s get no gradient here; they learn from their SALE loss alone. ``z`` and ``z_a``
         are z^s and z^sa, where they are known already.
         """
         action = self.embed_actions(actions)
         if self.sale is None:
-            return torch.cat([latent, action], -1)
+            return latent, action
         with torch.no_grad():
             z = self.sale.encode(latent) if z is None else z
             z_a = self.sale.encode_action(z, action) if z_a is None else z_a
-        return torch.cat([z_a, z, self.sale.direct(latent, action)], -1)
+        return z_a, z, self.sale.direct(latent, action)
 
     def policy(self, latent: Tensor, z: Tensor | None = None) -> Tensor:
         """pi(z^s, phi^s), phi^s = normalise(Linear(s)) (section 4.2, Figure 1): logits (..., N, A).
@@ -213,8 +218,8 @@ class WorldModel(nn.Module):
         """
         phi = self.policy_norm(self.policy_phi(latent.detach()))
         z = self.encode(latent) if z is None else z
-        x = phi if z is None else torch.cat([z, phi], -1)
-        return self.policy_net(x).unflatten(-1, (self.num_agents, self.num_actions))
+        logits = self.policy_net(phi) if z is None else self.policy_net(z, phi)
+        return logits.unflatten(-1, (self.num_agents, self.num_actions))
 
     def decode(self, latent: Tensor) -> Decoded:
         """Both decoders and both heads: (..., J) to ``Decoded``."""
@@ -227,11 +232,12 @@ class WorldModel(nn.Module):
 
     def imagine(
         self,
-        agent: RecurrentAgent,
         hidden: Tensor,
         obs: Tensor,
         actions: Tensor,
+        *,
         horizon: int,
+        agent: RecurrentAgent | None = None,
         sample: bool = False,
         generator: torch.Generator | None = None,
     ) -> Tensor:
@@ -240,18 +246,19 @@ class WorldModel(nn.Module):
         Per step: embed, prior, act (``imagined_actions``).
 
         Args:
-            agent: the agents' network; it gets no gradient.
             hidden: (..., N, H), the agents' real hidden states.
             obs: (..., N, D).
             actions: (..., N) int64, the agents' greedy actions there.
             horizon: K.
+            agent: the agents' network, where it acts (``imagined_actions`` is "values"); it gets no
+                gradient.
             sample: draw latents instead of following their means.
 
         Returns:
             [s_t, s_{t+1}, ..., s_{t+K}], (..., K+1, J).
         """
 
-        def pick(embeddings: Tensor, before: Tensor) -> Tensor:
+        def pick(embeddings: tuple[Tensor, ...], before: Tensor) -> Tensor:
             if sample:
                 return self.prior(embeddings, before).sample(generator)
             return self.prior_mean(embeddings, before)
@@ -273,10 +280,12 @@ class WorldModel(nn.Module):
             return torch.cat([rollout[..., :1, :], self.sale.encode(rollout[..., 1:, :])], -2)
 
     @torch.no_grad()
-    def act(self, agent: RecurrentAgent, latent: Tensor, z: Tensor | None = None) -> Tensor:
+    def act(self, agent: RecurrentAgent | None, latent: Tensor, z: Tensor | None = None) -> Tensor:
         """What the agents do in an imagined state: (..., J) to (..., N) int64."""
         if self.imagined_actions == "policy":
             return self.policy(latent, z).argmax(-1)
+        if agent is None:
+            raise ValueError("imagined_actions is 'values': the agents' network must be given")
         decoded = self.decode(latent)
         hidden = self.hidden_scale.invert(decoded.hidden)
         obs = self.obs_scale.invert(decoded.obs)

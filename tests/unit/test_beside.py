@@ -31,15 +31,42 @@ def this_thread() -> str:
 
 
 def test_calls_run_here_with_one_thread_and_in_another_with_two(two_threads):
-    here = this_thread()
-    assert beside.beside(this_thread)() != here
-    assert beside.at_once(lambda part: (part, this_thread() == here), [1, 2, 3]) == [
-        (1, True),
-        (2, True),
-        (3, False),
-    ]
+    here, begun = this_thread(), threading.Event()
+
+    def other() -> str:
+        begun.set()
+        return this_thread()
+
+    wait = beside.beside(other)
+    assert begun.wait(10)
+    assert wait() != here
+    assert wait() != here, "asked again, it is not made again"
     beside.use_threads(1)
     assert beside.beside(this_thread)() == here
+
+
+def test_who_waits_for_a_call_that_has_not_begun_makes_it(two_threads):
+    here, go_on = this_thread(), threading.Event()
+    busy = beside.beside(lambda: go_on.wait(10))
+    made = []
+    wait = beside.beside(lambda: made.append(this_thread()) or len(made))
+    assert wait() == 1
+    assert wait() == 1 and made == [here]
+    go_on.set()
+    assert busy()
+
+
+def test_parts_are_shared_by_both_threads(two_threads):
+    here, met = this_thread(), threading.Barrier(2)
+
+    def part(number: int) -> tuple[int, bool]:
+        met.wait(10)  # neither goes on alone
+        return 2 * number, this_thread() == here
+
+    parts = beside.at_once(part, [1, 2, 3, 4])
+    assert [number for number, _ in parts] == [2, 4, 6, 8]
+    assert sorted(by_caller for _, by_caller in parts) == [False, False, True, True]
+    assert beside.at_once(lambda _: this_thread(), [1]) == [here]
 
 
 def test_one_core_is_one_thread(monkeypatch):
@@ -111,10 +138,10 @@ def test_the_world_model_learns_apart_where_nothing_else_reads_it(two_threads):
     algorithm = build("MMSA", **FORAGING, learner_threads=2)
     own = learner(algorithm)
     own.before_gradient_based_update(timesteps={})
-    assert own.team_module.model_apart
+    assert own.team_module.learn_apart is not None
     for setting in ({"rollout_model": "online"}, {"model_gradient_to_agent": True}):
         other = build("MMSA", **FORAGING, **setting, learner_threads=2)
         learner(other).before_gradient_based_update(timesteps={})
-        assert not learner(other).team_module.model_apart
+        assert learner(other).team_module.learn_apart is None
         other.stop()
     algorithm.stop()

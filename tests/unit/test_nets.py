@@ -1,16 +1,19 @@
 """Networks: monotonic mixing, one-hot shortcuts, acting step by step, embeddings."""
 
+import copy
 import itertools
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from rllib_mmsa.nets.agents import CandidateActionSaleAgent, PreviousActionSaleAgent, RecurrentAgent
+from rllib_mmsa.nets.agents import RecurrentAgent
 from rllib_mmsa.nets.aggregator import RolloutAggregator
 from rllib_mmsa.nets.gru import GRU
 from rllib_mmsa.nets.mixers import IndependentMixer, QMixer, VDNMixer
 from rllib_mmsa.nets.sale import NORMALISERS, avg_l1_norm, make_normaliser, sale_prediction_error
+from rllib_mmsa.nets.sale_agents import CandidateActionSaleAgent, PreviousActionSaleAgent
+from rllib_mmsa.nets.scripted import Traced
 from rllib_mmsa.nets.standardiser import Standardiser
 from rllib_mmsa.nets.world_model import WorldModel
 from rllib_mmsa.td import take_actions
@@ -95,7 +98,7 @@ def test_legal_actions_have_the_values_that_all_have(name, share, episode):
     hidden = agent.unroll(obs, actions)[:, :-1]
     legal = torch.rand(*actions.shape, A) < share
     legal[0] = False  # as in steps that were never played
-    values, _ = agent.legal_q(hidden, obs[:, :-1], legal)
+    values = agent.legal_q(agent.prepare(hidden, obs[:, :-1]), legal)
     expected = agent.q_values(hidden, obs[:, :-1])
     torch.testing.assert_close(values[legal], expected[legal])
     assert not values.requires_grad
@@ -107,17 +110,45 @@ def test_values_send_no_gradient_to_the_encoders(name, episode):
     obs, actions = episode
     hidden = agent.unroll(obs, actions)
     values = agent.q_values(hidden, obs)
-    one = agent.chosen_q(hidden[:, :-1], obs[:, :-1], actions)
+    prepared = agent.prepare(hidden[:, :-1], obs[:, :-1])
+    one = agent.chosen_q(prepared, actions)
     torch.testing.assert_close(one, take_actions(values[:, :-1], actions))
     legal = torch.ones(*actions.shape, A, dtype=torch.bool)
-    without, valued = agent.legal_q(hidden[:, :-1], obs[:, :-1], legal)
-    both = agent.chosen_of(valued, actions), without
-    for mine, theirs in zip(both, (one, values[:, :-1]), strict=True):
-        torch.testing.assert_close(mine, theirs)
+    torch.testing.assert_close(agent.legal_q(prepared, legal), values[:, :-1].detach())
     (values.sum() + one.sum()).backward()
     encoders = agent.sale.encoder_parameters()
     assert encoders and all(p.grad is None for p in encoders)
     assert agent.sale.phi.weight.grad.abs().sum() > 0
+
+
+def test_acting_values_follow_the_weights_however_they_are_written(episode):
+    obs, _ = episode
+    agent, other = agents()["candidate"], agents()["candidate"]
+    hidden = torch.randn(*obs.shape[:-1], agent.hidden_dim)
+
+    def acts_like_it_learns(network):
+        with torch.no_grad():
+            acting = network.q_values(hidden, obs)
+        torch.testing.assert_close(acting, network.q_values(hidden, obs).detach())
+        return acting
+
+    before = acts_like_it_learns(agent)
+    with torch.no_grad():
+        for parameter in agent.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    moved = acts_like_it_learns(agent)
+    assert not torch.equal(moved, before)
+    copied = acts_like_it_learns(copy.deepcopy(agent))
+    torch.testing.assert_close(copied, moved)
+    agent.load_state_dict(other.state_dict())
+    torch.testing.assert_close(acts_like_it_learns(agent), acts_like_it_learns(other))
+
+
+def test_avg_l1_norm_has_the_gradient_of_its_formula():
+    x = torch.randn(7, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(avg_l1_norm, x)
+    zeros = torch.zeros(2, 3)
+    torch.testing.assert_close(avg_l1_norm(zeros), zeros)
 
 
 def test_candidate_values_equal_the_concatenation(episode):
@@ -188,6 +219,39 @@ def make_model(**kwargs):
                       width=16, **kwargs)  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"use_sale": False}, {"rollout_latent": "embedding"}, {"posterior_sees_obs": False}],
+)
+def test_a_traced_imagination_sees_other_sizes_and_later_weights(settings):
+    model = make_model(**settings)
+    traced = Traced(model, "imagine", horizon=2)
+    copied = copy.deepcopy(traced)
+
+    def check(rows, graph=traced, network=model):
+        read = torch.randn(rows, N, H), torch.rand(rows, N, D), torch.randint(A, (rows, N))
+        with torch.no_grad():
+            expected = network.imagine(*read, horizon=2)
+        found = graph(*read)
+        assert not found.requires_grad
+        torch.testing.assert_close(found, expected)
+        return read, found
+
+    for rows in (7, 1, 30, 7):
+        check(rows)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.5)
+        model.obs_scale.mean.add_(1.0)
+    read, found = check(7)
+    again = copy.deepcopy(traced)  # traced anew, with weights of its own
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    torch.testing.assert_close(again(*read), found)
+    assert copied(*read).shape == found.shape
+
+
 @pytest.mark.parametrize("use_sale", [True, False])
 @pytest.mark.parametrize("who", ["policy", "values"])
 @pytest.mark.parametrize("kind", ["plain", "candidate"])
@@ -199,7 +263,7 @@ def test_imagination_starts_at_the_posterior_and_at_the_real_actions(use_sale, w
     seen = []
     embed = model.embed
     model.embed = lambda latent, chosen, z: (seen.append(chosen), embed(latent, chosen, z))[1]
-    rollout = model.imagine(agent, hidden, obs, first, horizon=3)
+    rollout = model.imagine(hidden, obs, first, horizon=3, agent=agent)
     assert rollout.shape == (B, T + 1, 4, N * 3)
     torch.testing.assert_close(rollout[:, :, 0], model.posterior(hidden, obs).mean)
     assert len(seen) == 3 and (seen[0] == 3).all()
@@ -221,7 +285,7 @@ def test_the_prior_says_what_changes_or_what_comes(residual, sees_latent):
     model = make_model(prior_residual=residual, prior_sees_latent=sees_latent)
     latent, actions = torch.randn(B, T, N * 3), torch.randint(A, (B, T, N))
     embeddings = model.embed(latent, actions)
-    read = torch.cat([embeddings, latent], -1) if sees_latent else embeddings
+    read = torch.cat([*embeddings, latent] if sees_latent else embeddings, -1)
     network = model.prior_net(read)[..., : N * 3]
     expected = network + latent if residual else network
     torch.testing.assert_close(model.prior(embeddings, latent).mean, expected)

@@ -1,0 +1,258 @@
+"""Agents with state-action learned embeddings (SALE) of their observations (section 4.2).
+
+Shapes: B episodes (or environments), T steps, N agents, A actions, D observation numbers,
+H hidden size, E size of an embedding. An action index of A means "none yet".
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rllib_mmsa.nets.agents import AgentState, RecurrentAgent
+from rllib_mmsa.nets.beside import at_once
+from rllib_mmsa.nets.linear import linear_of_parts
+from rllib_mmsa.nets.sale import SaleEncoder
+from rllib_mmsa.td import take_actions
+
+#: Rows whose candidate actions are valued in one go.
+_ROWS_AT_A_TIME = 1024
+#: Share of legal actions below which they alone are valued: picking them has its price.
+_WORTH_PICKING = 0.8
+
+
+class _SaleAgent(RecurrentAgent):
+    """A recurrent agent with state-action learned embeddings of its observation.
+
+    f and g get no gradient from what the agent computes ("decoupled", section 4.2).
+    """
+
+    def __init__(
+        self, *, sale_dim: int, sale_hidden_dim: int, normaliser: str, feature_size: int, **kwargs
+    ):
+        super().__init__(feature_size=feature_size, **kwargs)
+        self.sale_dim = sale_dim
+        self.sale = SaleEncoder(
+            self.obs_size, self.num_actions, sale_dim, sale_hidden_dim, normaliser
+        )
+
+    def one_hot(self, actions: Tensor) -> Tensor:
+        """(...) int64 to (..., A) float; "none yet" becomes zeros."""
+        return F.one_hot(actions, self.num_actions + 1)[..., :-1].to(self.input.weight.dtype)
+
+    def encode(self, obs: Tensor) -> Tensor:
+        """z^o without gradient, (..., E)."""
+        with torch.no_grad():
+            return self.sale.encode(obs)
+
+
+class PreviousActionSaleAgent(_SaleAgent):
+    """``sale_action="previous"``: (z^o_t, z^oa_{t-1}, phi^oa_{t-1}) enter the GRU.
+
+    What the embeddings foresaw for this step lies beside what came, at the price of one
+    embedding per step.
+    """
+
+    def __init__(self, *, sale_dim: int, **kwargs):
+        super().__init__(sale_dim=sale_dim, feature_size=3 * sale_dim, **kwargs)
+
+    def initial_state(self, batch: int, device: torch.device | None = None) -> AgentState:
+        state = super().initial_state(batch, device)
+        shape = (batch, self.num_agents, self.obs_size)
+        return {**state, "last_obs": torch.zeros(shape, device=device)}
+
+    def step(self, obs: Tensor, state: AgentState) -> tuple[Tensor, AgentState]:
+        q_values, state = super().step(obs, state)
+        return q_values, {**state, "last_obs": obs}
+
+    def _action_features(self, obs: Tensor, z: Tensor, actions: Tensor) -> Tensor:
+        """[z^oa ; phi^oa] of the actions taken, (..., N, 2E)."""
+        one_hot = self.one_hot(actions)
+        with torch.no_grad():
+            z_a = self.sale.encode_action(z, one_hot)
+        return torch.cat([z_a, self.sale.direct(obs, one_hot)], -1)
+
+    def _step_features(self, obs: Tensor, state: AgentState) -> Tensor:
+        last_obs, last_action = state["last_obs"], state["last_action"]
+        past = self._action_features(last_obs, self.encode(last_obs), last_action)
+        past = past * (last_action < self.num_actions).unsqueeze(-1)
+        return torch.cat([self.encode(obs), past], -1)
+
+    def _unroll_features(self, obs: Tensor, actions: Tensor) -> Tensor:
+        z = self.encode(obs)
+        last = obs.shape[1] - 1
+        past = self._action_features(obs[:, :last], z[:, :last], actions[:, :last])
+        return torch.cat([z, F.pad(past, (0, 0, 0, 0, 1, 0))], -1)  # (B, T, N, 3E)
+
+
+class _Rows(NamedTuple):
+    """What the values of all actions share (``CandidateActionSaleAgent``), for R rows.
+
+    Attributes:
+        obs: (R, D).
+        z: (R, E), z^o.
+        from_state: (R, hidden), the head's first layer on (h, z^o).
+        per_action: (R, A), what h alone says of every action.
+        from_g, from_phi: (hidden, hidden) and (hidden, E), the same layer on g's hidden layer and
+            on phi^oa.
+    """
+
+    obs: Tensor
+    z: Tensor
+    from_state: Tensor
+    per_action: Tensor
+    from_g: Tensor
+    from_phi: Tensor
+
+
+class _ComposedHead:
+    """The values of all actions, without gradient, in half the operations that learning takes.
+
+    Acting asks for some dozens of rows at a time, and then an operation costs what it costs to
+    call. Layers that read the same are one product, and what actions add to them lies ready.
+    """
+
+    def __init__(self, agent: CandidateActionSaleAgent):
+        sale, embedding, rows = agent.sale, agent.sale_dim, agent.obs_size
+        hidden = agent.hidden_dim
+        f_first, f_last = cast(nn.Linear, sale.f[0]), cast(nn.Linear, sale.f[-1])
+        g_first, state = cast(nn.Linear, sale.g[0]), agent.from_state
+        from_z_a, from_phi = agent.from_action.weight.split(embedding, -1)
+        from_g, bias = sale.compose_g(from_z_a)
+
+        def side_by_side(*weights: Tensor) -> Tensor:
+            return torch.cat(weights).t().contiguous()
+
+        self.of_obs = side_by_side(f_first.weight, sale.phi.weight[:, :rows])
+        self.of_obs_bias = torch.cat([f_first.bias, sale.phi.bias])
+        self.to_z = side_by_side(f_last.weight), f_last.bias.clone()
+        self.of_z = side_by_side(g_first.weight[:, :embedding], state.weight[:, hidden:])
+        self.of_z_bias = torch.cat([g_first.bias, state.bias + bias])
+        self.of_hidden = side_by_side(state.weight[:, :hidden], agent.per_action.weight)
+        self.of_hidden_bias = torch.cat([torch.zeros_like(state.bias), agent.per_action.bias])
+        self.action_in_g = g_first.weight[:, embedding:].t().contiguous()
+        self.action_in_phi = sale.phi.weight[:, rows:].t().contiguous()
+        self.of_pair = torch.cat([from_g, from_phi], 1).t().contiguous()
+        self.head = agent.head.weight.t().contiguous()
+        self.norms = sale.f_norm, sale.phi_norm
+        self.widths = len(f_first.weight), len(g_first.weight), len(state.weight)
+
+    def __call__(self, hidden: Tensor, obs: Tensor) -> Tensor:
+        """(R, H), (R, D) to (R, A)."""
+        f_width, g_width, width = self.widths
+        f_hidden, phi = torch.addmm(self.of_obs_bias, obs, self.of_obs).tensor_split([f_width], 1)
+        z = self.norms[0](torch.addmm(self.to_z[1], f_hidden.relu_(), self.to_z[0]))
+        g_hidden, from_z = torch.addmm(self.of_z_bias, z, self.of_z).tensor_split([g_width], 1)
+        from_hidden = torch.addmm(self.of_hidden_bias, hidden, self.of_hidden)
+        from_hidden, per_action = from_hidden.tensor_split([width], 1)
+        g_hidden = (g_hidden.unsqueeze(1) + self.action_in_g).relu_()
+        phi = self.norms[1](phi.unsqueeze(1) + self.action_in_phi)
+        joint = torch.mm(torch.cat([g_hidden, phi], -1).flatten(0, 1), self.of_pair)
+        joint = joint.view(*phi.shape[:2], width).add_((from_z + from_hidden).unsqueeze(1)).relu_()
+        return torch.matmul(joint, self.head).squeeze(-1).add_(per_action)
+
+
+class CandidateActionSaleAgent(_SaleAgent):
+    """``sale_action="candidate"``: Q_i(h_t, z^o, z^oa(a), phi^oa(a)) for every action a.
+
+    The candidates' embeddings are one batched product; no loop over actions.
+    """
+
+    def __init__(self, *, sale_dim: int, sale_head_dim: int, **kwargs):
+        super().__init__(sale_dim=sale_dim, feature_size=0, **kwargs)
+        # The head runs once per action and step: its width is what this reading costs.
+        self.from_state = nn.Linear(self.hidden_dim + sale_dim, sale_head_dim)
+        self.from_action = nn.Linear(2 * sale_dim, sale_head_dim, bias=False)
+        self.head = nn.Linear(sale_head_dim, 1, bias=False)
+        self.per_action = nn.Linear(self.hidden_dim, self.num_actions)
+        layers = (self.from_state, self.from_action, self.head, self.per_action)
+        self._read = [p for net in (self.sale, *layers) for p in net.parameters()]
+        self._composed: tuple[list[tuple[int, int]], _ComposedHead] | None = None
+
+    def q_values(self, hidden: Tensor, obs: Tensor) -> Tensor:
+        if torch.is_grad_enabled() or hidden.shape[:-1].numel() > _ROWS_AT_A_TIME:
+            values = self._every(self.prepare(hidden, obs))
+        else:
+            rows = hidden.reshape(-1, self.hidden_dim), obs.reshape(-1, self.obs_size)
+            values = self._head()(*rows)
+        return values.view(*hidden.shape[:-1], self.num_actions)
+
+    def _head(self) -> _ComposedHead:
+        """The head of the weights as they are: made anew where one has been written to."""
+        versions = [(p.data_ptr(), p._version) for p in self._read]
+        if self._composed is None or self._composed[0] != versions:
+            self._composed = versions, _ComposedHead(self)
+        return self._composed[1]
+
+    @torch.no_grad()
+    def legal_q(self, prepared: _Rows, legal: Tensor) -> Tensor:
+        pairs = legal.reshape(-1, self.num_actions).nonzero()
+        sparse = len(pairs) < _WORTH_PICKING * legal.numel()
+        every = self._picked(prepared, pairs) if sparse else self._every(prepared)
+        return every.view(legal.shape)
+
+    def chosen_q(self, prepared: _Rows, actions: Tensor) -> Tensor:
+        """Embeds the one action alone: an A-th of the work of ``q_values``."""
+        g_hidden, phi = self.sale.one_action(prepared.obs, prepared.z, actions.reshape(-1))
+        values = self._values(prepared, g_hidden.unsqueeze(1), phi.unsqueeze(1))
+        per_action = prepared.per_action.view(*actions.shape, -1)
+        return values.view(actions.shape) + take_actions(per_action, actions)
+
+    def prepare(self, hidden: Tensor, obs: Tensor) -> _Rows:
+        rows = obs.reshape(-1, self.obs_size)
+        z = self.encode(rows)
+        from_z_a, from_phi = self.from_action.weight.split(self.sale_dim, -1)
+        # What lies between g's hidden layer and the head's is linear, so one product does it.
+        from_g, bias = self.sale.compose_g(from_z_a)
+        hidden = hidden.reshape(-1, self.hidden_dim)
+        from_state = linear_of_parts(
+            (hidden, z), self.from_state.weight, self.from_state.bias + bias
+        )
+        per_action = self.per_action(hidden)
+        return _Rows(rows, z, from_state, per_action, from_g, from_phi)
+
+    def _every(self, rows: _Rows) -> Tensor:
+        """Values of every action, (R, A), some rows at a time: what one needs fits a cache."""
+        parts = (part.split(_ROWS_AT_A_TIME) for part in (rows.obs, rows.z, rows.from_state))
+        blocks = [rows._replace(obs=o, z=z, from_state=s) for o, z, s in zip(*parts, strict=True)]
+        values = at_once(
+            lambda block: self._values(block, *self.sale.every_action(block.obs, block.z)), blocks
+        )
+        return torch.cat(values) + rows.per_action
+
+    def _picked(self, rows: _Rows, pairs: Tensor) -> Tensor:
+        """Values of some rows' actions, pairs (P, 2), in their places in (R, A)."""
+        values = rows.obs.new_zeros(len(rows.obs), self.num_actions)
+        from_z, from_obs, of_g, of_phi = self.sale.before_actions(rows.obs, rows.z)
+
+        def fill(some_pairs: Tensor) -> None:
+            row, action = some_pairs.unbind(1)
+            g_hidden = from_z.index_select(0, row).add_(of_g.index_select(0, action)).relu_()
+            phi = from_obs.index_select(0, row).add_(of_phi.index_select(0, action))
+            phi = self.sale.phi_norm(phi)
+            some = rows._replace(from_state=rows.from_state.index_select(0, row))
+            of_pairs = self._values(some, g_hidden.unsqueeze(1), phi.unsqueeze(1))
+            values.index_put_((row, action), of_pairs.squeeze(1))
+
+        at_once(fill, pairs.split(4 * _ROWS_AT_A_TIME))
+        return values + rows.per_action
+
+    def _values(self, rows: _Rows, g_hidden: Tensor, phi: Tensor) -> Tensor:
+        """The head on g's hidden layer and phi^oa of C actions, (R, C, ...), to (R, C)."""
+        # In place: these are the largest tensors of an update, and no gradient asks for what is
+        # written over.
+        joint = torch.mm(g_hidden.flatten(0, 1), rows.from_g.t())
+        joint.addmm_(phi.flatten(0, 1), rows.from_phi.t())
+        joint = joint.view(*phi.shape[:2], joint.shape[-1])
+        joint.add_(rows.from_state.unsqueeze(1)).relu_()
+        return self.head(joint).squeeze(-1)
+
+
+#: MMSA's readings of "the action inside z^oa", by the name they have in a configuration.
+SALE_AGENTS: dict[str, type[_SaleAgent]] = {
+    "previous": PreviousActionSaleAgent,
+    "candidate": CandidateActionSaleAgent,
+}
