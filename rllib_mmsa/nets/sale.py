@@ -98,18 +98,6 @@ def _split(layer: nn.Linear, x: Tensor) -> tuple[Tensor, Tensor]:
     return F.linear(x, layer.weight[:, :size], layer.bias), of_actions
 
 
-def _add_actions(layer: nn.Linear, x: Tensor) -> Tensor:
-    """layer([x ; onehot(a)]) for every a: (..., inputs) to (..., A, outputs)."""
-    shared, of_actions = _split(layer, x)
-    return shared.unsqueeze(-2) + of_actions
-
-
-def _add_action(layer: nn.Linear, x: Tensor, actions: Tensor) -> Tensor:
-    """layer([x ; onehot(a)]): (..., inputs), (...) int64 to (..., outputs)."""
-    shared, of_actions = _split(layer, x)
-    return shared + F.embedding(actions, of_actions)
-
-
 class SaleEncoder(nn.Module):
     """The encoders f and g and the direct map phi.
 
@@ -156,44 +144,26 @@ class SaleEncoder(nn.Module):
         phi = linear_of_parts(as_rows(x, action), self.phi.weight, self.phi.bias)
         return self.phi_norm(phi).view(*x.shape[:-1], -1)
 
-    def every_action(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Hidden layer of g and phi for each of the discrete actions 0..A-1.
-
-        What ``encode_action`` and ``direct`` would give for every one-hot action, but the first
-        layers read x and z once, and not once per action. g's last layer is left to the caller
-        (``compose_g``), who multiplies by a matrix of its own anyway.
-
-        Args:
-            x: (..., input_size).
-            z: (..., embed_dim), ``encode(x)``.
-
-        Returns:
-            (..., A, hidden_dim) without gradient, and phi (..., A, embed_dim).
-        """
-        with torch.no_grad():
-            hidden = _add_actions(cast(nn.Linear, self.g[0]), z).relu_()
-        return hidden, self.phi_norm(_add_actions(self.phi, x))
-
     def before_actions(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The first layers of g and phi, without what an action adds to them, and what it adds.
+
+        g's hidden layer and phi of many one-hot actions come of these, without reading x and z once
+        per action. g's last layer is left to the caller
+        (``compose_g``), who multiplies by a matrix of its own anyway.
 
         Args:
             x: (R, input_size).
             z: (R, embed_dim), ``encode(x)``.
 
         Returns:
-            (R, hidden_dim) and (R, embed_dim); (A, hidden_dim) and (A, embed_dim). Their sums
-            for a row and an action are g's hidden layer before its ReLU, and phi before its norm.
+            (R, hidden_dim) without gradient and (R, embed_dim); (A, hidden_dim) without gradient
+            and (A, embed_dim). Their sums for a row and an action are g's hidden layer before its
+            ReLU, and phi before its norm.
         """
-        from_z, of_g = _split(cast(nn.Linear, self.g[0]), z)
+        with torch.no_grad():
+            from_z, of_g = _split(cast(nn.Linear, self.g[0]), z)
         from_x, of_phi = _split(self.phi, x)
         return from_z, from_x, of_g, of_phi
-
-    def one_action(self, x: Tensor, z: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """The same of one action each: (...) int64, to (..., hidden_dim), (..., embed_dim)."""
-        with torch.no_grad():
-            hidden = _add_action(cast(nn.Linear, self.g[0]), z, actions).relu_()
-        return hidden, self.phi_norm(_add_action(self.phi, x, actions))
 
     def compose_g(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """g's last layer followed by a linear map: weight (O, embed_dim) to (O, hidden_dim), (O,).

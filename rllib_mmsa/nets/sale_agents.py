@@ -92,16 +92,18 @@ class _Rows(NamedTuple):
     """What the values of all actions share (``CandidateActionSaleAgent``), for R rows.
 
     Attributes:
-        obs: (R, D).
-        z: (R, E), z^o.
+        from_z, from_obs: (R, hidden), (R, E), the first layers of g and phi before an action.
+        of_g, of_phi: (A, hidden), (A, E), what each action adds to them.
         from_state: (R, hidden), the head's first layer on (h, z^o).
         per_action: (R, A), what h alone says of every action.
         from_g, from_phi: (hidden, hidden) and (hidden, E), the same layer on g's hidden layer and
             on phi^oa.
     """
 
-    obs: Tensor
-    z: Tensor
+    from_z: Tensor
+    from_obs: Tensor
+    of_g: Tensor
+    of_phi: Tensor
     from_state: Tensor
     per_action: Tensor
     from_g: Tensor
@@ -196,59 +198,74 @@ class CandidateActionSaleAgent(_SaleAgent):
 
     def chosen_q(self, prepared: _Rows, actions: Tensor) -> Tensor:
         """Embeds the one action alone: an A-th of the work of ``q_values``."""
-        g_hidden, phi = self.sale.one_action(prepared.obs, prepared.z, actions.reshape(-1))
-        values = self._values(prepared, g_hidden.unsqueeze(1), phi.unsqueeze(1))
-        per_action = prepared.per_action.view(*actions.shape, -1)
-        return values.view(actions.shape) + take_actions(per_action, actions)
+        chosen = actions.reshape(-1)
+        with torch.no_grad():
+            g_hidden = F.embedding(chosen, prepared.of_g).add_(prepared.from_z).relu_()
+        phi = self.sale.phi_norm(prepared.from_obs + F.embedding(chosen, prepared.of_phi))
+        values = self._values(prepared, g_hidden, phi, prepared.from_state)
+        return (values + take_actions(prepared.per_action, chosen)).view(actions.shape)
 
     def prepare(self, hidden: Tensor, obs: Tensor) -> _Rows:
-        rows = obs.reshape(-1, self.obs_size)
-        z = self.encode(rows)
+        hidden, obs = hidden.reshape(-1, self.hidden_dim), obs.reshape(-1, self.obs_size)
+        z = self.encode(obs)
         from_z_a, from_phi = self.from_action.weight.split(self.sale_dim, -1)
         # What lies between g's hidden layer and the head's is linear, so one product does it.
         from_g, bias = self.sale.compose_g(from_z_a)
-        hidden = hidden.reshape(-1, self.hidden_dim)
-        from_state = linear_of_parts(
-            (hidden, z), self.from_state.weight, self.from_state.bias + bias
+        layer = self.from_state.weight, self.from_state.bias + bias
+        return _Rows(
+            *self.sale.before_actions(obs, z),
+            from_state=linear_of_parts((hidden, z), *layer),
+            per_action=self.per_action(hidden),
+            from_g=from_g,
+            from_phi=from_phi,
         )
-        per_action = self.per_action(hidden)
-        return _Rows(rows, z, from_state, per_action, from_g, from_phi)
 
     def _every(self, rows: _Rows) -> Tensor:
         """Values of every action, (R, A), some rows at a time: what one needs fits a cache."""
-        parts = (part.split(_ROWS_AT_A_TIME) for part in (rows.obs, rows.z, rows.from_state))
-        blocks = [rows._replace(obs=o, z=z, from_state=s) for o, z, s in zip(*parts, strict=True)]
-        values = at_once(
-            lambda block: self._values(block, *self.sale.every_action(block.obs, block.z)), blocks
+
+        def values(block: tuple[Tensor, ...]) -> Tensor:
+            from_z, from_obs, from_state = block
+            g_hidden = (from_z.unsqueeze(1) + rows.of_g).relu_().flatten(0, 1)
+            phi = self.sale.phi_norm(from_obs.unsqueeze(1) + rows.of_phi).flatten(0, 1)
+            return self._values(rows, g_hidden, phi, from_state)
+
+        parts = (
+            part.split(_ROWS_AT_A_TIME) for part in (rows.from_z, rows.from_obs, rows.from_state)
         )
-        return torch.cat(values) + rows.per_action
+        found = at_once(values, list(zip(*parts, strict=True)))
+        return torch.cat(found).view_as(rows.per_action) + rows.per_action
 
     def _picked(self, rows: _Rows, pairs: Tensor) -> Tensor:
         """Values of some rows' actions, pairs (P, 2), in their places in (R, A)."""
-        values = rows.obs.new_zeros(len(rows.obs), self.num_actions)
-        from_z, from_obs, of_g, of_phi = self.sale.before_actions(rows.obs, rows.z)
+        values = torch.zeros_like(rows.per_action)
 
-        def fill(some_pairs: Tensor) -> None:
-            row, action = some_pairs.unbind(1)
-            g_hidden = from_z.index_select(0, row).add_(of_g.index_select(0, action)).relu_()
-            phi = from_obs.index_select(0, row).add_(of_phi.index_select(0, action))
-            phi = self.sale.phi_norm(phi)
-            some = rows._replace(from_state=rows.from_state.index_select(0, row))
-            of_pairs = self._values(some, g_hidden.unsqueeze(1), phi.unsqueeze(1))
-            values.index_put_((row, action), of_pairs.squeeze(1))
+        def fill(some: Tensor) -> None:
+            row, action = some.unbind(1)
+            g_hidden = rows.from_z.index_select(0, row).add_(rows.of_g.index_select(0, action))
+            phi = rows.from_obs.index_select(0, row).add_(rows.of_phi.index_select(0, action))
+            read = g_hidden.relu_(), self.sale.phi_norm(phi)
+            found = self._values(rows, *read, rows.from_state.index_select(0, row))
+            values.index_put_((row, action), found)
 
         at_once(fill, pairs.split(4 * _ROWS_AT_A_TIME))
         return values + rows.per_action
 
-    def _values(self, rows: _Rows, g_hidden: Tensor, phi: Tensor) -> Tensor:
-        """The head on g's hidden layer and phi^oa of C actions, (R, C, ...), to (R, C)."""
+    def _values(self, rows: _Rows, g_hidden: Tensor, phi: Tensor, from_state: Tensor) -> Tensor:
+        """The head on g's hidden layer and phi^oa of actions, (P, ...), to (P,).
+
+        Args:
+            rows: whose weights are read.
+            g_hidden, phi: (P, hidden), (P, E).
+            from_state: (P, hidden), or (P / A, hidden), of which each is read A times in a row.
+        """
         # In place: these are the largest tensors of an update, and no gradient asks for what is
-        # written over.
-        joint = torch.mm(g_hidden.flatten(0, 1), rows.from_g.t())
-        joint.addmm_(phi.flatten(0, 1), rows.from_phi.t())
-        joint = joint.view(*phi.shape[:2], joint.shape[-1])
-        joint.add_(rows.from_state.unsqueeze(1)).relu_()
-        return self.head(joint).squeeze(-1)
+        # written over. With gradient not on views, which would be copied backwards.
+        joint = torch.mm(g_hidden, rows.from_g.t()).addmm_(phi, rows.from_phi.t())
+        if len(from_state) == len(joint):
+            joint.add_(from_state)
+        else:
+            joint.view(len(from_state), -1, joint.shape[1]).add_(from_state.unsqueeze(1))
+        return self.head(joint.relu_()).squeeze(-1)
 
 
 #: MMSA's readings of "the action inside z^oa", by the name they have in a configuration.
