@@ -277,9 +277,12 @@ class MMSAModule(QModule):
             steps.pick(unrolled.greedy),
         )
 
+        # Off the CPU nothing is gained by it, and nobody has measured what its fusions do.
+        traced = self._traced_imagination if frozen and read[0].device.type == "cpu" else None
+
         def imagine(part: tuple[Tensor, ...]) -> Tensor:
-            if self._traced_imagination is not None and frozen:
-                return self._traced_imagination(*part)
+            if traced is not None:
+                return traced(*part)
             with torch.set_grad_enabled(flows):
                 return model.imagine(
                     *part, horizon=horizon, agent=agent, sample=sample, generator=self.noise
@@ -288,7 +291,7 @@ class MMSAModule(QModule):
         if sample:  # in one go: the noise has an order
             return imagine(read)
         # Halves, for two threads; more where a half would be too large for a cache.
-        count = 2 * -(-len(read[0]) // (2 * _ROLLOUTS_AT_A_TIME))
+        count = 2 * max(1, -(-len(read[0]) // (2 * _ROLLOUTS_AT_A_TIME)))
         parts = list(zip(*(x.tensor_split(count) for x in read), strict=True))
         return torch.cat(at_once(imagine, parts))
 

@@ -8,12 +8,16 @@ costs less to call. What it computes is the same.
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
+
+#: PyTorch traces one thing at a time.
+_tracing = threading.Lock()
 
 
 def scripted(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -43,8 +47,9 @@ class Traced:
     def __call__(self, *inputs: torch.Tensor) -> torch.Tensor:
         """The method's result, without gradient."""
         with torch.no_grad():
-            if self._graph is None:
-                self._graph = self._trace(inputs)
+            with _tracing:
+                if self._graph is None:
+                    self._graph = self._trace(inputs)
             return self._graph(*inputs)
 
     def _trace(self, inputs: tuple[torch.Tensor, ...]) -> Callable[..., torch.Tensor]:
