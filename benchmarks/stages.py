@@ -48,8 +48,7 @@ POINTS = (
     Point("agents", "module", "_target_values"),
     Point("agents", "module", "_sale_of_observations", "use_sale"),
     Point("world model", "module", "_forward_model", "use_world_model"),
-    Point("imagination", "module.world_model", "imagine", "use_world_model"),
-    Point("imagination", "module.target_world_model", "imagine", "target_world_model"),
+    Point("imagination", "module", "_imagine", "use_world_model"),
     Point("mixer", "module.mixer", "forward"),
     Point("mixer", "module.target_mixer", "forward"),
     Point("mixer", "module.aggregator", "forward", "use_world_model"),
@@ -129,18 +128,12 @@ def install(algorithm: Any, clock: StageClock) -> None:
     [learner] = algorithm.learner_group.foreach_learner(lambda learner: learner)
     roots = {"algorithm": algorithm, "learner": learner.get(), "module": learner.get().team_module}
     for point in POINTS:
-        if point.setting is not None and not _is_on(algorithm.config, point.setting):
+        if point.setting is not None and not getattr(algorithm.config, point.setting, False):
             continue
         owner = _find(roots, point)
         function = getattr(owner, point.name)
         if getattr(function, "clock", None) is not clock:  # a module's function is shared
             setattr(owner, point.name, clock.wrap(function, point.stage))
-
-
-def _is_on(config: Any, setting: str) -> bool:
-    if setting == "target_world_model":
-        return getattr(config, "use_world_model", False) and config.rollout_model != "online"
-    return bool(getattr(config, setting, False))
 
 
 def _find(roots: dict[str, Any], point: Point) -> Any:
