@@ -28,7 +28,7 @@ def make(kind: str, threads: int, **arguments: Any) -> Any:
 def _join_ray() -> None:
     """Connects to the Ray of ``shared_ray``, without its log.
 
-    Two drivers that both wait for it keep Ray's server busy, a whole core, for nothing.
+    Two drivers that both wait for it keep Ray's server busy for nothing: half a core or more.
     """
     import ray
 
