@@ -10,6 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+import ray
 import torch
 from ray.tune.trainable import trainable
 
@@ -46,6 +47,9 @@ def build_algorithm(
         raise BenchmarkError(f"{name} has no setting {', '.join(unknown)}")
     config.environment(env, env_config=env_config).debugging(seed=0, log_level="ERROR")
     config.update_from_dict({**MEASURED_SETTINGS, "learner_threads": _learner_threads, **settings})
+    if not ray.is_initialized():
+        # Two drivers that both wait for its log keep Ray's server busy for nothing: half a core.
+        ray.init(log_to_driver=False, logging_level="ERROR")
     # A measurement is no result to find below ~/ray_results.
     with patch.object(trainable, "DEFAULT_STORAGE_PATH", tempfile.gettempdir()):
         algorithm = config.build_algo()

@@ -20,20 +20,8 @@ def make(kind: str, threads: int, **arguments: Any) -> Any:
     from benchmarks.replay_memory import ReplayBench
 
     set_threads(threads)
-    _join_ray()
     kinds = {"algorithm": AlgorithmBench, "replay": ReplayBench, "growth": GrowthBench}
     return kinds[kind](**arguments)
-
-
-def _join_ray() -> None:
-    """Connects to the Ray of ``shared_ray``, without its log.
-
-    Two drivers that both wait for it keep Ray's server busy for nothing: half a core or more.
-    """
-    import ray
-
-    if "RAY_ADDRESS" in os.environ and not ray.is_initialized():
-        ray.init(log_to_driver=False, logging_level="ERROR")
 
 
 @contextlib.contextmanager
