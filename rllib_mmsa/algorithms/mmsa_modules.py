@@ -174,20 +174,21 @@ class MMSAModule(QModule):
 
     def mixer_state(self, batch: dict[str, Any], read: Imagined | None) -> Tensor:
         """[s_t (No-GS drops it) ; s_t^Rollout (No-WM drops it)], section 4.4."""
-        states = [super().mixer_state(batch, read)] if self.model_config["use_global_state"] else []
+        rollout = None
         if read is not None:
-            states.append(read.rows.spread(self.aggregator(read.rollouts))[:, :-1])
-        return torch.cat(states, -1)
+            rollout = read.rows.spread(self.aggregator(read.rollouts))[:, :-1]
+        return self._augmented(super().mixer_state(batch, read), rollout)
 
     def next_mixer_state(self, batch: dict[str, Any], read: Imagined | None) -> Tensor:
         """The same of steps 1..T, for the target mixer."""
-        states = []
-        if self.model_config["use_global_state"]:
-            states.append(super().next_mixer_state(batch, read))
+        rollout = None
         if read is not None:
-            rollouts = self.target_aggregator(read.next_rollouts)
-            states.append(read.next_rows.spread(rollouts)[:, 1:])
-        return torch.cat(states, -1)
+            rollout = read.next_rows.spread(self.target_aggregator(read.next_rollouts))[:, 1:]
+        return self._augmented(super().next_mixer_state(batch, read), rollout)
+
+    def _augmented(self, state: Tensor, rollout: Tensor | None) -> Tensor:
+        parts = [state] if self.model_config["use_global_state"] else []
+        return torch.cat(parts if rollout is None else [*parts, rollout], -1)
 
     @property
     def model_stands_alone(self) -> bool:

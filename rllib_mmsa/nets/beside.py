@@ -7,6 +7,7 @@ none of its operations. The numbers are the same with one thread and with two.
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -72,17 +73,7 @@ def beside(function: Callable[[], _T]) -> Callable[[], _T]:
             return function()
 
     future = _pool.submit(run)
-    made_here: list[_T] = []
-
-    def wait() -> _T:
-        if made_here:
-            return made_here[0]
-        if not future.cancel():
-            return future.result()
-        made_here.append(run())
-        return made_here[0]
-
-    return wait
+    return functools.cache(lambda: run() if future.cancel() else future.result())
 
 
 def at_once(function: Callable[[_P], _T], parts: Sequence[_P]) -> list[_T]:

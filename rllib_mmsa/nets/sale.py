@@ -19,12 +19,17 @@ from rllib_mmsa.nets.linear import as_rows, linear_of_parts
 _EPS = 1e-8
 
 
+def _mean_size(x: Tensor) -> Tensor:
+    """mean_i |x_i| over the last dimension, (..., 1), never 0."""
+    return x.abs().mean(-1, keepdim=True).clamp_(min=_EPS)
+
+
 class _AvgL1Norm(torch.autograd.Function):
     """y = x / m, m = mean_i |x_i|, with a backward pass of a third of autograd's operations."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        size = x.abs().mean(-1, keepdim=True).clamp_(min=_EPS)
+        size = _mean_size(x)
         y = x / size
         ctx.save_for_backward(y, size)
         return y
@@ -41,7 +46,7 @@ def avg_l1_norm(x: Tensor) -> Tensor:
     """AvgL1Norm(x) = x / mean_i |x_i| over the last dimension (section 4.2)."""
     if torch.is_grad_enabled() and x.requires_grad:
         return _AvgL1Norm.apply(x)
-    return x / x.abs().mean(-1, keepdim=True).clamp_(min=_EPS)
+    return x / _mean_size(x)
 
 
 class _BatchNorm(nn.Module):
@@ -148,8 +153,8 @@ class SaleEncoder(nn.Module):
         """The first layers of g and phi, without what an action adds to them, and what it adds.
 
         g's hidden layer and phi of many one-hot actions come of these, without reading x and z once
-        per action. g's last layer is left to the caller
-        (``compose_g``), who multiplies by a matrix of its own anyway.
+        per action. g's last layer is left to the caller (``compose_g``), who multiplies by a matrix
+        of its own anyway.
 
         Args:
             x: (R, input_size).
