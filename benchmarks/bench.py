@@ -107,7 +107,7 @@ class AlgorithmBench:
             )
         enough = max(FILLED_EPISODES, algorithm.config.train_batch_episodes)
         while len(algorithm.replay) < enough:
-            algorithm.replay.add(algorithm.env_runner.sample())
+            algorithm.replay.add(algorithm.collector.collect()[0])
         for _ in range(_WARM_UP_UPDATES):
             algorithm._update()
         algorithm.training_step()
@@ -115,26 +115,35 @@ class AlgorithmBench:
 
     def sample(self) -> dict[str, float]:
         """Samples one episode per sub-environment: env steps and seconds."""
-        runner = self._algorithm.env_runner
+        collector = self._algorithm.collector
+        if self._algorithm.config.overlap_sampling:
+            collector.collect()  # what was played ahead
         start = time.perf_counter()
-        steps = sum(len(episode) for episode in runner.sample())
+        episodes, _ = collector.collect()
         seconds = time.perf_counter() - start
-        runner.get_metrics()  # else it keeps the episodes for their statistics
-        return {"env_steps": steps, "seconds": seconds}
+        return {"env_steps": sum(len(episode) for episode in episodes), "seconds": seconds}
 
     def update(self, count: int) -> dict[str, Any]:
         """Updates ``count`` times: milliseconds by stage, one dictionary for each update."""
         return {"updates": [timed_update(self._algorithm) for _ in range(count)]}
 
     def loop(self, episodes: int) -> dict[str, float]:
-        """Trains for ``episodes`` or a few more: env steps, episodes, updates, seconds."""
+        """Trains for ``episodes`` or a few more: env steps, episodes, updates, seconds.
+
+        Where sampling overlaps learning, a round before the measured ones takes what was played
+        ahead, and what is in flight at the end is waited for afterwards: nothing runs while
+        others have their turn.
+        """
         algorithm = self._algorithm
+        if algorithm.config.overlap_sampling:
+            algorithm.training_step()
         before = self._progress()
         start = time.perf_counter()
         while algorithm.replay.num_episodes_added < before["episodes"] + episodes:
             algorithm.training_step()
         seconds = time.perf_counter() - start
         done = {name: value - before[name] for name, value in self._progress().items()}
+        algorithm.collector.wait()
         return {**done, "seconds": seconds}
 
     def _progress(self) -> dict[str, int]:

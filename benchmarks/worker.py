@@ -11,6 +11,8 @@ from typing import Any
 
 from benchmarks.protocol import Local, Remote, serve
 
+_RAY_CPUS = 8  # variants keep theirs, for remote runners, while others have their turn
+
 
 def make(kind: str, threads: int, **arguments: Any) -> Any:
     """What answers: "algorithm", "replay" or "growth"."""
@@ -32,7 +34,7 @@ def shared_ray() -> Iterator[None]:
     ours = not ray.is_initialized()
     if ours:
         ray.init(
-            num_cpus=1,
+            num_cpus=_RAY_CPUS,
             num_gpus=0,
             include_dashboard=False,
             log_to_driver=False,

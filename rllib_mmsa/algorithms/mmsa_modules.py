@@ -15,7 +15,7 @@ from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, Rows, observation_mask
 from rllib_mmsa.common.q_modules import QModule, Unrolled, frozen_copy
 from rllib_mmsa.nets.agents import RecurrentAgent
 from rllib_mmsa.nets.aggregator import RolloutAggregator
-from rllib_mmsa.nets.beside import at_once
+from rllib_mmsa.nets.beside import at_once, in_parts
 from rllib_mmsa.nets.sale import SaleEncoder
 from rllib_mmsa.nets.sale_agents import SALE_AGENTS
 from rllib_mmsa.nets.scripted import Traced
@@ -172,23 +172,20 @@ class MMSAModule(QModule):
             self._imagine(batch, target, next_steps, frozen=True),
         )
 
-    def mixer_state(self, batch: dict[str, Any], read: Imagined | None) -> Tensor:
-        """[s_t (No-GS drops it) ; s_t^Rollout (No-WM drops it)], section 4.4."""
-        rollout = None
-        if read is not None:
-            rollout = read.rows.spread(self.aggregator(read.rollouts))[:, :-1]
-        return self._augmented(super().mixer_state(batch, read), rollout)
+    def mixer_state(self, batch: dict[str, Any], read: Imagined | None) -> tuple[Tensor, ...]:
+        """s_t (No-GS drops it) and s_t^Rollout (No-WM drops it), section 4.4."""
+        parts = super().mixer_state(batch, read) if self.model_config["use_global_state"] else ()
+        if read is None:
+            return parts
+        return *parts, read.rows.spread(self.aggregator(read.rollouts))[:, :-1]
 
-    def next_mixer_state(self, batch: dict[str, Any], read: Imagined | None) -> Tensor:
+    def next_mixer_state(self, batch: dict[str, Any], read: Imagined | None) -> tuple[Tensor, ...]:
         """The same of steps 1..T, for the target mixer."""
-        rollout = None
-        if read is not None:
-            rollout = read.next_rows.spread(self.target_aggregator(read.next_rollouts))[:, 1:]
-        return self._augmented(super().next_mixer_state(batch, read), rollout)
-
-    def _augmented(self, state: Tensor, rollout: Tensor | None) -> Tensor:
-        parts = [state] if self.model_config["use_global_state"] else []
-        return torch.cat(parts if rollout is None else [*parts, rollout], -1)
+        state = self.model_config["use_global_state"]
+        parts = super().next_mixer_state(batch, read) if state else ()
+        if read is None:
+            return parts
+        return *parts, read.next_rows.spread(self.target_aggregator(read.next_rollouts))[:, 1:]
 
     @property
     def model_stands_alone(self) -> bool:
@@ -291,10 +288,7 @@ class MMSAModule(QModule):
 
         if sample:  # in one go: the noise has an order
             return imagine(read)
-        # Halves, for two threads; more where a half would be too large for a cache.
-        count = 2 * max(1, -(-len(read[0]) // (2 * _ROLLOUTS_AT_A_TIME)))
-        parts = list(zip(*(x.tensor_split(count) for x in read), strict=True))
-        return torch.cat(at_once(imagine, parts))
+        return torch.cat(at_once(imagine, in_parts(read, _ROLLOUTS_AT_A_TIME)))
 
     def _sale_of_latents(self, latent: Tensor, actions: Tensor) -> tuple[Tensor, Tensor] | None:
         """(z^sa (B, T, J), z^s (B, T+1, J)) with gradient into f_s and g_s alone."""

@@ -59,10 +59,14 @@ class EpisodeCollector:
         rounds = [result for _, result in sorted(results, key=lambda result: result[0])]
         return tree.flatten([episodes for episodes, _ in rounds]), [m for _, m in rounds]
 
-    def get_state(self) -> Collected | None:
-        """The round in flight, which the runners' own states already count as played."""
+    def wait(self) -> None:
+        """Waits for the round in flight, if there is one; ``collect`` will hand it out."""
         if self._overlap and (self._waiting or self._group.num_in_flight_async_reqs(_TAG)):
             self._waiting = self._fetch()
+
+    def get_state(self) -> Collected | None:
+        """The round in flight, which the runners' own states already count as played."""
+        self.wait()
         return self._waiting
 
     def set_state(self, state: Collected | None) -> None:

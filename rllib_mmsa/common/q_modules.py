@@ -215,7 +215,7 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         read = self.look_ahead(batch, rows, online, Unrolled(target_hidden, rows.spread(followed)))
         next_q_tot = beside(lambda: self._mix_target(batch, rows.spread(next_q)[:, 1:], read))
         extra = self.learn_more(batch, online)
-        q_tot = self.mixer(chosen, self.mixer_state(batch, read))
+        q_tot = self.mixer(chosen, *self.mixer_state(batch, read))
         return {CHOSEN_Q_TOT: q_tot, NEXT_Q_TOT: next_q_tot(), **extra}
 
     @torch.no_grad()
@@ -245,7 +245,7 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
     @torch.no_grad()
     def _mix_target(self, batch: dict[str, Any], next_q: Tensor, read: Any) -> Tensor:
         """The target mixer's value of steps 1..T, (B, T, M), of the agents' (B, T, N)."""
-        return self.target_mixer(next_q, self.next_mixer_state(batch, read))
+        return self.target_mixer(next_q, *self.next_mixer_state(batch, read))
 
     # What an algorithm may add.
 
@@ -261,18 +261,18 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         """
         return None
 
-    def mixer_state(self, batch: dict[str, Any], read: Any) -> Tensor:
-        """What the mixer reads at steps 0..T-1, (B, T, S).
+    def mixer_state(self, batch: dict[str, Any], read: Any) -> tuple[Tensor, ...]:
+        """What the mixer reads at steps 0..T-1, (B, T, S) in parts.
 
         Args:
             batch: what the networks read.
             read: what ``look_ahead`` returned.
         """
-        return batch[STATE][:, :-1]
+        return (batch[STATE][:, :-1],)
 
-    def next_mixer_state(self, batch: dict[str, Any], read: Any) -> Tensor:
-        """What the target mixer reads at steps 1..T, (B, T, S)."""
-        return batch[STATE][:, 1:]
+    def next_mixer_state(self, batch: dict[str, Any], read: Any) -> tuple[Tensor, ...]:
+        """What the target mixer reads at steps 1..T, (B, T, S) in parts."""
+        return (batch[STATE][:, 1:],)
 
     def learn_more(self, batch: dict[str, Any], online: Unrolled) -> dict[str, Any]:
         """What losses besides L_TD need of the online agents."""

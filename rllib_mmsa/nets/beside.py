@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 
 _T = TypeVar("_T")
 _P = TypeVar("_P")
@@ -91,3 +92,17 @@ def at_once(function: Callable[[_P], _T], parts: Sequence[_P]) -> list[_T]:
     work()
     later()
     return results
+
+
+def in_parts(tensors: Sequence[Tensor], at_most: int) -> list[tuple[Tensor, ...]]:
+    """Tensors with R rows each, cut into an even number of parts, for ``at_once``.
+
+    Args:
+        tensors: (R, ...).
+        at_most: rows of a part: where more do not fit a cache.
+
+    Returns:
+        For each part, (r, ...) of every tensor.
+    """
+    count = 2 * max(1, -(-len(tensors[0]) // (2 * at_most)))
+    return list(zip(*(tensor.tensor_split(count) for tensor in tensors), strict=True))

@@ -1,19 +1,25 @@
 """Mixers: from the agents' chosen values to the joint value.
 
 Shapes: B episodes, T steps, N agents, S state numbers, M mixed values.
-Every mixer maps (q (B, T, N), state (B, T, S)) to (B, T, M).
+Every mixer maps (q (B, T, N), state (B, T, S)) to (B, T, M). The state may come in parts,
+(B, T, S_1), (B, T, S_2), ...; a part that asks for no gradient costs none.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from rllib_mmsa.nets.linear import as_rows, linear_of_parts
 
 
 class IndependentMixer(nn.Module):
     """Mixes nothing: every agent learns from the team reward alone (M = N)."""
 
-    def forward(self, q_values: Tensor, state: Tensor) -> Tensor:
+    def forward(self, q_values: Tensor, *state: Tensor) -> Tensor:
         """Returns q_values, (B, T, N)."""
         return q_values
 
@@ -21,13 +27,19 @@ class IndependentMixer(nn.Module):
 class VDNMixer(nn.Module):
     """Q_tot = sum_i Q_i (Sunehag et al., 2018)."""
 
-    def forward(self, q_values: Tensor, state: Tensor) -> Tensor:
+    def forward(self, q_values: Tensor, *state: Tensor) -> Tensor:
         """Returns the sum over agents, (B, T, 1)."""
         return q_values.sum(-1, keepdim=True)
 
 
 def _hypernet(state_size: int, hidden: int, out: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(state_size, hidden), nn.ReLU(), nn.Linear(hidden, out))
+
+
+def _hyper(net: nn.Sequential, rows: Sequence[Tensor]) -> Tensor:
+    """A hypernetwork's output, (R, out), for the parts of R states."""
+    first, last = cast(nn.Linear, net[0]), net[2]
+    return last(linear_of_parts(rows, first.weight, first.bias).relu_())
 
 
 class QMixer(nn.Module):
@@ -51,14 +63,18 @@ class QMixer(nn.Module):
         self.weights_2 = _hypernet(state_size, hypernet_dim, embed_dim)
         self.value = _hypernet(state_size, embed_dim, 1)
 
-    def forward(self, q_values: Tensor, state: Tensor) -> Tensor:
+    def forward(self, q_values: Tensor, *state: Tensor) -> Tensor:
         """Returns Q_tot, (B, T, 1)."""
         batch = q_values.shape[:2]
-        if q_values.shape[2] != self.num_agents or state.shape[:2] != batch:
-            raise ValueError(f"cannot mix q {tuple(q_values.shape)} with state {state.shape}")
-        weights_1 = self.weights_1(state).abs().view(*batch, self.num_agents, self.embed_dim)
+        if q_values.shape[2] != self.num_agents or any(part.shape[:2] != batch for part in state):
+            shapes = [tuple(part.shape) for part in state]
+            raise ValueError(f"cannot mix q {tuple(q_values.shape)} with state {shapes}")
+        rows = as_rows(*state)
+        weights_1 = _hyper(self.weights_1, rows).abs().view(-1, self.num_agents, self.embed_dim)
         # Not a batched product: thousands of tiny ones are slower than this, backwards above all.
-        mixed = (q_values.unsqueeze(-1) * weights_1).sum(-2)
-        hidden = F.elu(mixed + self.bias_1(state))  # (B, T, E)
-        weights_2 = self.weights_2(state).abs()
-        return (hidden * weights_2).sum(-1, keepdim=True) + self.value(state)
+        mixed = (q_values.reshape(-1, self.num_agents, 1) * weights_1).sum(-2)
+        bias_1 = linear_of_parts(rows, self.bias_1.weight, self.bias_1.bias)
+        hidden = F.elu(mixed + bias_1)  # (B T, E)
+        weights_2 = _hyper(self.weights_2, rows).abs()
+        q_tot = (hidden * weights_2).sum(-1, keepdim=True) + _hyper(self.value, rows)
+        return q_tot.view(*batch, 1)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rllib_mmsa.nets.agents import AgentState, RecurrentAgent
-from rllib_mmsa.nets.beside import at_once
+from rllib_mmsa.nets.beside import at_once, in_parts
 from rllib_mmsa.nets.linear import linear_of_parts
 from rllib_mmsa.nets.sale import SaleEncoder
 from rllib_mmsa.td import take_actions
@@ -229,10 +229,8 @@ class CandidateActionSaleAgent(_SaleAgent):
             phi = self.sale.phi_norm(from_obs.unsqueeze(1) + rows.of_phi).flatten(0, 1)
             return self._values(rows, g_hidden, phi, from_state)
 
-        parts = (
-            part.split(_ROWS_AT_A_TIME) for part in (rows.from_z, rows.from_obs, rows.from_state)
-        )
-        found = at_once(values, list(zip(*parts, strict=True)))
+        read = rows.from_z, rows.from_obs, rows.from_state
+        found = at_once(values, in_parts(read, _ROWS_AT_A_TIME))
         return torch.cat(found).view_as(rows.per_action) + rows.per_action
 
     def _picked(self, rows: _Rows, pairs: Tensor) -> Tensor:
@@ -247,7 +245,7 @@ class CandidateActionSaleAgent(_SaleAgent):
             found = self._values(rows, *read, rows.from_state.index_select(0, row))
             values.index_put_((row, action), found)
 
-        at_once(fill, pairs.split(4 * _ROWS_AT_A_TIME))
+        at_once(fill, [some for (some,) in in_parts((pairs,), 4 * _ROWS_AT_A_TIME)])
         return values + rows.per_action
 
     def _values(self, rows: _Rows, g_hidden: Tensor, phi: Tensor, from_state: Tensor) -> Tensor:
