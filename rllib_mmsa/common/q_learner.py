@@ -17,6 +17,7 @@ from rllib_mmsa.common import metrics as keys
 from rllib_mmsa.common.batch import LOSS_MASK, REWARDS, TERMINATED, TRUNCATED
 from rllib_mmsa.common.memory import keep_freed_memory
 from rllib_mmsa.common.q_modules import CHOSEN_Q_TOT, NEXT_Q_TOT, QModule
+from rllib_mmsa.common.rmsprop import FlatRMSprop
 from rllib_mmsa.nets.beside import use_threads
 from rllib_mmsa.td import masked_mean, td_targets
 
@@ -29,23 +30,9 @@ _COUNTERS = (
 logger = logging.getLogger(__name__)
 
 
-def clip_gradients(
-    gradients_dict: dict[Any, Tensor], *, grad_clip: float | None, grad_clip_by: str
-) -> Tensor | None:
-    """RLlib's, in place, with the global norm taken of all gradients at once.
-
-    RLlib's own takes half a dozen operations per parameter. A gradient that is not finite is left
-    to ``apply_gradients``.
-
-    Returns:
-        The global norm, where it is what is clipped by.
-    """
-    gradients = list(gradients_dict.values())
-    if grad_clip is None or grad_clip_by != "global_norm" or not gradients:
-        return clip_one_by_one(gradients_dict, grad_clip=grad_clip, grad_clip_by=grad_clip_by)
-    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-    torch._foreach_mul_(gradients, (grad_clip / (norm + 1e-6)).clamp(max=1.0))
-    return norm
+def global_norm(gradients: dict[Any, Tensor]) -> Tensor:
+    """The norm of all gradients as one vector, a scalar."""
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(gradients.values()))))
 
 
 class QLearner(TorchLearner):
@@ -57,6 +44,7 @@ class QLearner(TorchLearner):
         self._target_synced_at = 0  # in the unit of the target update interval
         self._num_target_updates = 0
         self._num_skipped_updates = 0
+        self._global_norm: Tensor | None = None  # of this update's gradients, where it is known
         self._logged: dict[str, Tensor] = {}
         keep_freed_memory()
         # A seed makes RLlib ask for deterministic algorithms, under which PyTorch also fills every
@@ -80,8 +68,8 @@ class QLearner(TorchLearner):
         """One optimiser under the module's own id: RLlib clips the gradients of no other."""
         params = [p for p in self.module[module_id].parameters() if p.requires_grad]
         if config.optim == "rmsprop":
-            optimizer = torch.optim.RMSprop(
-                params, lr=1.0, alpha=config.optim_alpha, eps=config.optim_eps, foreach=True
+            optimizer: torch.optim.Optimizer = FlatRMSprop(
+                params, lr=1.0, alpha=config.optim_alpha, eps=config.optim_eps
             )
         else:
             optimizer = torch.optim.Adam(params, lr=1.0, eps=config.optim_eps, foreach=True)
@@ -102,8 +90,10 @@ class QLearner(TorchLearner):
     def apply_gradients(self, gradients_dict: dict) -> None:
         """One optimiser step; skipped, and said, where a gradient is not finite."""
         optimizer = self.get_optimizer(TEAM)
-        norms = torch._foreach_norm(list(gradients_dict.values()))
-        if not torch.stack(norms).isfinite().all():
+        norm, self._global_norm = self._global_norm, None
+        if norm is None:
+            norm = global_norm(gradients_dict)
+        if not norm.isfinite():
             self._num_skipped_updates += 1
             logger.warning("a gradient is not finite; this update is skipped")
             return
@@ -111,9 +101,26 @@ class QLearner(TorchLearner):
             parameter.grad = gradient
         optimizer.step()
 
-    @staticmethod
-    def _get_clip_function() -> Callable[..., Tensor | None]:
-        return clip_gradients
+    def _get_clip_function(self) -> Callable[..., Tensor | None]:
+        return self._clip_gradients
+
+    def _clip_gradients(
+        self, gradients_dict: dict[Any, Tensor], *, grad_clip: float | None, grad_clip_by: str
+    ) -> Tensor | None:
+        """RLlib's, in place, with the global norm taken of all gradients at once.
+
+        RLlib's own takes half a dozen operations per parameter. A gradient that is not finite is
+        left to ``apply_gradients``.
+
+        Returns:
+            The global norm, where it is what is clipped by.
+        """
+        if grad_clip is None or grad_clip_by != "global_norm" or not gradients_dict:
+            return clip_one_by_one(gradients_dict, grad_clip=grad_clip, grad_clip_by=grad_clip_by)
+        norm = self._global_norm = global_norm(gradients_dict)
+        factor = (grad_clip / (norm + 1e-6)).clamp(max=1.0)
+        torch._foreach_mul_(list(gradients_dict.values()), factor)
+        return norm
 
     # Loss.
 
