@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -29,8 +28,8 @@ class MMSALearner(QLearner):
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self._model_quality: dict[str, Tensor] = {}
-        # Waits for what the model losses came to, where they are learned from apart.
-        self._model_gradients: Callable[[], tuple[Tensor, dict[Any, Tensor]]] | None = None
+        # What the model losses need, where they are learned from apart.
+        self._model_inputs: ModelInputs | None = None
 
     def compute_loss_for_module(
         self, *, module_id: str, config: Any, batch: dict, fwd_out: dict
@@ -55,8 +54,8 @@ class MMSALearner(QLearner):
         return total
 
     def _learn_apart(self, inputs: ModelInputs) -> None:
-        """Starts learning from the model losses beside all else."""
-        self._model_gradients = beside(lambda: self._learn_model(inputs))
+        """Learns from the model losses apart from L_TD, beside its gradients."""
+        self._model_inputs = inputs
 
     def _learn_model(self, inputs: ModelInputs) -> tuple[Tensor, dict[Any, Tensor]]:
         """The model losses apart from L_TD: their sum, and gradients of what they reach."""
@@ -69,13 +68,15 @@ class MMSALearner(QLearner):
 
     def compute_gradients(self, loss_per_module: dict, **kwargs: Any) -> dict:
         """The parent's, and those of the model losses where they are learned from apart."""
+        inputs, self._model_inputs = self._model_inputs, None
+        if inputs is None:
+            return super().compute_gradients(loss_per_module, **kwargs)
+        # Not before: going backwards, this thread leaves Python to the other one.
+        learned = beside(lambda: self._learn_model(inputs))
         gradients = super().compute_gradients(loss_per_module, **kwargs)
-        if self._model_gradients is not None:
-            loss, others = self._model_gradients()
-            self._model_gradients = None
-            loss_per_module[TEAM] = loss_per_module[TEAM].detach() + loss
-            gradients.update(others)
-        return gradients
+        loss, others = learned()
+        loss_per_module[TEAM] = loss_per_module[TEAM].detach() + loss
+        return {**gradients, **others}
 
     def _measure_model(self, config: Any, outputs: ModelOutputs) -> None:
         """The quality of the world model, at intervals."""

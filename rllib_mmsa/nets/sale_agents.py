@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from rllib_mmsa.nets.agents import AgentState, RecurrentAgent
 from rllib_mmsa.nets.beside import at_once, in_parts
-from rllib_mmsa.nets.linear import linear_of_parts
+from rllib_mmsa.nets.linear import as_rows, linear_of_parts
 from rllib_mmsa.nets.sale import SaleEncoder
+from rllib_mmsa.nets.scripted import Traced
 from rllib_mmsa.td import take_actions
 
 #: Rows whose candidate actions are valued in one go.
@@ -173,6 +174,9 @@ class CandidateActionSaleAgent(_SaleAgent):
         layers = (self.from_state, self.from_action, self.head, self.per_action)
         self._read = [p for net in (self.sale, *layers) for p in net.parameters()]
         self._composed: tuple[list[tuple[int, int]], _ComposedHead] | None = None
+        self._frozen_rows = Traced(self, "_rows")
+        self._frozen_choice = Traced(self, "_choice")
+        self._frozen_block = Traced(self, "_block")
 
     def q_values(self, hidden: Tensor, obs: Tensor) -> Tensor:
         if torch.is_grad_enabled() or hidden.shape[:-1].numel() > _ROWS_AT_A_TIME:
@@ -199,39 +203,51 @@ class CandidateActionSaleAgent(_SaleAgent):
     def chosen_q(self, prepared: _Rows, actions: Tensor) -> Tensor:
         """Embeds the one action alone: an A-th of the work of ``q_values``."""
         chosen = actions.reshape(-1)
+        values = (self._frozen_choice if _frozen(chosen) else self._choice)(chosen, *prepared)
+        return values.view(actions.shape)
+
+    def _choice(self, chosen: Tensor, *prepared: Tensor) -> Tensor:
+        """Values of one action each, (R,) int64 to (R,)."""
+        rows = _Rows(*prepared)
         with torch.no_grad():
-            g_hidden = F.embedding(chosen, prepared.of_g).add_(prepared.from_z).relu_()
-        phi = self.sale.phi_norm(prepared.from_obs + F.embedding(chosen, prepared.of_phi))
-        values = self._values(prepared, g_hidden, phi, prepared.from_state)
-        return (values + take_actions(prepared.per_action, chosen)).view(actions.shape)
+            g_hidden = F.embedding(chosen, rows.of_g).add_(rows.from_z).relu_()
+        phi = self.sale.phi_norm(rows.from_obs + F.embedding(chosen, rows.of_phi))
+        read = g_hidden, phi, rows.from_state, rows.from_g, rows.from_phi
+        return self._values(*read) + take_actions(rows.per_action, chosen)
 
     def prepare(self, hidden: Tensor, obs: Tensor) -> _Rows:
-        hidden, obs = hidden.reshape(-1, self.hidden_dim), obs.reshape(-1, self.obs_size)
+        rows = as_rows(hidden, obs)
+        return _Rows(*(self._frozen_rows if _frozen(hidden) else self._rows)(*rows))
+
+    def _rows(self, hidden: Tensor, obs: Tensor) -> tuple[Tensor, ...]:
+        """``_Rows`` of (R, H), (R, D)."""
         z = self.encode(obs)
         from_z_a, from_phi = self.from_action.weight.split(self.sale_dim, -1)
         # What lies between g's hidden layer and the head's is linear, so one product does it.
         from_g, bias = self.sale.compose_g(from_z_a)
+        from_z, from_obs, of_g, of_phi = self.sale.before_actions(obs, z)
         layer = self.from_state.weight, self.from_state.bias + bias
-        return _Rows(
-            *self.sale.before_actions(obs, z),
-            from_state=linear_of_parts((hidden, z), *layer),
-            per_action=self.per_action(hidden),
-            from_g=from_g,
-            from_phi=from_phi,
-        )
+        from_state = linear_of_parts((hidden, z), *layer)
+        per_action = self.per_action(hidden)
+        return from_z, from_obs, of_g, of_phi, from_state, per_action, from_g, from_phi
 
     def _every(self, rows: _Rows) -> Tensor:
         """Values of every action, (R, A), some rows at a time: what one needs fits a cache."""
 
-        def values(block: tuple[Tensor, ...]) -> Tensor:
-            from_z, from_obs, from_state = block
-            g_hidden = (from_z.unsqueeze(1) + rows.of_g).relu_().flatten(0, 1)
-            phi = self.sale.phi_norm(from_obs.unsqueeze(1) + rows.of_phi).flatten(0, 1)
-            return self._values(rows, g_hidden, phi, from_state)
-
-        read = rows.from_z, rows.from_obs, rows.from_state
-        found = at_once(values, in_parts(read, _ROWS_AT_A_TIME))
+        shared = rows.of_g, rows.of_phi, rows.from_g, rows.from_phi
+        blocks = in_parts((rows.from_z, rows.from_obs, rows.from_state), _ROWS_AT_A_TIME)
+        block = self._frozen_block if _frozen(rows.from_z) else self._block
+        found = at_once(lambda some: block(*some, *shared), blocks)
         return torch.cat(found).view_as(rows.per_action) + rows.per_action
+
+    def _block(
+        self, from_z: Tensor, from_obs: Tensor, from_state: Tensor, *shared: Tensor
+    ) -> Tensor:
+        """Values of every action but for what h alone says of it, (r, ...) to (r A,)."""
+        of_g, of_phi, from_g, from_phi = shared
+        g_hidden = (from_z.unsqueeze(1) + of_g).relu_().flatten(0, 1)
+        phi = self.sale.phi_norm(from_obs.unsqueeze(1) + of_phi).flatten(0, 1)
+        return self._values(g_hidden, phi, from_state, from_g, from_phi)
 
     def _picked(self, rows: _Rows, pairs: Tensor) -> Tensor:
         """Values of some rows' actions, pairs (P, 2), in their places in (R, A)."""
@@ -241,29 +257,36 @@ class CandidateActionSaleAgent(_SaleAgent):
             row, action = some.unbind(1)
             g_hidden = rows.from_z.index_select(0, row).add_(rows.of_g.index_select(0, action))
             phi = rows.from_obs.index_select(0, row).add_(rows.of_phi.index_select(0, action))
-            read = g_hidden.relu_(), self.sale.phi_norm(phi)
-            found = self._values(rows, *read, rows.from_state.index_select(0, row))
-            values.index_put_((row, action), found)
+            from_state = rows.from_state.index_select(0, row)
+            read = g_hidden.relu_(), self.sale.phi_norm(phi), from_state
+            values.index_put_((row, action), self._values(*read, rows.from_g, rows.from_phi))
 
         at_once(fill, [some for (some,) in in_parts((pairs,), 4 * _ROWS_AT_A_TIME)])
         return values + rows.per_action
 
-    def _values(self, rows: _Rows, g_hidden: Tensor, phi: Tensor, from_state: Tensor) -> Tensor:
+    def _values(
+        self, g_hidden: Tensor, phi: Tensor, from_state: Tensor, from_g: Tensor, from_phi: Tensor
+    ) -> Tensor:
         """The head on g's hidden layer and phi^oa of actions, (P, ...), to (P,).
 
         Args:
-            rows: whose weights are read.
             g_hidden, phi: (P, hidden), (P, E).
             from_state: (P, hidden), or (P / A, hidden), of which each is read A times in a row.
+            from_g, from_phi: see ``_Rows``.
         """
         # In place: these are the largest tensors of an update, and no gradient asks for what is
         # written over. With gradient not on views, which would be copied backwards.
-        joint = torch.mm(g_hidden, rows.from_g.t()).addmm_(phi, rows.from_phi.t())
+        joint = torch.mm(g_hidden, from_g.t()).addmm_(phi, from_phi.t())
         if len(from_state) == len(joint):
             joint.add_(from_state)
         else:
             joint.view(len(from_state), -1, joint.shape[1]).add_(from_state.unsqueeze(1))
         return self.head(joint.relu_()).squeeze(-1)
+
+
+def _frozen(read: Tensor) -> bool:
+    """Whether a trace may take the place of Python: off the CPU nothing is gained by it."""
+    return read.device.type == "cpu" and not torch.is_grad_enabled()
 
 
 #: MMSA's readings of "the action inside z^oa", by the name they have in a configuration.

@@ -36,15 +36,15 @@ class Traced:
 
     Args:
         network: whose weights are read.
-        method: name of the method. It takes tensors, and returns one.
+        method: name of the method. It takes tensors, and returns one or a tuple of them.
         **settings: what it takes besides.
     """
 
     def __init__(self, network: nn.Module, method: str, **settings: Any):
         self._call = _Call(network, method, settings)
-        self._graph: Callable[..., torch.Tensor] | None = None
+        self._graph: Callable[..., Any] | None = None
 
-    def __call__(self, *inputs: torch.Tensor) -> torch.Tensor:
+    def __call__(self, *inputs: torch.Tensor) -> Any:
         """The method's result, without gradient."""
         with torch.no_grad():
             with _tracing:
@@ -52,7 +52,7 @@ class Traced:
                     self._graph = self._trace(inputs)
             return self._graph(*inputs)
 
-    def _trace(self, inputs: tuple[torch.Tensor, ...]) -> Callable[..., torch.Tensor]:
+    def _trace(self, inputs: tuple[torch.Tensor, ...]) -> Callable[..., Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             # Sizes that are the network's own are numbers to Python, and may be.
@@ -70,5 +70,5 @@ class _Call(nn.Module):
         super().__init__()
         self.network, self.method, self.settings = network, method, settings
 
-    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+    def forward(self, *inputs: torch.Tensor) -> Any:
         return getattr(self.network, self.method)(*inputs, **self.settings)
