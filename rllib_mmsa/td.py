@@ -6,6 +6,7 @@ Shapes: B episodes, T steps, N agents, A actions, M mixed values (1 with a mixer
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from rllib_mmsa.nets.reduce import mean_over_learners
@@ -71,22 +72,36 @@ def td_targets(rewards: Tensor, terminated: Tensor, next_values: Tensor, gamma: 
     return rewards.unsqueeze(-1) + gamma * alive.unsqueeze(-1) * next_values
 
 
-def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the valid steps and over every trailing dimension.
+class StepMean:
+    """Means over the valid steps of a batch and over every trailing dimension.
+
+    Zero where no step is valid. Where several learners share a batch, a sum over their mean number
+    of valid steps: the mean over learners is then the whole batch's.
 
     Args:
-        values: (B, T, ...) float.
-        mask: (B, T) float or bool, true on steps that were really played.
+        mask: (B, T) float, 1 on steps that were really played and 0 on others.
 
-    Returns:
-        () float. Zero where no step is valid. Where several learners share a batch, its sum over
-        their mean number of valid steps: the mean over learners is then the whole batch's.
+    Attributes:
+        weights: (B T,), each step's share in a mean.
     """
-    if values.shape[:2] != mask.shape:
-        raise ValueError(f"mask {tuple(mask.shape)} does not cover values {tuple(values.shape)}")
-    per_step = values.flatten(2).mean(-1) if values.dim() > 2 else values
-    weights = mask.to(per_step.dtype)
-    return (per_step * weights).sum() / mean_over_learners(weights.sum()).clamp(min=1.0)
+
+    def __init__(self, mask: Tensor):
+        self._shape = mask.shape
+        self.weights = mask.flatten() / mean_over_learners(mask.sum()).clamp(min=1.0)
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """(B, T, ...) float to ()."""
+        if values.shape[:2] != self._shape:
+            raise ValueError(
+                f"mask {tuple(self._shape)} does not cover values {tuple(values.shape)}"
+            )
+        per_step = values.flatten(2).mean(-1) if values.dim() > 2 else values
+        return torch.dot(per_step.flatten(), self.weights)
+
+
+def squared_error(predicted: Tensor, target: Tensor) -> Tensor:
+    """(predicted - sg(target))^2, (...)."""
+    return F.mse_loss(predicted, target.detach(), reduction="none")
 
 
 def gaussian_kl(mean_p: Tensor, log_std_p: Tensor, mean_q: Tensor, log_std_q: Tensor) -> Tensor:

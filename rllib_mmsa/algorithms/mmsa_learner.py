@@ -13,13 +13,13 @@ from env_registry.contract import ACTION_MASK, OBS, TEAM
 from rllib_mmsa.algorithms.mmsa_modules import MODEL, SALE_OBS
 from rllib_mmsa.algorithms.model_data import ModelInputs, ModelOutputs
 from rllib_mmsa.algorithms.model_quality import model_quality, prediction_errors
-from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, observation_mask
+from rllib_mmsa.common.batch import ACTIONS
 from rllib_mmsa.common.q_learner import QLearner
 from rllib_mmsa.nets.beside import beside, two_threads
-from rllib_mmsa.nets.reduce import mean_over_learners, num_learners
+from rllib_mmsa.nets.reduce import num_learners
 from rllib_mmsa.nets.sale import sale_prediction_error
 from rllib_mmsa.nets.world_model import Gaussian
-from rllib_mmsa.td import gaussian_kl, masked_mean, standard_normal_kl
+from rllib_mmsa.td import StepMean, gaussian_kl, squared_error, standard_normal_kl
 
 
 class MMSALearner(QLearner):
@@ -63,8 +63,7 @@ class MMSALearner(QLearner):
         loss = self.model_loss(config, self.team_module.forward_model(inputs))
         gradients = torch.autograd.grad(loss, list(self._params.values()), allow_unused=True)
         reached = zip(self._params, gradients, strict=True)
-        # Two biases that are added up have one gradient, which is clipped in place.
-        return loss.detach(), {name: grad.clone() for name, grad in reached if grad is not None}
+        return loss.detach(), {name: grad for name, grad in reached if grad is not None}
 
     def compute_gradients(self, loss_per_module: dict, **kwargs: Any) -> dict:
         """The parent's, and those of the model losses where they are learned from apart."""
@@ -91,15 +90,14 @@ class MMSALearner(QLearner):
         Means over batch, time and latent dimensions. ``free_bits`` is the KL (nats per
         dimension) below which a dimension is left alone.
         """
-        mask = observation_mask(outputs.batch[LOSS_MASK])
         prior, posterior = outputs.prior, outputs.posterior
-        prior_kl = masked_mean(standard_normal_kl(*prior), mask)
-        balanced = self._balanced_kl(config, mask, posterior, prior)
+        prior_kl = outputs.observation_mean(standard_normal_kl(*prior))
+        balanced = self._balanced_kl(config, outputs.observation_mean, posterior, prior)
         self.log_tensors({"kl_prior_loss": prior_kl, "kl_balanced_loss": balanced})
         return config.kl_prior_weight * prior_kl + balanced
 
     @staticmethod
-    def _balanced_kl(config: Any, mask: Tensor, posterior: Gaussian, prior: Gaussian) -> Tensor:
+    def _balanced_kl(config: Any, mean: StepMean, posterior: Gaussian, prior: Gaussian) -> Tensor:
         """alpha KL[q || sg(p)] + (1 - alpha) KL[sg(q) || p], or which side alpha is on.
 
         ``kl_balance="posterior"`` is the equation as printed; ``"prior"`` (default) puts alpha
@@ -112,10 +110,8 @@ class MMSALearner(QLearner):
             of_posterior = alpha if config.kl_balance == "posterior" else 1 - alpha
             posterior = posterior.scale_gradient(of_posterior)
             prior = prior.scale_gradient(1 - of_posterior)
-        weights = mask.unsqueeze(-1)
-        count = mean_over_learners(weights.sum()).clamp(min=1.0)
-        mean = (gaussian_kl(*posterior, *prior) * weights).sum((0, 1)) / count  # (J,)
-        return mean.clamp(min=config.free_bits).mean()
+        per_latent = mean.weights @ gaussian_kl(*posterior, *prior).flatten(0, 1)  # (J,)
+        return per_latent.clamp(min=config.free_bits).mean()
 
     def reconstruction_loss(self, config: Any, outputs: ModelOutputs) -> Tensor:
         """L_REC = MSE(z^sa) + MSE(z^s) + MSE(phi^sa) + MSE(h), and the heads of Eq. 1.
@@ -124,21 +120,20 @@ class MMSALearner(QLearner):
         o are standardised first.
         """
         batch, model, decoded = outputs.batch, self.team_module.world_model, outputs.decoded
-        mask = observation_mask(batch[LOSS_MASK])
-        hidden = model.hidden_scale(outputs.hidden).detach()
-        obs = model.obs_scale(batch[OBS]).detach()
+        mean = outputs.observation_mean
+        hidden, obs = model.hidden_scale(outputs.hidden), model.obs_scale(batch[OBS])
         legal = batch[ACTION_MASK].to(obs.dtype)
         mask_errors = F.binary_cross_entropy_with_logits(
             decoded.mask_logits, legal, reduction="none"
         )
-        embedding_errors = (decoded.embeddings[:, :-1] - outputs.embeddings.detach()) ** 2
+        embedding_errors = squared_error(decoded.embeddings[:, :-1], outputs.embeddings)
         # Three MSEs of one size each are three times the MSE of the three side by side.
         parts = 3.0 if model.sale is not None else 1.0
         losses = {
-            "embeddings": parts * masked_mean(embedding_errors, batch[LOSS_MASK]),
-            "hidden": masked_mean((decoded.hidden - hidden) ** 2, mask),
-            "obs": masked_mean((decoded.obs - obs) ** 2, mask),
-            "mask": masked_mean(mask_errors, mask),
+            "embeddings": parts * outputs.step_mean(embedding_errors),
+            "hidden": mean(squared_error(decoded.hidden, hidden)),
+            "obs": mean(squared_error(decoded.obs, obs)),
+            "mask": mean(mask_errors),
         }
         self.log_tensors({f"reconstruction_{name}_loss": loss for name, loss in losses.items()})
         return (
@@ -150,14 +145,14 @@ class MMSALearner(QLearner):
 
     def sale_loss_latents(self, outputs: ModelOutputs) -> Tensor:
         """L(f, g) = (g(f(s_t), a_t) - sg(f(s_{t+1})))^2 for the world model's encoders."""
-        loss = masked_mean(sale_prediction_error(*outputs.sale), outputs.batch[LOSS_MASK])
+        loss = outputs.step_mean(sale_prediction_error(*outputs.sale))
         self.log_tensors({"sale_latent_loss": loss})
         return loss
 
     def sale_loss_observations(self, fwd_out: dict) -> Tensor:
         """The same loss for the agents' encoders, on observations (section 4.2)."""
         z_a, z, mask = fwd_out[SALE_OBS]
-        loss = masked_mean(sale_prediction_error(z_a, z), mask)
+        loss = StepMean(mask)(sale_prediction_error(z_a, z))
         self.log_tensors({"sale_observation_loss": loss})
         return loss
 
@@ -166,12 +161,12 @@ class MMSALearner(QLearner):
 
         Section 4.4 has no loss for the policy network of section 4.2.
         """
-        mask = observation_mask(outputs.batch[LOSS_MASK])
+        mean = outputs.observation_mean
         logits, actions = outputs.policy, outputs.greedy
         errors = F.cross_entropy(logits.flatten(0, -2), actions.flatten(), reduction="none")
-        loss = masked_mean(errors.view_as(actions), mask)
-        same = (logits.argmax(-1) == actions).to(mask.dtype)
-        self.log_tensors({"policy_loss": loss, "policy_agreement": masked_mean(same, mask)})
+        loss = mean(errors.view_as(actions))
+        same = (logits.argmax(-1) == actions).to(errors.dtype)
+        self.log_tensors({"policy_loss": loss, "policy_agreement": mean(same)})
         return loss
 
     def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:

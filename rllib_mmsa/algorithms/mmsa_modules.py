@@ -20,6 +20,7 @@ from rllib_mmsa.nets.sale import SaleEncoder
 from rllib_mmsa.nets.sale_agents import SALE_AGENTS
 from rllib_mmsa.nets.scripted import Traced
 from rllib_mmsa.nets.world_model import WorldModel
+from rllib_mmsa.td import StepMean
 
 #: Keys of what ``forward_train`` returns beside the shared ones.
 SALE_OBS = "sale_obs"  # (z^oa, z^o) of the agents' encoders, and their loss mask
@@ -233,8 +234,8 @@ class MMSAModule(QModule):
         config, model = self.model_config, self.world_model
         obs, actions = batch[OBS], batch[ACTIONS]
         hidden = agents.hidden if config["model_gradient_to_agent"] else agents.hidden.detach()
+        mask = observation_mask(batch[LOSS_MASK])
         if self.training:
-            mask = observation_mask(batch[LOSS_MASK])
             model.hidden_scale.update(hidden.detach(), mask)
             model.obs_scale.update(obs, mask)
         posterior = model.posterior(hidden, obs)
@@ -257,6 +258,8 @@ class MMSAModule(QModule):
             embeddings=torch.cat(embeddings, -1),
             sale=sale,
             policy=model.policy(latents) if config["imagined_actions"] == "policy" else None,
+            step_mean=StepMean(batch[LOSS_MASK]),
+            observation_mean=StepMean(mask),
         )
 
     def _imagine(

@@ -11,6 +11,7 @@ from rllib_mmsa.common.batch import Rows
 from rllib_mmsa.common.q_modules import Unrolled
 from rllib_mmsa.nets.reduce import own_share
 from rllib_mmsa.nets.world_model import Decoded, Gaussian
+from rllib_mmsa.td import StepMean
 
 
 def chequered(loss_mask: Tensor) -> Tensor:
@@ -66,6 +67,7 @@ class ModelOutputs(NamedTuple):
         embeddings: (M, T, F), (z^sa, z^s, phi^sa)_t of the actions taken.
         sale: (z^sa (M, T, J), z^s (M, T+1, J)) with gradient into f_s and g_s alone.
         policy: (M, T+1, N, A), pi on the same samples (logits); None without it.
+        step_mean, observation_mean: over the valid ones of steps 0..T-1, and 0..T.
     """
 
     batch: dict[str, Any]
@@ -77,3 +79,5 @@ class ModelOutputs(NamedTuple):
     embeddings: Tensor
     sale: tuple[Tensor, Tensor] | None
     policy: Tensor | None
+    step_mean: StepMean
+    observation_mean: StepMean

@@ -14,7 +14,7 @@ from env_registry.contract import OBS
 from rllib_mmsa.algorithms.mmsa_modules import MMSAModule
 from rllib_mmsa.algorithms.model_data import ModelOutputs
 from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, observation_mask
-from rllib_mmsa.td import gaussian_kl, masked_mean, standard_normal_kl
+from rllib_mmsa.td import StepMean, gaussian_kl, squared_error, standard_normal_kl
 
 #: Variance of a latent's posterior mean above which it is counted as active
 #: (Burda et al., 2016, "Importance weighted autoencoders", section 5).
@@ -46,8 +46,8 @@ def latent_statistics(outputs: ModelOutputs) -> dict[str, Tensor]:
     active = (variance > ACTIVE_VARIANCE).float().sum()
     posterior_kl = gaussian_kl(*outputs.posterior, *outputs.prior)
     return {
-        "kl_posterior_prior": size * masked_mean(posterior_kl, mask),
-        "kl_prior_normal": size * masked_mean(standard_normal_kl(*outputs.prior), mask),
+        "kl_posterior_prior": size * outputs.observation_mean(posterior_kl),
+        "kl_prior_normal": size * outputs.observation_mean(standard_normal_kl(*outputs.prior)),
         "latent_active_dims": active,
         "latent_active_share": active / size,
     }
@@ -77,23 +77,21 @@ def prediction_errors(
     latent = model.posterior_mean(hidden, obs)
     mask = observation_mask(batch[LOSS_MASK])
 
-    def decoded_error(latents: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    def decoded_error(latents: Tensor, target: Tensor, mean: StepMean) -> Tensor:
         predicted = model.obs_scale.invert(model.decode(latents).obs)
-        return masked_mean((predicted - target) ** 2, valid)
+        return mean(squared_error(predicted, target))
 
-    errors = {"obs_error_0_step": decoded_error(latent, obs, mask)}
+    errors = {"obs_error_0_step": decoded_error(latent, obs, StepMean(mask))}
     steps = batch[ACTIONS].shape[1]
     predictions = model.predict(latent[:, :-1], batch[ACTIONS], min(horizon, steps))
     for k in sorted({1, len(predictions)}):
         reach = steps - k + 1  # steps t with an observation at t + k
-        foreseen, valid = predictions[k - 1][:, :reach], mask[:, k:]
+        foreseen, mean = predictions[k - 1][:, :reach], StepMean(mask[:, k:])
         later_obs, later_latent = obs[:, k:], latent[:, k:]
-        errors[f"obs_error_{k}_step"] = decoded_error(foreseen, later_obs, valid)
-        errors[f"obs_nothing_changes_{k}_step"] = masked_mean(
-            (obs[:, :reach] - later_obs) ** 2, valid
-        )
-        errors[f"latent_error_{k}_step"] = masked_mean((foreseen - later_latent) ** 2, valid)
-        errors[f"latent_nothing_changes_{k}_step"] = masked_mean(
-            (latent[:, :reach] - later_latent) ** 2, valid
+        errors[f"obs_error_{k}_step"] = decoded_error(foreseen, later_obs, mean)
+        errors[f"obs_nothing_changes_{k}_step"] = mean(squared_error(obs[:, :reach], later_obs))
+        errors[f"latent_error_{k}_step"] = mean(squared_error(foreseen, later_latent))
+        errors[f"latent_nothing_changes_{k}_step"] = mean(
+            squared_error(latent[:, :reach], later_latent)
         )
     return errors

@@ -19,7 +19,7 @@ from rllib_mmsa.common.memory import keep_freed_memory
 from rllib_mmsa.common.q_modules import CHOSEN_Q_TOT, NEXT_Q_TOT, QModule
 from rllib_mmsa.common.rmsprop import FlatRMSprop
 from rllib_mmsa.nets.beside import use_threads
-from rllib_mmsa.td import masked_mean, td_targets
+from rllib_mmsa.td import StepMean, squared_error, td_targets
 
 _COUNTERS = (
     "_num_updates",
@@ -107,10 +107,11 @@ class QLearner(TorchLearner):
     def _clip_gradients(
         self, gradients_dict: dict[Any, Tensor], *, grad_clip: float | None, grad_clip_by: str
     ) -> Tensor | None:
-        """RLlib's, in place, with the global norm taken of all gradients at once.
+        """RLlib's: the dictionary gets other gradients.
 
-        RLlib's own takes half a dozen operations per parameter. A gradient that is not finite is
-        left to ``apply_gradients``.
+        With the global norm, all at once, where RLlib takes half a dozen operations for each; and
+        not in place, since two parameters may share one. A gradient that is not finite is left to
+        ``apply_gradients``.
 
         Returns:
             The global norm, where it is what is clipped by.
@@ -119,7 +120,8 @@ class QLearner(TorchLearner):
             return clip_one_by_one(gradients_dict, grad_clip=grad_clip, grad_clip_by=grad_clip_by)
         norm = self._global_norm = global_norm(gradients_dict)
         factor = (grad_clip / (norm + 1e-6)).clamp(max=1.0)
-        torch._foreach_mul_(list(gradients_dict.values()), factor)
+        clipped = torch._foreach_mul(list(gradients_dict.values()), factor)
+        gradients_dict.update(zip(gradients_dict, clipped, strict=True))
         return norm
 
     # Loss.
@@ -132,21 +134,21 @@ class QLearner(TorchLearner):
 
     def td_loss(self, config: Any, batch: dict, fwd_out: dict) -> Tensor:
         """L_TD = (y^tot - Q_tot)^2, y^tot = r + gamma (1 - terminated) max_a' Q_tot^-."""
-        chosen, mask = fwd_out[CHOSEN_Q_TOT], batch[LOSS_MASK]
+        chosen, mean = fwd_out[CHOSEN_Q_TOT], StepMean(batch[LOSS_MASK])
         ended = batch[TERMINATED]
         if not config.bootstrap_truncated:
             ended = ended | batch[TRUNCATED]
         targets = td_targets(batch[REWARDS], ended, fwd_out[NEXT_Q_TOT], config.gamma).detach()
-        error = chosen - targets
-        loss = masked_mean(error**2, mask)
-        self.log_tensors(
-            {
-                keys.TD_LOSS: loss,
-                keys.TD_ERROR_ABS: masked_mean(error.abs(), mask),
-                keys.Q_TOT_MEAN: masked_mean(chosen, mask),
-                keys.TD_TARGET_MEAN: masked_mean(targets, mask),
-            }
-        )
+        loss = mean(squared_error(chosen, targets))
+        with torch.no_grad():
+            self.log_tensors(
+                {
+                    keys.TD_LOSS: loss,
+                    keys.TD_ERROR_ABS: mean((chosen - targets).abs()),
+                    keys.Q_TOT_MEAN: mean(chosen),
+                    keys.TD_TARGET_MEAN: mean(targets),
+                }
+            )
         return loss
 
     def log_tensors(self, values: dict[str, Tensor]) -> None:

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rllib_mmsa.nets.linear import as_rows, linear_of_parts
+from rllib_mmsa.td import squared_error
 
 _EPS = 1e-8
 
@@ -195,4 +196,4 @@ def sale_prediction_error(z_a: Tensor, z: Tensor) -> Tensor:
     """
     if z.shape[1] != z_a.shape[1] + 1:
         raise ValueError(f"z {tuple(z.shape)} must have one step more than z_a {z_a.shape}")
-    return (z_a - z[:, 1:].detach()) ** 2
+    return squared_error(z_a, z[:, 1:])

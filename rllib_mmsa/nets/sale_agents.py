@@ -277,10 +277,11 @@ class CandidateActionSaleAgent(_SaleAgent):
         # In place: these are the largest tensors of an update, and no gradient asks for what is
         # written over. With gradient not on views, which would be copied backwards.
         joint = torch.mm(g_hidden, from_g.t()).addmm_(phi, from_phi.t())
-        if len(from_state) == len(joint):
+        rows = from_state.shape[0]  # not its len(), which a trace takes for a constant
+        if rows == joint.shape[0]:
             joint.add_(from_state)
         else:
-            joint.view(len(from_state), -1, joint.shape[1]).add_(from_state.unsqueeze(1))
+            joint.view(rows, -1, joint.shape[1]).add_(from_state.unsqueeze(1))
         return self.head(joint.relu_()).squeeze(-1)
 
 

@@ -32,7 +32,8 @@ class Traced:
     """A method of a network that does the same whatever its inputs hold, traced at its first call.
 
     Only what tensors do is kept: settings, branches and loops are those of the first call. Weights
-    that are written to later are seen. A copy of it is traced anew.
+    that are written to later are seen. A copy of it is traced anew, and so is a network that goes
+    from training to evaluation or back.
 
     Args:
         network: whose weights are read.
@@ -43,13 +44,15 @@ class Traced:
     def __init__(self, network: nn.Module, method: str, **settings: Any):
         self._call = _Call(network, method, settings)
         self._graph: Callable[..., Any] | None = None
+        self._training = network.training
 
     def __call__(self, *inputs: torch.Tensor) -> Any:
         """The method's result, without gradient."""
         with torch.no_grad():
             with _tracing:
-                if self._graph is None:
+                if self._graph is None or self._training != self._call.network.training:
                     self._graph = self._trace(inputs)
+                    self._training = self._call.network.training
             return self._graph(*inputs)
 
     def _trace(self, inputs: tuple[torch.Tensor, ...]) -> Callable[..., Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
@@ -36,13 +34,15 @@ class Standardiser(nn.Module):
     @torch.no_grad()
     def update(self, x: Tensor, mask: Tensor) -> None:
         """Moves the statistics towards a batch: x (B, T, ..., *shape), mask (B, T)."""
-        leading = x.dim() - self.mean.dim()
-        axes = tuple(range(leading))
-        weights = mask.to(x.dtype).view(*mask.shape, *[1] * (x.dim() - 2))
-        count = weights.sum() * math.prod(x.shape[2:leading])
-        count = sum_over_learners(count).clamp(min=1.0)
-        mean = sum_over_learners((x * weights).sum(axes)) / count
-        variance = sum_over_learners((((x - mean) ** 2) * weights).sum(axes)) / count
+        weights, per_step = mask.flatten(), (-1, *self.mean.shape)
+        rows = x.reshape(len(weights), -1)
+        count = sum_over_learners(mask.sum()).clamp(min=1.0) * (rows.shape[1] // self.mean.numel())
+
+        def mean_of(values: Tensor) -> Tensor:
+            return sum_over_learners((weights @ values).view(per_step).sum(0)) / count
+
+        mean = mean_of(rows)
+        variance = mean_of((x - mean).square_().view_as(rows))
         keep = (self.updates / (self.updates + 1)).clamp(max=self.momentum)
         self.mean.lerp_(mean, 1 - keep)
         self.variance.lerp_(variance, 1 - keep)

@@ -7,6 +7,7 @@ import torch
 from env_registry.contract import TEAM
 from rllib_mmsa.common.batch import Window
 from rllib_mmsa.common.replay import EpisodeReplay
+from rllib_mmsa.td import StepMean
 from tests.algorithms import batch_of, build, learner, losses, train_batch, weights
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -200,9 +201,9 @@ def test_kl_balance_says_who_moves(kl_balance, side):
         own.before_gradient_based_update(timesteps={})
         out = own.team_module.forward_train(batch[TEAM])["model"]
         out.posterior.mean.retain_grad()
-        mask = torch.ones(out.posterior.mean.shape[:2])
+        mean = StepMean(torch.ones(out.posterior.mean.shape[:2]))
         prior = type(out.prior)(*(value.detach().requires_grad_() for value in out.prior))
-        own._balanced_kl(algorithm.config, mask, out.posterior, prior).backward()
+        own._balanced_kl(algorithm.config, mean, out.posterior, prior).backward()
         assert prior.mean.grad.any() and not out.posterior.mean.grad.any()
         algorithm.stop()
 

@@ -121,6 +121,24 @@ def test_values_send_no_gradient_to_the_encoders(name, episode):
     assert agent.sale.phi.weight.grad.abs().sum() > 0
 
 
+@pytest.mark.parametrize("normaliser", NORMALISERS)
+def test_values_without_gradient_are_those_with_it_for_any_number_of_rows(normaliser):
+    """Those without come of traces, which must not keep the sizes of their first call."""
+    torch.manual_seed(0)
+    settings = {**SALE, "normaliser": normaliser, "sale_head_dim": 5, **SIZES}
+    agent = CandidateActionSaleAgent(**settings).eval()
+    for rows in (7, 3001, 12, 1):
+        hidden, obs = torch.randn(rows, N, H), torch.randn(rows, N, D)
+        actions, legal = torch.randint(A, (rows, N)), torch.ones(rows, N, A, dtype=torch.bool)
+        with torch.no_grad():
+            read = agent.prepare(hidden, obs)
+            frozen = agent.chosen_q(read, actions), agent.legal_q(read, legal)
+        values = agent.q_values(hidden, obs).detach()
+        torch.testing.assert_close(frozen[0], take_actions(values, actions))
+        torch.testing.assert_close(frozen[1], values)
+        torch.testing.assert_close(agent.legal_q(agent.prepare(hidden, obs), legal), values)
+
+
 def test_acting_values_follow_the_weights_however_they_are_written(episode):
     obs, _ = episode
     agent, other = agents()["candidate"], agents()["candidate"]

@@ -6,10 +6,10 @@ import torch
 
 from rllib_mmsa.common.exploration import epsilon_at, epsilon_greedy
 from rllib_mmsa.td import (
+    StepMean,
     gaussian_kl,
     greedy_actions,
     mask_illegal,
-    masked_mean,
     take_actions,
     td_targets,
 )
@@ -29,18 +29,18 @@ def test_targets_refuse_shapes_that_would_broadcast():
     with pytest.raises(ValueError, match="do not index"):
         take_actions(torch.zeros(2, 3, 4), torch.zeros(2, 1, dtype=torch.int64))
     with pytest.raises(ValueError, match="does not cover"):
-        masked_mean(torch.zeros(2, 3, 4), torch.zeros(2, 4))
+        StepMean(torch.zeros(2, 4))(torch.zeros(2, 3, 4))
 
 
-def test_masked_mean_ignores_padding_whatever_it_holds():
+def test_a_mean_over_steps_ignores_padding_whatever_it_holds():
     values = torch.randn(2, 3, 4)
     mask = torch.tensor([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
     expected = torch.stack([values[0, 0], values[0, 1], values[1, 0]]).mean()
     poisoned = values.clone()
     poisoned[mask == 0] = 1e6
-    torch.testing.assert_close(masked_mean(values, mask), expected)
-    torch.testing.assert_close(masked_mean(poisoned, mask), expected)
-    assert masked_mean(values, torch.zeros(2, 3)) == 0.0
+    torch.testing.assert_close(StepMean(mask)(values), expected)
+    torch.testing.assert_close(StepMean(mask)(poisoned), expected)
+    assert StepMean(torch.zeros(2, 3))(values) == 0.0
 
 
 def test_greedy_is_the_best_legal_action():
