@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.peer import PEER_VARIANTS
 from benchmarks.plan import Plan
 from benchmarks.protocol import BenchmarkError, Remote
-from benchmarks.speed import EPISODES, start_variant
+from benchmarks.speed import start_variant
 from benchmarks.statistics import ratio, summary, words
 from benchmarks.tables import Table
 
@@ -47,8 +47,8 @@ def measure(plan: Plan, path: Path, python: str | None) -> dict[str, Any]:
         rates: dict[str, list[float]] = {name: [] for name in workers}
         for number in range(plan.rounds):
             plan.say(f"peer: round {number + 1} of {plan.rounds}")
-            for name, worker in workers.items():
-                rates[name].append(_rate(worker, name))
+            for name, worker in plan.turns(workers, number):
+                rates[name].append(_rate(plan, worker, name))
         memory = {name: worker.ask("memory") for name, worker in workers.items()}
     finally:
         for worker in workers.values():
@@ -63,17 +63,17 @@ def _start_peer(plan: Plan, path: Path, python: str | None, settings: dict[str, 
     return Remote("EPyMARL", command, {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads})
 
 
-def _rate(worker: Any, name: str) -> float:
+def _rate(plan: Plan, worker: Any, name: str) -> float:
     """Env steps per second of a turn.
 
     Raises:
         BenchmarkError: there was not one update per episode.
     """
-    answer = worker.ask("loop", episodes=EPISODES)
-    if not answer["episodes"] == answer["updates"] == EPISODES:
+    answer = worker.ask("loop", episodes=plan.episodes)
+    if not answer["episodes"] == answer["updates"] == plan.episodes:
         raise BenchmarkError(
             f"{name}: {answer['updates']} updates for {answer['episodes']} episodes; the "
-            f"comparison is of {EPISODES} and {EPISODES}"
+            f"comparison is of {plan.episodes} and {plan.episodes}"
         )
     return answer["env_steps"] / answer["seconds"]
 

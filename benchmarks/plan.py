@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from benchmarks.variants import Variant
 
@@ -38,3 +39,15 @@ class Plan:
     def updates(self) -> int:
         """Updates in a round, of which the one in the middle counts."""
         return 1 if self.quick else 3
+
+    @property
+    def episodes(self) -> int:
+        """Episodes of the loop in a turn, with one update for each."""
+        return 8 if self.quick else 24
+
+    @staticmethod
+    def turns(workers: dict[str, Any], number: int) -> list[tuple[str, Any]]:
+        """The workers in a round's order: each is the first one in its turn."""
+        order = list(workers.items())
+        first = number % len(order)
+        return order[first:] + order[:first]

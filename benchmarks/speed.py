@@ -13,7 +13,6 @@ from benchmarks.variants import ENVIRONMENTS, Variant
 from benchmarks.worker import start
 
 REFERENCE = "QMIX"  # ratios are to the first variant of this algorithm
-EPISODES = 8  # of the loop in a turn, with one update for each
 SAMPLING, UPDATE, LOOP = "sampling", "update", "loop"
 
 
@@ -58,14 +57,14 @@ def _rounds(plan: Plan, environment: str, workers: dict[str, Any]) -> dict[str, 
     found: dict[str, Any] = {name: defaultdict(list) for name in workers}
     for number in range(plan.rounds):
         plan.say(f"{environment}: round {number + 1} of {plan.rounds}")
-        for name, worker in workers.items():
+        for name, worker in plan.turns(workers, number):
             if SAMPLING in plan.parts:
                 found[name][SAMPLING].append(worker.ask("sample"))
             if UPDATE in plan.parts:
                 answer = worker.ask("update", count=plan.updates)
                 found[name][UPDATE].append(_median_of(answer["updates"]))
             if LOOP in plan.parts:
-                found[name][LOOP].append(worker.ask("loop", episodes=EPISODES))
+                found[name][LOOP].append(worker.ask("loop", episodes=plan.episodes))
     return found
 
 

@@ -6,9 +6,10 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.__main__ import app
-from benchmarks.bench import CLOCK, build_algorithm
+from benchmarks.bench import CLOCK, AlgorithmBench, build_algorithm
 from benchmarks.protocol import BenchmarkError
 from benchmarks.stages import SECOND_THREAD, STAGES, install
+from rllib_mmsa.common.collect import _TAG
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -42,6 +43,26 @@ def test_quick_run_measures_everything(tmp_path):
         "agents", "episode length", "horizon", "latent size",
     }  # fmt: skip
     assert all(len(each["ms"]) == 2 for each in found["growth"])
+
+
+def test_sampling_beside_learning_is_measured(tmp_path):
+    output = tmp_path / "results.json"
+    variant = "QMIX:num_env_runners=1;overlap_sampling=true"
+    parts = ["--part", "sampling", "--part", "loop"]
+    result = run("--algo", variant, *parts, "--output", str(output))
+    assert result.exit_code == 0, result.output
+    measured = json.loads(output.read_text())["speed"]["counter"][variant]
+    assert measured["sampling"]["median"] > 0 and measured["loop"]["median"] > 0
+    assert measured["loop_counts"]["episodes"] == measured["loop_counts"]["updates"] == 8
+
+
+def test_nothing_is_in_flight_after_a_turn():
+    bench = AlgorithmBench("counter", "QMIX", {"num_env_runners": 1, "overlap_sampling": True})
+    bench.warm_up()
+    for ask in (bench.sample, lambda: bench.loop(episodes=8)):
+        ask()
+        assert not bench._algorithm.env_runner_group.num_in_flight_async_reqs(_TAG)
+    bench.stop()
 
 
 def test_mistakes_are_said(tmp_path):
