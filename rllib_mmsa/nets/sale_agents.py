@@ -177,6 +177,7 @@ class CandidateActionSaleAgent(_SaleAgent):
         self._frozen_rows = Traced(self, "_rows")
         self._frozen_choice = Traced(self, "_choice")
         self._frozen_block = Traced(self, "_block")
+        self._frozen_pairs = Traced(self, "_pairs")
 
     def q_values(self, hidden: Tensor, obs: Tensor) -> Tensor:
         if torch.is_grad_enabled() or hidden.shape[:-1].numel() > _ROWS_AT_A_TIME:
@@ -233,7 +234,6 @@ class CandidateActionSaleAgent(_SaleAgent):
 
     def _every(self, rows: _Rows) -> Tensor:
         """Values of every action, (R, A), some rows at a time: what one needs fits a cache."""
-
         shared = rows.of_g, rows.of_phi, rows.from_g, rows.from_phi
         blocks = in_parts((rows.from_z, rows.from_obs, rows.from_state), _ROWS_AT_A_TIME)
         block = self._frozen_block if _frozen(rows.from_z) else self._block
@@ -252,17 +252,21 @@ class CandidateActionSaleAgent(_SaleAgent):
     def _picked(self, rows: _Rows, pairs: Tensor) -> Tensor:
         """Values of some rows' actions, pairs (P, 2), in their places in (R, A)."""
         values = torch.zeros_like(rows.per_action)
+        read = self._frozen_pairs if _frozen(pairs) else self._pairs
 
         def fill(some: Tensor) -> None:
-            row, action = some.unbind(1)
-            g_hidden = rows.from_z.index_select(0, row).add_(rows.of_g.index_select(0, action))
-            phi = rows.from_obs.index_select(0, row).add_(rows.of_phi.index_select(0, action))
-            from_state = rows.from_state.index_select(0, row)
-            read = g_hidden.relu_(), self.sale.phi_norm(phi), from_state
-            values.index_put_((row, action), self._values(*read, rows.from_g, rows.from_phi))
+            values.index_put_(tuple(some.unbind(1)), read(some, *rows))
 
         at_once(fill, [some for (some,) in in_parts((pairs,), 4 * _ROWS_AT_A_TIME)])
         return values + rows.per_action
+
+    def _pairs(self, pairs: Tensor, *prepared: Tensor) -> Tensor:
+        """Values of rows' actions but for what h alone says of them, (P, 2) to (P,)."""
+        rows, (row, action) = _Rows(*prepared), pairs.unbind(1)
+        g_hidden = rows.from_z.index_select(0, row).add_(rows.of_g.index_select(0, action))
+        phi = rows.from_obs.index_select(0, row).add_(rows.of_phi.index_select(0, action))
+        of_rows = g_hidden.relu_(), self.sale.phi_norm(phi), rows.from_state.index_select(0, row)
+        return self._values(*of_rows, rows.from_g, rows.from_phi)
 
     def _values(
         self, g_hidden: Tensor, phi: Tensor, from_state: Tensor, from_g: Tensor, from_phi: Tensor

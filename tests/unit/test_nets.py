@@ -133,7 +133,9 @@ def test_values_without_gradient_are_those_with_it_for_any_number_of_rows(normal
         with torch.no_grad():
             read = agent.prepare(hidden, obs)
             frozen = agent.chosen_q(read, actions), agent.legal_q(read, legal)
+            few = agent.legal_q(read, some := torch.rand(legal.shape) < 0.4)
         values = agent.q_values(hidden, obs).detach()
+        torch.testing.assert_close(few[some], values[some])
         torch.testing.assert_close(frozen[0], take_actions(values, actions))
         torch.testing.assert_close(frozen[1], values)
         torch.testing.assert_close(agent.legal_q(agent.prepare(hidden, obs), legal), values)
