@@ -32,6 +32,7 @@ def test_two_step_game_is_solved(name):
 
 
 @pytest.mark.learning
+@pytest.mark.timeout(3600)
 def test_world_model_beats_nothing_changes_on_unseen_episodes():
     config = ALGORITHMS["MMSA"].get_default_config().debugging(seed=1)
     config.environment("lbf", env_config={"task": "8x8-2p-2f-v2"})
