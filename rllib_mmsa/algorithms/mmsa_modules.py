@@ -175,18 +175,21 @@ class MMSAModule(QModule):
 
     def mixer_state(self, batch: dict[str, Any], read: Imagined | None) -> tuple[Tensor, ...]:
         """s_t (No-GS drops it) and s_t^Rollout (No-WM drops it), section 4.4."""
-        parts = super().mixer_state(batch, read) if self.model_config["use_global_state"] else ()
-        if read is None:
-            return parts
-        return *parts, read.rows.spread(self.aggregator(read.rollouts))[:, :-1]
+        rollout = None
+        if read is not None:
+            rollout = read.rows.spread(self.aggregator(read.rollouts))[:, :-1]
+        return self._augmented(super().mixer_state(batch, read), rollout)
 
     def next_mixer_state(self, batch: dict[str, Any], read: Imagined | None) -> tuple[Tensor, ...]:
         """The same of steps 1..T, for the target mixer."""
-        state = self.model_config["use_global_state"]
-        parts = super().next_mixer_state(batch, read) if state else ()
-        if read is None:
-            return parts
-        return *parts, read.next_rows.spread(self.target_aggregator(read.next_rollouts))[:, 1:]
+        rollout = None
+        if read is not None:
+            rollout = read.next_rows.spread(self.target_aggregator(read.next_rollouts))[:, 1:]
+        return self._augmented(super().next_mixer_state(batch, read), rollout)
+
+    def _augmented(self, state: tuple[Tensor, ...], rollout: Tensor | None) -> tuple[Tensor, ...]:
+        parts = state if self.model_config["use_global_state"] else ()
+        return parts if rollout is None else (*parts, rollout)
 
     @property
     def model_stands_alone(self) -> bool:
@@ -278,13 +281,12 @@ class MMSAModule(QModule):
             steps.pick(unrolled.greedy),
         )
 
-        # Off the CPU nothing is gained by it, and nobody has measured what its fusions do.
-        traced = self._traced_imagination if frozen and read[0].device.type == "cpu" else None
+        traced = self._traced_imagination if frozen else None
 
         def imagine(part: tuple[Tensor, ...]) -> Tensor:
-            if traced is not None:
-                return traced(*part)
             with torch.set_grad_enabled(flows):
+                if traced is not None:
+                    return traced.where_it_pays(*part)
                 return model.imagine(
                     *part, horizon=horizon, agent=agent, sample=sample, generator=self.noise
                 )

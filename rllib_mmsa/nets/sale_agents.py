@@ -174,10 +174,10 @@ class CandidateActionSaleAgent(_SaleAgent):
         layers = (self.from_state, self.from_action, self.head, self.per_action)
         self._read = [p for net in (self.sale, *layers) for p in net.parameters()]
         self._composed: tuple[list[tuple[int, int]], _ComposedHead] | None = None
-        self._frozen_rows = Traced(self, "_rows")
-        self._frozen_choice = Traced(self, "_choice")
-        self._frozen_block = Traced(self, "_block")
-        self._frozen_pairs = Traced(self, "_pairs")
+        self._traced_rows = Traced(self, "_rows")
+        self._traced_choice = Traced(self, "_choice")
+        self._traced_block = Traced(self, "_block")
+        self._traced_pairs = Traced(self, "_pairs")
 
     def q_values(self, hidden: Tensor, obs: Tensor) -> Tensor:
         if torch.is_grad_enabled() or hidden.shape[:-1].numel() > _ROWS_AT_A_TIME:
@@ -204,7 +204,7 @@ class CandidateActionSaleAgent(_SaleAgent):
     def chosen_q(self, prepared: _Rows, actions: Tensor) -> Tensor:
         """Embeds the one action alone: an A-th of the work of ``q_values``."""
         chosen = actions.reshape(-1)
-        values = (self._frozen_choice if _frozen(chosen) else self._choice)(chosen, *prepared)
+        values = self._traced_choice.where_it_pays(chosen, *prepared)
         return values.view(actions.shape)
 
     def _choice(self, chosen: Tensor, *prepared: Tensor) -> Tensor:
@@ -217,8 +217,7 @@ class CandidateActionSaleAgent(_SaleAgent):
         return self._values(*read) + take_actions(rows.per_action, chosen)
 
     def prepare(self, hidden: Tensor, obs: Tensor) -> _Rows:
-        rows = as_rows(hidden, obs)
-        return _Rows(*(self._frozen_rows if _frozen(hidden) else self._rows)(*rows))
+        return _Rows(*self._traced_rows.where_it_pays(*as_rows(hidden, obs)))
 
     def _rows(self, hidden: Tensor, obs: Tensor) -> tuple[Tensor, ...]:
         """``_Rows`` of (R, H), (R, D)."""
@@ -236,8 +235,7 @@ class CandidateActionSaleAgent(_SaleAgent):
         """Values of every action, (R, A), some rows at a time: what one needs fits a cache."""
         shared = rows.of_g, rows.of_phi, rows.from_g, rows.from_phi
         blocks = in_parts((rows.from_z, rows.from_obs, rows.from_state), _ROWS_AT_A_TIME)
-        block = self._frozen_block if _frozen(rows.from_z) else self._block
-        found = at_once(lambda some: block(*some, *shared), blocks)
+        found = at_once(lambda some: self._traced_block.where_it_pays(*some, *shared), blocks)
         return torch.cat(found).view_as(rows.per_action) + rows.per_action
 
     def _block(
@@ -252,10 +250,10 @@ class CandidateActionSaleAgent(_SaleAgent):
     def _picked(self, rows: _Rows, pairs: Tensor) -> Tensor:
         """Values of some rows' actions, pairs (P, 2), in their places in (R, A)."""
         values = torch.zeros_like(rows.per_action)
-        read = self._frozen_pairs if _frozen(pairs) else self._pairs
 
         def fill(some: Tensor) -> None:
-            values.index_put_(tuple(some.unbind(1)), read(some, *rows))
+            found = self._traced_pairs.where_it_pays(some, *rows)
+            values.index_put_(tuple(some.unbind(1)), found)
 
         at_once(fill, [some for (some,) in in_parts((pairs,), 4 * _ROWS_AT_A_TIME)])
         return values + rows.per_action
@@ -287,11 +285,6 @@ class CandidateActionSaleAgent(_SaleAgent):
         else:
             joint.view(rows, -1, joint.shape[1]).add_(from_state.unsqueeze(1))
         return self.head(joint.relu_()).squeeze(-1)
-
-
-def _frozen(read: Tensor) -> bool:
-    """Whether a trace may take the place of Python: off the CPU nothing is gained by it."""
-    return read.device.type == "cpu" and not torch.is_grad_enabled()
 
 
 #: MMSA's readings of "the action inside z^oa", by the name they have in a configuration.

@@ -55,6 +55,14 @@ class Traced:
                     self._training = self._call.network.training
             return self._graph(*inputs)
 
+    def where_it_pays(self, *inputs: torch.Tensor) -> Any:
+        """The trace on a CPU where nothing asks for gradient, and the method itself elsewhere.
+
+        Off the CPU nothing is gained by it, and nobody has measured what its fusions do.
+        """
+        traced = inputs[0].device.type == "cpu" and not torch.is_grad_enabled()
+        return self(*inputs) if traced else self._call(*inputs)
+
     def _trace(self, inputs: tuple[torch.Tensor, ...]) -> Callable[..., Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
