@@ -40,8 +40,8 @@ class Point(NamedTuple):
 POINTS = (
     Point("replay read", "algorithm.replay", "sample"),
     Point("replay read", "rllib_mmsa.common.q_learning", "to_train_batch"),
-    Point("agents", "module.agent", "unroll"),
-    Point("agents", "module", "_unroll_target"),
+    Point("agents", "module.agent", "run"),
+    Point("agents", "module", "_run_target"),
     Point("agents", "module.agent", "prepare"),
     Point("agents", "module.agent", "legal_q"),
     Point("agents", "module.agent", "chosen_q"),

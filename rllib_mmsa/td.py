@@ -79,10 +79,10 @@ class StepMean:
     of valid steps: the mean over learners is then the whole batch's.
 
     Args:
-        mask: (B, T) float, 1 on steps that were really played and 0 on others.
+        mask: (B, T) or (P,) float, 1 on steps that were really played and 0 on others.
 
     Attributes:
-        weights: (B T,), each step's share in a mean.
+        weights: (B T,) or (P,), each step's share in a mean.
     """
 
     def __init__(self, mask: Tensor):
@@ -90,12 +90,13 @@ class StepMean:
         self.weights = mask.flatten() / mean_over_learners(mask.sum()).clamp(min=1.0)
 
     def __call__(self, values: Tensor) -> Tensor:
-        """(B, T, ...) float to ()."""
-        if values.shape[:2] != self._shape:
+        """(B, T, ...) or (P, ...) float to ()."""
+        leading = len(self._shape)
+        if values.shape[:leading] != self._shape:
             raise ValueError(
                 f"mask {tuple(self._shape)} does not cover values {tuple(values.shape)}"
             )
-        per_step = values.flatten(2).mean(-1) if values.dim() > 2 else values
+        per_step = values.flatten(leading).mean(-1) if values.dim() > leading else values
         return torch.dot(per_step.flatten(), self.weights)
 
 

@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from ray.rllib.policy.sample_batch import MultiAgentBatch
 from torch import Tensor
 
-from env_registry.contract import ACTION_MASK, OBS, TEAM
+from env_registry.contract import OBS, TEAM
 from rllib_mmsa.algorithms.mmsa_modules import MODEL, SALE_OBS
 from rllib_mmsa.algorithms.model_data import ModelInputs, ModelOutputs
 from rllib_mmsa.algorithms.model_quality import model_quality, prediction_errors
-from rllib_mmsa.common.batch import ACTIONS
+from rllib_mmsa.common.batch import ACTIONS, Packed
 from rllib_mmsa.common.q_learner import QLearner
 from rllib_mmsa.nets.beside import beside, two_threads
 from rllib_mmsa.nets.reduce import num_learners
@@ -110,7 +110,7 @@ class MMSALearner(QLearner):
             of_posterior = alpha if config.kl_balance == "posterior" else 1 - alpha
             posterior = posterior.scale_gradient(of_posterior)
             prior = prior.scale_gradient(1 - of_posterior)
-        per_latent = mean.weights @ gaussian_kl(*posterior, *prior).flatten(0, 1)  # (J,)
+        per_latent = mean.weights @ gaussian_kl(*posterior, *prior)  # (J,)
         return per_latent.clamp(min=config.free_bits).mean()
 
     def reconstruction_loss(self, config: Any, outputs: ModelOutputs) -> Tensor:
@@ -119,14 +119,17 @@ class MMSALearner(QLearner):
         Targets are detached. Samples of both VAEs are decoded, each in half of the steps. h and
         o are standardised first.
         """
-        batch, model, decoded = outputs.batch, self.team_module.world_model, outputs.decoded
-        mean = outputs.observation_mean
-        hidden, obs = model.hidden_scale(outputs.hidden), model.obs_scale(batch[OBS])
-        legal = batch[ACTION_MASK].to(obs.dtype)
-        mask_errors = F.binary_cross_entropy_with_logits(
-            decoded.mask_logits, legal, reduction="none"
+        model, decoded, mean = (
+            self.team_module.world_model,
+            outputs.decoded,
+            outputs.observation_mean,
         )
-        embedding_errors = squared_error(decoded.embeddings[:, :-1], outputs.embeddings)
+        hidden = model.hidden_scale(outputs.inputs.agents.hidden)
+        obs = model.obs_scale(outputs.obs)
+        mask_errors = F.binary_cross_entropy_with_logits(
+            decoded.mask_logits, outputs.legal, reduction="none"
+        )
+        embedding_errors = squared_error(decoded.embeddings, outputs.embeddings)
         # Three MSEs of one size each are three times the MSE of the three side by side.
         parts = 3.0 if model.sale is not None else 1.0
         losses = {
@@ -145,16 +148,20 @@ class MMSALearner(QLearner):
 
     def sale_loss_latents(self, outputs: ModelOutputs) -> Tensor:
         """L(f, g) = (g(f(s_t), a_t) - sg(f(s_{t+1})))^2 for the world model's encoders."""
-        loss = outputs.step_mean(sale_prediction_error(*outputs.sale))
+        loss = self._sale_loss(*outputs.sale, outputs.inputs.packed)
         self.log_tensors({"sale_latent_loss": loss})
         return loss
 
     def sale_loss_observations(self, fwd_out: dict) -> Tensor:
         """The same loss for the agents' encoders, on observations (section 4.2)."""
-        z_a, z, mask = fwd_out[SALE_OBS]
-        loss = StepMean(mask)(sale_prediction_error(z_a, z))
+        loss = self._sale_loss(*fwd_out[SALE_OBS])
         self.log_tensors({"sale_observation_loss": loss})
         return loss
+
+    @staticmethod
+    def _sale_loss(z_a: Tensor, z: Tensor, packed: Packed) -> Tensor:
+        mean = StepMean(packed.packing.before(packed.learned))
+        return mean(sale_prediction_error(z_a, z, packed.packing))
 
     def policy_loss(self, outputs: ModelOutputs) -> Tensor:
         """-log pi(a_t), a_t the agents' greedy actions: the imagination's policy follows them.
@@ -162,7 +169,7 @@ class MMSALearner(QLearner):
         Section 4.4 has no loss for the policy network of section 4.2.
         """
         mean = outputs.observation_mean
-        logits, actions = outputs.policy, outputs.greedy
+        logits, actions = outputs.policy, outputs.inputs.agents.greedy
         errors = F.cross_entropy(logits.flatten(0, -2), actions.flatten(), reduction="none")
         loss = mean(errors.view_as(actions))
         same = (logits.argmax(-1) == actions).to(errors.dtype)

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from env_registry.contract import OBS
+from env_registry.contract import ACTION_MASK, OBS
 from rllib_mmsa.algorithms.model_data import Imagined, ModelInputs, ModelOutputs, chequered
-from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, Rows, observation_mask
+from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, Packed
 from rllib_mmsa.common.q_modules import QModule, Unrolled, frozen_copy
 from rllib_mmsa.nets.agents import RecurrentAgent
 from rllib_mmsa.nets.aggregator import RolloutAggregator
@@ -19,7 +18,7 @@ from rllib_mmsa.nets.beside import at_once, in_parts
 from rllib_mmsa.nets.sale import SaleEncoder
 from rllib_mmsa.nets.sale_agents import SALE_AGENTS
 from rllib_mmsa.nets.scripted import Traced
-from rllib_mmsa.nets.world_model import WorldModel
+from rllib_mmsa.nets.world_model import WorldModel, standard_normal
 from rllib_mmsa.td import StepMean
 
 #: Keys of what ``forward_train`` returns beside the shared ones.
@@ -150,7 +149,7 @@ class MMSAModule(QModule):
     # Training.
 
     def look_ahead(
-        self, batch: dict[str, Any], rows: Rows, online: Unrolled, target: Unrolled
+        self, obs: Tensor, packed: Packed, online: Unrolled, target: Unrolled
     ) -> Imagined | None:
         """The roll-outs that the mixers read.
 
@@ -160,32 +159,33 @@ class MMSAModule(QModule):
         kind = self.model_config["rollout_model"]
         if not self.model_config["use_world_model"]:
             return None
-        if kind != "own":
-            frozen = kind == "target"
-            rollouts = self._imagine(batch, target if frozen else online, rows, frozen)
-            return Imagined(rows, rollouts, rows, rollouts)
-        learned = batch[LOSS_MASK] > 0  # (B, T)
-        steps, next_steps = Rows(F.pad(learned, (0, 1))), Rows(F.pad(learned, (1, 0)))
-        return Imagined(
-            steps,
-            self._imagine(batch, online, steps, frozen=False),
-            next_steps,
-            self._imagine(batch, target, next_steps, frozen=True),
-        )
+        obs = packed.pick_read(obs)
 
-    def mixer_state(self, batch: dict[str, Any], read: Imagined | None) -> tuple[Tensor, ...]:
+        def imagine(agents: Unrolled, frozen: bool) -> Tensor:
+            hidden = packed.pick_read(agents.hidden.detach())
+            return self._imagine(hidden, obs, agents.greedy, frozen)
+
+        if kind == "own":
+            return Imagined(imagine(online, frozen=False), imagine(target, frozen=True))
+        frozen = kind == "target"
+        rollouts = imagine(target if frozen else online, frozen)
+        return Imagined(rollouts, rollouts)
+
+    def mixer_state(
+        self, batch: dict[str, Any], packed: Packed, read: Imagined | None
+    ) -> tuple[Tensor, ...]:
         """s_t (No-GS drops it) and s_t^Rollout (No-WM drops it), section 4.4."""
-        rollout = None
-        if read is not None:
-            rollout = read.rows.spread(self.aggregator(read.rollouts))[:, :-1]
-        return self._augmented(super().mixer_state(batch, read), rollout)
+        rollout = None if read is None else packed.starts(self.aggregator(read.rollouts))
+        return self._augmented(super().mixer_state(batch, packed, read), rollout)
 
-    def next_mixer_state(self, batch: dict[str, Any], read: Imagined | None) -> tuple[Tensor, ...]:
-        """The same of steps 1..T, for the target mixer."""
+    def next_mixer_state(
+        self, batch: dict[str, Any], packed: Packed, read: Imagined | None
+    ) -> tuple[Tensor, ...]:
+        """The same where steps end, for the target mixer."""
         rollout = None
         if read is not None:
-            rollout = read.next_rows.spread(self.target_aggregator(read.next_rollouts))[:, 1:]
-        return self._augmented(super().next_mixer_state(batch, read), rollout)
+            rollout = packed.ends(self.target_aggregator(read.next_rollouts))
+        return self._augmented(super().next_mixer_state(batch, packed, read), rollout)
 
     def _augmented(self, state: tuple[Tensor, ...], rollout: Tensor | None) -> tuple[Tensor, ...]:
         parts = state if self.model_config["use_global_state"] else ()
@@ -202,15 +202,15 @@ class MMSAModule(QModule):
             and not config["sample_rollout"]  # one source of noise for both
         )
 
-    def learn_more(self, batch: dict[str, Any], online: Unrolled) -> dict[str, Any]:
+    def learn_more(self, batch: dict[str, Any], packed: Packed, online: Unrolled) -> dict[str, Any]:
         """What the model losses need; nothing where they are learned from apart."""
         if not self.learns_model:
             return {}
-        some = slice(None, None, round(1 / self.model_config["model_batch_share"]))
-        inputs = ModelInputs(
-            {name: values[some] for name, values in batch.items()},
-            Unrolled(online.hidden[some], online.greedy[some]),
-        )
+        every = round(1 / self.model_config["model_batch_share"])
+        some = {name: values[::every] for name, values in batch.items()}
+        rows = (packed.episode % every == 0).nonzero().squeeze(1)
+        agents = Unrolled(online.hidden[rows], packed.unpick_read(online.greedy)[rows])
+        inputs = ModelInputs(some, Packed(some[LOSS_MASK]), agents)
         if self.learn_apart is None:
             return self.forward_model(inputs)
         self.learn_apart(inputs)
@@ -218,69 +218,70 @@ class MMSAModule(QModule):
 
     def forward_model(self, inputs: ModelInputs) -> dict[str, Any]:
         """What the losses of the world model and of SALE need: ``SALE_OBS`` and ``MODEL``."""
+        packed = inputs.packed
+        obs, actions = packed.pack(inputs.batch[OBS]), packed.pack_steps(inputs.batch[ACTIONS])
         outputs: dict[str, Any] = {}
         if self.model_config["use_sale"]:
-            outputs[SALE_OBS] = self._sale_of_observations(inputs.batch)
+            outputs[SALE_OBS] = (*self._sale_of_observations(obs, actions), packed)
         if self.model_config["use_world_model"]:
-            outputs[MODEL] = self._forward_model(*inputs)
+            outputs[MODEL] = self._forward_model(inputs, obs, actions)
         return outputs
 
-    def _sale_of_observations(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
-        """(z^oa (M, T, N, E), z^o (M, T+1, N, E)) with gradient into f and g; loss mask (M, T)."""
+    def _sale_of_observations(self, obs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """z^oa and z^o, (P, N, E), with gradient into f and g."""
         sale: SaleEncoder = self.learned_sale if self._fixes_encoders else self.agent.sale
-        z = sale.encode(batch[OBS])
-        z_a = sale.encode_action(z[:, :-1], self.agent.one_hot(batch[ACTIONS]))
-        return z_a, z, batch[LOSS_MASK]
+        z = sale.encode(obs)
+        return sale.encode_action(z, self.agent.one_hot(actions)), z
 
-    def _forward_model(self, batch: dict[str, Any], agents: Unrolled) -> ModelOutputs:
+    def _forward_model(self, inputs: ModelInputs, obs: Tensor, actions: Tensor) -> ModelOutputs:
         """Posterior, prior and decoders for every step (Figure 2)."""
-        config, model = self.model_config, self.world_model
-        obs, actions = batch[OBS], batch[ACTIONS]
-        hidden = agents.hidden if config["model_gradient_to_agent"] else agents.hidden.detach()
-        mask = observation_mask(batch[LOSS_MASK])
+        config, model, packed = self.model_config, self.world_model, inputs.packed
+        hidden = inputs.agents.hidden
+        hidden = hidden if config["model_gradient_to_agent"] else hidden.detach()
         if self.training:
-            model.hidden_scale.update(hidden.detach(), mask)
-            model.obs_scale.update(obs, mask)
+            model.hidden_scale.update(hidden.detach(), packed.read)
+            model.obs_scale.update(obs, packed.read)
         posterior = model.posterior(hidden, obs)
-        latent = posterior.sample(self.noise)
+        latent = posterior.sample(self._noise(packed))
         sale = self._sale_of_latents(latent.detach(), actions)
-        z_a, z = (None, None) if sale is None else (sale[0].detach(), sale[1][:, :-1].detach())
-        embeddings = model.embed(latent[:, :-1], actions, z, z_a)
+        z_a, z = (None, None) if sale is None else (part.detach() for part in sale)
+        embeddings = model.embed(latent, actions, z, z_a)
         # Zeros before the first step.
-        *read, before = (F.pad(x, (0, 0, 1, 0)) for x in (*embeddings, latent[:, :-1]))
+        *read, before = (packed.packing.shift(part) for part in (*embeddings, latent))
         prior = model.prior(tuple(read), before)
         # Each sample would be half of every loss below; taken in turn, it is so on average.
-        latents = torch.where(chequered(batch[LOSS_MASK]), latent, prior.sample(self.noise))
+        first = packed.pack(chequered(inputs.batch[LOSS_MASK]))
+        latents = torch.where(first, latent, prior.sample(self._noise(packed)))
         return ModelOutputs(
-            batch=batch,
-            hidden=hidden,
-            greedy=agents.greedy,
+            inputs=inputs._replace(agents=inputs.agents._replace(hidden=hidden)),
+            obs=obs,
+            legal=packed.pack(inputs.batch[ACTION_MASK]).to(obs.dtype),
             posterior=posterior,
             prior=prior,
             decoded=model.decode(latents),
             embeddings=torch.cat(embeddings, -1),
             sale=sale,
             policy=model.policy(latents) if config["imagined_actions"] == "policy" else None,
-            step_mean=StepMean(batch[LOSS_MASK]),
-            observation_mean=StepMean(mask),
+            step_mean=StepMean(packed.learned),
+            observation_mean=StepMean(packed.read),
         )
 
-    def _imagine(
-        self, batch: dict[str, Any], unrolled: Unrolled, steps: Rows, frozen: bool
-    ) -> Tensor:
-        """The roll-outs that begin at some of the steps 0..T, (R, K+1, J)."""
+    def _noise(self, packed: Packed) -> Tensor:
+        """Standard normal numbers for the latents of P observations, (P, J).
+
+        Drawn with those of the padding: several learners then have what one would.
+        """
+        like = packed.learned.new_empty(*packed.shape, self.world_model.joint_dim)
+        return packed.pack(standard_normal(like, self.noise))
+
+    def _imagine(self, hidden: Tensor, obs: Tensor, greedy: Tensor, frozen: bool) -> Tensor:
+        """The roll-outs that begin at R observations, (R, K+1, J)."""
         config = self.model_config
         model, agent = self.world_model, self.agent
         if frozen:
             model, agent = self.target_world_model, self.target_agent
         flows = config["td_gradient_to_world_model"] and torch.is_grad_enabled() and not frozen
         horizon, sample = config["rollout_horizon"], config["sample_rollout"]
-        read = (
-            steps.pick(unrolled.hidden.detach()),
-            steps.pick(batch[OBS]),
-            steps.pick(unrolled.greedy),
-        )
-
         traced = self._traced_imagination if frozen else None
 
         def imagine(part: tuple[Tensor, ...]) -> Tensor:
@@ -291,15 +292,15 @@ class MMSAModule(QModule):
                     *part, horizon=horizon, agent=agent, sample=sample, generator=self.noise
                 )
 
+        read = hidden, obs, greedy
         if sample:  # in one go: the noise has an order
             return imagine(read)
         return torch.cat(at_once(imagine, in_parts(read, _ROLLOUTS_AT_A_TIME)))
 
     def _sale_of_latents(self, latent: Tensor, actions: Tensor) -> tuple[Tensor, Tensor] | None:
-        """(z^sa (B, T, J), z^s (B, T+1, J)) with gradient into f_s and g_s alone."""
+        """z^sa and z^s, (P, J), with gradient into f_s and g_s alone."""
         model = self.world_model
         if model.sale is None:
             return None
         z = model.sale.encode(latent)
-        action = model.embed_actions(actions).detach()
-        return model.sale.encode_action(z[:, :-1], action), z
+        return model.sale.encode_action(z, model.embed_actions(actions).detach()), z

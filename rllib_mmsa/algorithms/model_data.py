@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from rllib_mmsa.common.batch import Rows
+from rllib_mmsa.common.batch import Packed
 from rllib_mmsa.common.q_modules import Unrolled
 from rllib_mmsa.nets.reduce import own_share
 from rllib_mmsa.nets.world_model import Decoded, Gaussian
@@ -26,17 +26,14 @@ def chequered(loss_mask: Tensor) -> Tensor:
 
 
 class Imagined(NamedTuple):
-    """The roll-outs that the mixers read (``rollout_model``), R and R' of a batch's observations.
+    """The roll-outs that the mixers read (``rollout_model``), from R observations.
 
     Attributes:
-        rows, next_rows: the observations that they begin at.
         rollouts: (R, K+1, J), for the mixer.
-        next_rollouts: (R', K+1, J), for the target mixer.
+        next_rollouts: (R, K+1, J), for the target mixer.
     """
 
-    rows: Rows
     rollouts: Tensor
-    next_rows: Rows
     next_rollouts: Tensor
 
 
@@ -45,34 +42,33 @@ class ModelInputs(NamedTuple):
 
     Attributes:
         batch: the fields of these episodes (common/batch.py), as the networks read them.
-        agents: what the online agents make of them.
+        packed: their P played observations.
+        agents: what the online agents make of them, (P, ...) both.
     """
 
     batch: dict[str, Any]
+    packed: Packed
     agents: Unrolled
 
 
 class ModelOutputs(NamedTuple):
-    """What the model losses need, steps 0..T unless said otherwise.
-
-    They go over M of a batch's B episodes (``model_batch_share``).
+    """What the model losses need of ``inputs``, whose P observations are meant.
 
     Attributes:
-        batch: the fields of these episodes (common/batch.py), as the networks read them.
-        hidden: (M, T+1, N, H), the agents' hidden states.
-        greedy: (M, T+1, N) int64, what the agents would do.
-        posterior: q(s_t | h_t), (M, T+1, J).
-        prior: p(s_t | embeddings of t-1), (M, T+1, J).
-        decoded: (M, T+1, ...), decoded from samples of the posterior and of the prior in turn.
-        embeddings: (M, T, F), (z^sa, z^s, phi^sa)_t of the actions taken.
-        sale: (z^sa (M, T, J), z^s (M, T+1, J)) with gradient into f_s and g_s alone.
-        policy: (M, T+1, N, A), pi on the same samples (logits); None without it.
-        step_mean, observation_mean: over the valid ones of steps 0..T-1, and 0..T.
+        inputs: what they go over.
+        obs, legal: (P, N, D) and (P, N, A) float.
+        posterior: q(s_t | h_t), (P, J).
+        prior: p(s_t | embeddings of t-1), (P, J).
+        decoded: (P, ...), decoded from samples of the posterior and of the prior in turn.
+        embeddings: (P, F), (z^sa, z^s, phi^sa)_t of the actions taken.
+        sale: (P, J) z^sa and z^s with gradient into f_s and g_s alone.
+        policy: (P, N, A), pi on the same samples (logits); None without it.
+        step_mean, observation_mean: over the learned steps, and over the observations around them.
     """
 
-    batch: dict[str, Any]
-    hidden: Tensor
-    greedy: Tensor
+    inputs: ModelInputs
+    obs: Tensor
+    legal: Tensor
     posterior: Gaussian
     prior: Gaussian
     decoded: Decoded

@@ -23,9 +23,11 @@ ACTIVE_VARIANCE = 0.01
 
 def model_quality(module: MMSAModule, outputs: ModelOutputs, horizon: int) -> dict[str, Tensor]:
     """``latent_statistics`` and ``prediction_errors`` of the episodes that are learned from."""
+    batch, packed, agents = outputs.inputs
+    hidden = packed.spread(agents.hidden)
     return {
         **latent_statistics(outputs),
-        **prediction_errors(module, outputs.batch, outputs.hidden, horizon),
+        **prediction_errors(module, batch, hidden, horizon),
     }
 
 
@@ -38,13 +40,12 @@ def latent_statistics(outputs: ModelOutputs) -> dict[str, Tensor]:
         ``latent_active_dims``: latents whose posterior mean moves with the data;
         ``latent_active_share``: the same as a share of J.
     """
-    mask = observation_mask(outputs.batch[LOSS_MASK])
-    size = outputs.prior.mean.shape[-1]
-    weights = mask.unsqueeze(-1) / mask.sum()
-    mean = (outputs.posterior.mean * weights).sum((0, 1))
-    variance = (((outputs.posterior.mean - mean) ** 2) * weights).sum((0, 1))
+    posterior, size = outputs.posterior, outputs.prior.mean.shape[-1]
+    weights = outputs.observation_mean.weights
+    weights = weights / weights.sum()
+    variance = weights @ (posterior.mean - weights @ posterior.mean).square()
     active = (variance > ACTIVE_VARIANCE).float().sum()
-    posterior_kl = gaussian_kl(*outputs.posterior, *outputs.prior)
+    posterior_kl = gaussian_kl(*posterior, *outputs.prior)
     return {
         "kl_posterior_prior": size * outputs.observation_mean(posterior_kl),
         "kl_prior_normal": size * outputs.observation_mean(standard_normal_kl(*outputs.prior)),

@@ -1,7 +1,7 @@
 """The team's RLModule: the agents act; mixer and target networks stay with the learner.
 
 Shapes: B episodes, T steps, N agents, A actions, H hidden, S state numbers, M mixed values
-(1 with a mixer, N without), E environments of a runner.
+(1 with a mixer, N without), E environments of a runner; P, R and L as in ``batch.Packed``.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.apis import InferenceOnlyAPI
 from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
 from torch import Tensor, nn
 
 from env_registry.contract import ACTION_MASK, OBS, STATE
-from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, Rows, observation_mask
+from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, Packed, observation_mask
 from rllib_mmsa.common.exploration import epsilon_at, epsilon_greedy
 from rllib_mmsa.nets.agents import RecurrentAgent
 from rllib_mmsa.nets.beside import beside
@@ -36,9 +35,9 @@ class Unrolled(NamedTuple):
     """What agents make of whole episodes.
 
     Attributes:
-        hidden: (B, T+1, N, H), recurrent state after each observation.
-        greedy: (B, T+1, N) int64, the legal actions that follow; the target agents follow those of
-            the online agents under ``double_q``, as their values do.
+        hidden: (P, N, H), recurrent state after each observation.
+        greedy: (R, N) int64, the legal actions that follow; the target agents follow those of the
+            online agents under ``double_q``, as their values do.
     """
 
     hidden: Tensor
@@ -198,38 +197,41 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         """
         self._update_scales(batch)
         batch = self.scale_inputs(batch)
-        obs, actions = batch[OBS], batch[ACTIONS]
-        rows = Rows(observation_mask(batch[LOSS_MASK]) > 0)
-        target = beside(lambda: self._unroll_target(batch, rows))
-        hidden = self.agent.unroll(obs, actions)
-        prepared = self.agent.prepare(rows.pick(hidden), rows.pick(obs))
-        legal = rows.pick(batch[ACTION_MASK]).bool()
+        packed = Packed(batch[LOSS_MASK])
+        obs, actions = packed.pack(batch[OBS]), packed.pack_steps(batch[ACTIONS])
+        target = beside(lambda: self._run_target(obs, actions, packed))
+        hidden = self.agent.run(obs, actions, packed.packing)
+        prepared = self.agent.prepare(packed.pick_read(hidden), packed.pick_read(obs))
+        legal = packed.pick_read(packed.pack(batch[ACTION_MASK])).bool()
         greedy = greedy_actions(self.agent.legal_q(prepared, legal), legal)
-        # The last observation's action does not matter: nothing is learned there.
-        taken = rows.pick(F.pad(actions, (0, 0, 0, 1)))
         target_hidden, prepared_target = target()
         next_values = beside(lambda: self._target_values(prepared_target, greedy, legal))
-        chosen = rows.spread(self.agent.chosen_q(prepared, taken))[:, :-1]
+        chosen = packed.starts(self.agent.chosen_q(prepared, packed.pick_read(actions)))
         next_q, followed = next_values()
-        online = Unrolled(hidden, rows.spread(greedy))
-        read = self.look_ahead(batch, rows, online, Unrolled(target_hidden, rows.spread(followed)))
-        next_q_tot = beside(lambda: self._mix_target(batch, rows.spread(next_q)[:, 1:], read))
-        extra = self.learn_more(batch, online)
-        q_tot = self.mixer(chosen, *self.mixer_state(batch, read))
-        return {CHOSEN_Q_TOT: q_tot, NEXT_Q_TOT: next_q_tot(), **extra}
+        online = Unrolled(hidden, greedy)
+        read = self.look_ahead(obs, packed, online, Unrolled(target_hidden, followed))
+        next_q_tot = beside(lambda: self._mix_target(batch, packed, next_q, read))
+        extra = self.learn_more(batch, packed, online)
+        q_tot = self.mixer(chosen, *self.mixer_state(batch, packed, read))
+        return {
+            CHOSEN_Q_TOT: packed.spread_steps(q_tot),
+            NEXT_Q_TOT: packed.spread_steps(next_q_tot()),
+            **extra,
+        }
 
     @torch.no_grad()
-    def _unroll_target(self, batch: dict[str, Any], rows: Rows) -> tuple[Tensor, Any]:
-        """The target agents' hidden states (B, T+1, N, H), and what their values are made of."""
-        hidden = self.target_agent.unroll(batch[OBS], batch[ACTIONS])
-        return hidden, self.target_agent.prepare(rows.pick(hidden), rows.pick(batch[OBS]))
+    def _run_target(self, obs: Tensor, actions: Tensor, packed: Packed) -> tuple[Tensor, Any]:
+        """The target agents' hidden states (P, N, H), and what their values are made of."""
+        hidden = self.target_agent.run(obs, actions, packed.packing)
+        read = packed.pick_read(hidden), packed.pick_read(obs)
+        return hidden, self.target_agent.prepare(*read)
 
     @torch.no_grad()
     def _target_values(self, prepared: Any, greedy: Tensor, legal: Tensor) -> tuple[Tensor, Tensor]:
         """The target agents' values of R observations, and the actions that have them.
 
         Args:
-            prepared: what ``_unroll_target`` returned.
+            prepared: what ``_run_target`` returned.
             greedy: (R, N) int64, the online agents' actions (double Q).
             legal: (R, N, A) bool.
 
@@ -243,37 +245,41 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         return best.values, best.indices
 
     @torch.no_grad()
-    def _mix_target(self, batch: dict[str, Any], next_q: Tensor, read: Any) -> Tensor:
-        """The target mixer's value of steps 1..T, (B, T, M), of the agents' (B, T, N)."""
-        return self.target_mixer(next_q, *self.next_mixer_state(batch, read))
+    def _mix_target(
+        self, batch: dict[str, Any], packed: Packed, next_q: Tensor, read: Any
+    ) -> Tensor:
+        """The target mixer's value of the next steps, (L, M), of the agents' (R, N)."""
+        next_state = self.next_mixer_state(batch, packed, read)
+        return self.target_mixer(packed.ends(next_q), *next_state)
 
     # What an algorithm may add.
 
-    def look_ahead(
-        self, batch: dict[str, Any], rows: Rows, online: Unrolled, target: Unrolled
-    ) -> Any:
+    def look_ahead(self, obs: Tensor, packed: Packed, online: Unrolled, target: Unrolled) -> Any:
         """What the mixers read besides the state.
 
         Args:
-            batch: what the networks read.
-            rows: the observations that a loss reads.
+            obs: (P, N, D), as the networks read them.
+            packed: where they lie.
             online, target: what the agents make of it.
         """
         return None
 
-    def mixer_state(self, batch: dict[str, Any], read: Any) -> tuple[Tensor, ...]:
-        """What the mixer reads at steps 0..T-1, (B, T, S) in parts.
+    def mixer_state(self, batch: dict[str, Any], packed: Packed, read: Any) -> tuple[Tensor, ...]:
+        """What the mixer reads where a step to learn from begins, (L, S) in parts.
 
         Args:
             batch: what the networks read.
+            packed: its played steps.
             read: what ``look_ahead`` returned.
         """
-        return (batch[STATE][:, :-1],)
+        return (packed.pack_starts(batch[STATE]),)
 
-    def next_mixer_state(self, batch: dict[str, Any], read: Any) -> tuple[Tensor, ...]:
-        """What the target mixer reads at steps 1..T, (B, T, S) in parts."""
-        return (batch[STATE][:, 1:],)
+    def next_mixer_state(
+        self, batch: dict[str, Any], packed: Packed, read: Any
+    ) -> tuple[Tensor, ...]:
+        """What the target mixer reads where it ends, (L, S) in parts."""
+        return (packed.pack_ends(batch[STATE]),)
 
-    def learn_more(self, batch: dict[str, Any], online: Unrolled) -> dict[str, Any]:
+    def learn_more(self, batch: dict[str, Any], packed: Packed, online: Unrolled) -> dict[str, Any]:
         """What losses besides L_TD need of the online agents."""
         return {}

@@ -13,13 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rllib_mmsa.nets.gru import GRU
+from rllib_mmsa.nets.packing import Packing
 from rllib_mmsa.td import take_actions
-
-
-def by_time(x: Tensor) -> Tensor:
-    """(B, T, ...) to (T, B, ...), without gaps; and back."""
-    return x.transpose(0, 1).contiguous()
-
 
 #: Recurrent state of an agent network: name -> tensor with leading (B, N).
 AgentState = dict[str, Tensor]
@@ -83,7 +78,7 @@ class RecurrentAgent(nn.Module):
         return self.q_values(hidden, obs), {**state, "hidden": hidden}
 
     def unroll(self, obs: Tensor, actions: Tensor) -> Tensor:
-        """Runs whole episodes from their first step.
+        """Runs whole episodes of one length from their first step.
 
         Args:
             obs: (B, T, N, D).
@@ -93,16 +88,26 @@ class RecurrentAgent(nn.Module):
             (B, T, N, H), the recurrent state after each observation.
         """
         batch, steps = obs.shape[:2]
-        last_actions = F.pad(
-            actions[:, : steps - 1], (0, 0, 1, 0), value=self.num_actions
-        )  # (B, T, N)
-        features = self._unroll_features(obs, actions)
-        # Time first from here on: the narrow inputs are turned, and not the wide layer they make.
-        features = None if features is None else by_time(features)
-        x = self._embed(by_time(obs), by_time(last_actions), features)
-        hidden, _ = self.rnn(x.flatten(1, 2))
-        hidden = hidden.view(steps, batch, self.num_agents, self.hidden_dim)
-        return by_time(hidden)
+        actions = F.pad(actions[:, : steps - 1], (0, 0, 0, 1))
+        packing = Packing([batch] * steps, obs.device)
+        obs, actions = (values.transpose(0, 1).flatten(0, 1) for values in (obs, actions))
+        hidden = self.run(obs, actions, packing)
+        return hidden.unflatten(0, (steps, batch)).transpose(0, 1)
+
+    def run(self, obs: Tensor, actions: Tensor, packing: Packing) -> Tensor:
+        """Runs episodes of any length from their first step, P observations in all.
+
+        Args:
+            obs: (P, N, D).
+            actions: (P, N) int64, taken on them; at an episode's last one any.
+            packing: how the episodes lie in P.
+
+        Returns:
+            (P, N, H), the recurrent state after each observation.
+        """
+        last_actions = packing.shift(actions, self.num_actions)
+        x = self._embed(obs, last_actions, self._run_features(obs, actions, packing))
+        return self.rnn(x, packing)
 
     def q_values(self, hidden: Tensor, obs: Tensor) -> Tensor:
         """Q(h, .) of every action: (..., N, H), (..., N, D) to (..., N, A)."""
@@ -146,5 +151,5 @@ class RecurrentAgent(nn.Module):
     def _step_features(self, obs: Tensor, state: AgentState) -> Tensor | None:
         return None
 
-    def _unroll_features(self, obs: Tensor, actions: Tensor) -> Tensor | None:
+    def _run_features(self, obs: Tensor, actions: Tensor, packing: Packing) -> Tensor | None:
         return None

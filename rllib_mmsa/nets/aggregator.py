@@ -45,5 +45,4 @@ class RolloutAggregator(nn.Module):
         if self.kind == "concat":
             return rollout.flatten(-2)
         backwards = rollout.flip(-2).flatten(0, -3).transpose(0, 1)  # (K+1, rows, J)
-        _, last = self.gru(backwards)
-        return last.view(*rollout.shape[:-2], -1)
+        return self.gru(backwards)[-1].view(*rollout.shape[:-2], -1)

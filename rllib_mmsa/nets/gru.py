@@ -12,15 +12,19 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from rllib_mmsa.nets.beside import at_once, beside
+from rllib_mmsa.nets.packing import Packing
 from rllib_mmsa.nets.scripted import scripted
 
 
 class GRU(nn.GRU):
-    """One layer, one direction, time first: ``nn.GRU(input_size, hidden_size)``.
+    """One layer, one direction: ``nn.GRU(input_size, hidden_size)`` on packed sequences.
 
     Off the CPU it is PyTorch's own (cuDNN).
+
+    Shapes: P steps of all sequences (``Packing``), R rows of each, I and H numbers.
     """
 
     weight_ih_l0: Tensor
@@ -32,26 +36,26 @@ class GRU(nn.GRU):
         super().__init__(input_size, hidden_size)
 
     def forward(  # type: ignore[override]
-        self, x: Tensor, hidden: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Runs over time.
+        self, x: Tensor, packing: Packing | None = None
+    ) -> Tensor:
+        """Runs over time from a state of zeros.
 
         Args:
-            x: (T, R, input_size).
-            hidden: (1, R, hidden_size), the state before the first step; zeros by default.
+            x: (P, R, input_size), R rows for each step of each sequence.
+            packing: how sequences lie in P; one sequence of P steps by default.
 
         Returns:
-            The states after each step (T, R, hidden_size), and the last one
-            (1, R, hidden_size).
+            The states after each step, (P, R, hidden_size).
         """
+        packing = packing or Packing([1] * len(x), x.device)
         if x.device.type != "cpu":
-            return super().forward(x, hidden)
-        if hidden is None:
-            hidden = x.new_zeros(1, x.shape[1], self.hidden_size)
+            rows = x.shape[1]
+            sizes = torch.tensor([rows * count for count in packing.counts])
+            states, _ = super().forward(PackedSequence(x.flatten(0, 1), sizes))
+            return states.data.unflatten(0, (-1, rows))
         weights = self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0
         goes_back = torch.is_grad_enabled() and self.weight_hh_l0.requires_grad
-        states = _FusedGRU.apply(x, hidden[0], *weights, goes_back)
-        return states, states[-1:]
+        return _FusedGRU.apply(x, *weights, packing, goes_back)
 
     def step(self, x: Tensor, hidden: Tensor) -> Tensor:
         """One step alone: (R, input_size) and (R, hidden_size) to (R, hidden_size)."""
@@ -61,108 +65,125 @@ class GRU(nn.GRU):
 
 
 @scripted
-def _run(gates: Tensor, fresh: Tensor, states: Tensor, first: Tensor, by_gate_h: Tensor) -> None:
-    """The recurrence, over what lies ready of the gates (3, T, R, H), 2 n and h' (T, R, H).
+def _run(
+    gates: Tensor, fresh: Tensor, states: Tensor, by_gate_h: Tensor, counts: list[int]
+) -> None:
+    """The recurrence, over what lies ready of the gates (3, P, H), 2 n and h' (P, H).
 
     tanh(x) = 2 sigmoid(2 x) - 1: PyTorch's tanh takes four times as long as its sigmoid.
+
+    Args:
+        counts: rows of each step.
     """
-    hidden, minus_one = first, torch.full_like(first, -1.0)
-    for t in range(fresh.shape[0]):
-        now, new = gates.select(1, t), fresh[t]
+    hidden = torch.zeros_like(fresh.narrow(0, 0, counts[0]))
+    minus_one = torch.full_like(hidden, -1.0)
+    start = 0
+    for count in counts:
+        now, new = gates.narrow(1, start, count), fresh.narrow(0, start, count)
+        hidden = hidden.narrow(0, 0, count)
         now.baddbmm_(hidden.expand(3, -1, -1), by_gate_h)
         now.narrow(0, 0, 2).sigmoid_()
         new.addcmul_(now[0], now[2], value=2.0).sigmoid_()
-        torch.add(minus_one, new, alpha=2.0, out=new)
-        hidden = torch.lerp(new, hidden, now[1], out=states[t])
+        torch.add(minus_one.narrow(0, 0, count), new, alpha=2.0, out=new)
+        hidden = torch.lerp(new, hidden, now[1], out=states.narrow(0, start, count))
+        start += count
 
 
 @scripted
-def _run_back(factors: Tensor, update: Tensor, incoming: Tensor, by_gate_h: Tensor) -> None:
-    """The recurrence from the last step to the first: gradients of the gates and of each h."""
-    for back in range(update.shape[0]):
-        t = update.shape[0] - 1 - back
-        factor, now = factors.select(1, t), incoming[t + 1]
+def _run_back(
+    factors: Tensor, update: Tensor, incoming: Tensor, by_gate_h: Tensor, counts: list[int]
+) -> None:
+    """The recurrence from the last step to the first: gradients of the gates and of each h'."""
+    start = update.shape[0]
+    for back in range(len(counts)):
+        t = len(counts) - 1 - back
+        start -= counts[t]
+        factor = factors.narrow(1, start, counts[t])
+        now = incoming.narrow(0, start, counts[t])
         factor.mul_(now)
-        incoming[t].addcmul_(now, update[t]).addbmm_(factor, by_gate_h)
+        if t > 0:
+            before = incoming.narrow(0, start - counts[t - 1], counts[t])
+            before.addcmul_(now, update.narrow(0, start, counts[t]))
+            before.addbmm_(factor, by_gate_h)
 
 
 class _FusedGRU(torch.autograd.Function):
     """r, z = sigmoid(W x + U h + b); n = tanh(W_n x + b_n + r (U_n h + c_n)); h' = n + z (h - n).
 
-    PyTorch's notation (Cho et al., 2014). Gates lie one after the other, (3, T, R, H) and
-    (3, R, H): no operation reads memory with gaps.
+    PyTorch's notation (Cho et al., 2014). Gates lie one after the other, (3, P R, H): no
+    operation reads memory with gaps.
     """
 
     @staticmethod
     def forward(
         ctx: Any,
         x: Tensor,
-        first: Tensor,
         weight_x: Tensor,
         weight_h: Tensor,
         bias_x: Tensor,
         bias_h: Tensor,
+        packing: Packing,
         goes_back: bool,
     ) -> Tensor:
-        """x (T, R, I), first (R, H), weights (3H, I), (3H, H), biases (3H,) to (T, R, H)."""
-        steps, rows, _ = x.shape
-        size = first.shape[1]
+        """x (P, R, I), weights (3H, I), (3H, H), biases (3H,) to (P, R, H)."""
+        each, size = x.shape[1], weight_h.shape[1]
         by_gate_x = weight_x.view(3, size, -1).transpose(1, 2)  # (3, I, H)
         by_gate_h = weight_h.view(3, size, size).transpose(1, 2)
-        flat = x.reshape(1, steps * rows, -1)
+        flat = x.flatten(0, 1)
         # The part of U_n h stays outside r (...): the last gate's input has a place of its own.
-        recurrent = x.new_empty(3, steps, rows, size)
+        recurrent = x.new_empty(3, len(flat), size)
         bias = (bias_x + bias_h)[: 2 * size].view(2, 1, size)
-        switches = recurrent[:2].view(2, steps * rows, size)
-        torch.baddbmm(bias, flat.expand(2, -1, -1), by_gate_x[:2], out=switches)
+        torch.baddbmm(bias, flat.expand(2, -1, -1), by_gate_x[:2], out=recurrent[:2])
         recurrent[2] = bias_h[2 * size :]
-        fresh = torch.addmm(bias_x[2 * size :], flat[0], by_gate_x[2], beta=2, alpha=2)
-        fresh = fresh.view(steps, rows, size)
-        states = x.new_empty(steps, rows, size)
-        _run(recurrent, fresh, states, first, by_gate_h)
-        ctx.save_for_backward(x, first, weight_x, weight_h, recurrent, fresh, states)
+        fresh = torch.addmm(bias_x[2 * size :], flat, by_gate_x[2], beta=2, alpha=2)
+        states = x.new_empty(*x.shape[:2], size)
+        rows = [each * count for count in packing.counts]
+        _run(recurrent, fresh, states.flatten(0, 1), by_gate_h, rows)
+        ctx.save_for_backward(x, weight_x, weight_h, recurrent, fresh, states)
+        ctx.packing = packing
         # Backwards it would be waited for.
-        read = first, recurrent, fresh, states.detach()
+        read = recurrent, fresh, states.detach(), packing
         ctx.factors = beside(lambda: _factors(*read)) if goes_back else None
         return states
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Back through time; factors that no gradient enters are there already."""
-        x, first, weight_x, weight_h, *read = ctx.saved_tensors
-        ready, ctx.factors = ctx.factors, None  # they are written over
-        factors, update, at_fresh, before = ready() if ready else _factors(first, *read)
-        by_gate_h = weight_h.view(3, *first.shape[1:], -1)
-        incoming = torch.cat([torch.zeros_like(first).unsqueeze(0), grads[0]])
-        _run_back(factors, update, incoming, by_gate_h)
+        x, weight_x, weight_h, recurrent, fresh, states = ctx.saved_tensors
+        ready = ctx.factors or (lambda: _factors(recurrent, fresh, states, ctx.packing))
+        ctx.factors = None  # they are written over
+        of_h, update, at_fresh, before = ready()
+        size = weight_h.shape[1]
+        incoming = grads[0].clone(memory_format=torch.contiguous_format).flatten(0, 1)
+        rows = [x.shape[1] * count for count in ctx.packing.counts]
+        _run_back(of_h, update, incoming, weight_h.view(3, size, size), rows)
         # The last gate's input lies outside r (...): it has a gradient of its own.
-        of_h, of_new = factors.flatten(1, 2), torch.mul(incoming[1:], at_fresh).flatten(0, 1)
+        of_new = incoming.mul_(at_fresh)
         of_x = (*of_h[:2], of_new)
         inputs, asked = x.flatten(0, 1), ctx.needs_input_grad[0]
         grad_weight_h, grad_weight_x, grad_x = at_once(
             lambda product: product(),
             [
-                lambda: torch.matmul(of_h.transpose(1, 2), before.flatten(0, 1)).flatten(0, 1),
+                lambda: torch.matmul(of_h.transpose(1, 2), before).flatten(0, 1),
                 lambda: torch.cat([torch.mm(gate.t(), inputs) for gate in of_x]),
                 lambda: _sum_of_products(of_x, weight_x.chunk(3)).view_as(x) if asked else None,
             ],
         )
         grad_bias_h = of_h.sum(1).flatten()
-        grad_bias_x = torch.cat([grad_bias_h[: 2 * first.shape[1]], of_new.sum(0)])
-        weights = grad_weight_x, grad_weight_h, grad_bias_x, grad_bias_h
-        return grad_x, incoming[0], *weights, None
+        grad_bias_x = torch.cat([grad_bias_h[: 2 * size], of_new.sum(0)])
+        return grad_x, grad_weight_x, grad_weight_h, grad_bias_x, grad_bias_h, None, None
 
 
 def _factors(
-    first: Tensor, recurrent: Tensor, fresh: Tensor, states: Tensor
+    recurrent: Tensor, fresh: Tensor, states: Tensor, packing: Packing
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What a unit of gradient at h' is at U h + b of each gate (3, T, R, H), and at n's input.
+    """What a unit of gradient at h' is at U h + b of each gate (3, P R, H), and at n's input.
 
     Returns:
-        These two, with z between them, and the states before each step, (T, R, H) each.
+        These two, with z between them, and the states before each step, (P R, H) each.
     """
     reset, update, from_state = recurrent.unbind(0)
-    before = torch.cat([first.unsqueeze(0), states[:-1]])
+    before = packing.shift(states).flatten(0, 1)
     at_fresh = (1 - fresh * fresh).mul_(1 - update)
     factors = torch.stack(
         [

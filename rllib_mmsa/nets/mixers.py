@@ -1,8 +1,8 @@
 """Mixers: from the agents' chosen values to the joint value.
 
-Shapes: B episodes, T steps, N agents, S state numbers, M mixed values.
-Every mixer maps (q (B, T, N), state (B, T, S)) to (B, T, M). The state may come in parts,
-(B, T, S_1), (B, T, S_2), ...; a part that asks for no gradient costs none.
+Shapes: L steps, N agents, S state numbers, M mixed values.
+Every mixer maps (q (L, N), state (L, S)) to (L, M). The state may come in parts, (L, S_1),
+(L, S_2), ...; a part that asks for no gradient costs none.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rllib_mmsa.nets.linear import as_rows, linear_of_parts
+from rllib_mmsa.nets.linear import linear_of_parts
 
 
 class IndependentMixer(nn.Module):
     """Mixes nothing: every agent learns from the team reward alone (M = N)."""
 
     def forward(self, q_values: Tensor, *state: Tensor) -> Tensor:
-        """Returns q_values, (B, T, N)."""
+        """Returns q_values, (L, N)."""
         return q_values
 
 
@@ -28,7 +28,7 @@ class VDNMixer(nn.Module):
     """Q_tot = sum_i Q_i (Sunehag et al., 2018)."""
 
     def forward(self, q_values: Tensor, *state: Tensor) -> Tensor:
-        """Returns the sum over agents, (B, T, 1)."""
+        """Returns the sum over agents, (L, 1)."""
         return q_values.sum(-1, keepdim=True)
 
 
@@ -64,17 +64,14 @@ class QMixer(nn.Module):
         self.value = _hypernet(state_size, embed_dim, 1)
 
     def forward(self, q_values: Tensor, *state: Tensor) -> Tensor:
-        """Returns Q_tot, (B, T, 1)."""
-        batch = q_values.shape[:2]
-        if q_values.shape[2] != self.num_agents or any(part.shape[:2] != batch for part in state):
+        """Returns Q_tot, (L, 1)."""
+        steps = len(q_values)
+        if q_values.shape[1:] != (self.num_agents,) or any(len(part) != steps for part in state):
             shapes = [tuple(part.shape) for part in state]
             raise ValueError(f"cannot mix q {tuple(q_values.shape)} with state {shapes}")
-        rows = as_rows(*state)
-        weights_1 = _hyper(self.weights_1, rows).abs().view(-1, self.num_agents, self.embed_dim)
+        weights_1 = _hyper(self.weights_1, state).abs().view(-1, self.num_agents, self.embed_dim)
         # Not a batched product: thousands of tiny ones are slower than this, backwards above all.
-        mixed = (q_values.reshape(-1, self.num_agents, 1) * weights_1).sum(-2)
-        bias_1 = linear_of_parts(rows, self.bias_1.weight, self.bias_1.bias)
-        hidden = F.elu(mixed + bias_1)  # (B T, E)
-        weights_2 = _hyper(self.weights_2, rows).abs()
-        q_tot = (hidden * weights_2).sum(-1, keepdim=True) + _hyper(self.value, rows)
-        return q_tot.view(*batch, 1)
+        mixed = (q_values.unsqueeze(-1) * weights_1).sum(-2)
+        hidden = F.elu(mixed + linear_of_parts(state, self.bias_1.weight, self.bias_1.bias))
+        weights_2 = _hyper(self.weights_2, state).abs()
+        return (hidden * weights_2).sum(-1, keepdim=True) + _hyper(self.value, state)

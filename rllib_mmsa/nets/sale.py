@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rllib_mmsa.nets.linear import as_rows, linear_of_parts
+from rllib_mmsa.nets.packing import Packing
 from rllib_mmsa.td import squared_error
 
 _EPS = 1e-8
@@ -184,16 +185,15 @@ class SaleEncoder(nn.Module):
         return [*self.f.parameters(), *self.f_norm.parameters(), *self.g.parameters()]
 
 
-def sale_prediction_error(z_a: Tensor, z: Tensor) -> Tensor:
-    """(z_a_t - sg(z_{t+1}))^2 for the T steps of z_a (L(f, g) in section 4.4).
+def sale_prediction_error(z_a: Tensor, z: Tensor, packing: Packing) -> Tensor:
+    """(z_a_t - sg(z_{t+1}))^2 (L(f, g) in section 4.4), at step t+1.
 
     Args:
-        z_a: (B, T, ..., E), embeddings of state and action at steps 0..T-1.
-        z: (B, T+1, ..., E), embeddings of the states 0..T.
+        z_a: (P, ..., E), embeddings of state and action at every step.
+        z: (P, ..., E), embeddings of the states there.
+        packing: how episodes lie in P.
 
     Returns:
-        (B, T, ..., E), squared errors.
+        (P', ..., E), squared errors, P' = P - packing.counts[0]: first steps have none.
     """
-    if z.shape[1] != z_a.shape[1] + 1:
-        raise ValueError(f"z {tuple(z.shape)} must have one step more than z_a {z_a.shape}")
-    return squared_error(z_a, z[:, 1:])
+    return squared_error(packing.before(z_a), z[packing.counts[0] :])

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from rllib_mmsa.nets.agents import AgentState, RecurrentAgent
 from rllib_mmsa.nets.beside import at_once, in_parts
 from rllib_mmsa.nets.linear import as_rows, linear_of_parts
+from rllib_mmsa.nets.packing import Packing
 from rllib_mmsa.nets.sale import SaleEncoder
 from rllib_mmsa.nets.scripted import Traced
 from rllib_mmsa.td import take_actions
@@ -82,11 +83,10 @@ class PreviousActionSaleAgent(_SaleAgent):
         past = past * (last_action < self.num_actions).unsqueeze(-1)
         return torch.cat([self.encode(obs), past], -1)
 
-    def _unroll_features(self, obs: Tensor, actions: Tensor) -> Tensor:
+    def _run_features(self, obs: Tensor, actions: Tensor, packing: Packing) -> Tensor:
         z = self.encode(obs)
-        last = obs.shape[1] - 1
-        past = self._action_features(obs[:, :last], z[:, :last], actions[:, :last])
-        return torch.cat([z, F.pad(past, (0, 0, 0, 0, 1, 0))], -1)  # (B, T, N, 3E)
+        past = self._action_features(*(packing.before(x) for x in (obs, z, actions)))
+        return torch.cat([z, F.pad(past, (0, 0, 0, 0, packing.counts[0], 0))], -1)  # (P, N, 3E)
 
 
 class _Rows(NamedTuple):

@@ -25,15 +25,19 @@ from rllib_mmsa.td import greedy_actions
 _LOG_STD_RANGE = (-5.0, 2.0)
 
 
+def standard_normal(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Noise of the shape of ``like``, another one for each learner."""
+    return own_share(like, lambda whole: whole.normal_(generator=generator))
+
+
 class Gaussian(NamedTuple):
     """A diagonal Gaussian over joint latents, mean and log_std (..., J)."""
 
     mean: Tensor
     log_std: Tensor
 
-    def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """A reparameterised sample, (..., J)."""
-        noise = own_share(self.mean, lambda whole: whole.normal_(generator=generator))
+    def sample(self, noise: Tensor) -> Tensor:
+        """A reparameterised sample, (..., J), of standard normal noise (..., J)."""
         return self.mean + self.log_std.exp() * noise
 
     def scale_gradient(self, scale: float) -> Gaussian:
@@ -258,13 +262,16 @@ class WorldModel(nn.Module):
             [s_t, s_{t+1}, ..., s_{t+K}], (..., K+1, J).
         """
 
+        def draw(latent: Gaussian) -> Tensor:
+            return latent.sample(standard_normal(latent.mean, generator))
+
         def pick(embeddings: tuple[Tensor, ...], before: Tensor) -> Tensor:
             if sample:
-                return self.prior(embeddings, before).sample(generator)
+                return draw(self.prior(embeddings, before))
             return self.prior_mean(embeddings, before)
 
         if sample:
-            latent = self.posterior(hidden, obs).sample(generator)
+            latent = draw(self.posterior(hidden, obs))
         else:
             latent = self.posterior_mean(hidden, obs)
         z, latents = self.encode(latent), [latent]

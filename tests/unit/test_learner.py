@@ -201,7 +201,7 @@ def test_kl_balance_says_who_moves(kl_balance, side):
         own.before_gradient_based_update(timesteps={})
         out = own.team_module.forward_train(batch[TEAM])["model"]
         out.posterior.mean.retain_grad()
-        mean = StepMean(torch.ones(out.posterior.mean.shape[:2]))
+        mean = StepMean(torch.ones(len(out.posterior.mean)))
         prior = type(out.prior)(*(value.detach().requires_grad_() for value in out.prior))
         own._balanced_kl(algorithm.config, mean, out.posterior, prior).backward()
         assert prior.mean.grad.any() and not out.posterior.mean.grad.any()

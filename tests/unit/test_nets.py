@@ -11,6 +11,7 @@ from rllib_mmsa.nets.agents import RecurrentAgent
 from rllib_mmsa.nets.aggregator import RolloutAggregator
 from rllib_mmsa.nets.gru import GRU
 from rllib_mmsa.nets.mixers import IndependentMixer, QMixer, VDNMixer
+from rllib_mmsa.nets.packing import Packing
 from rllib_mmsa.nets.sale import NORMALISERS, avg_l1_norm, make_normaliser, sale_prediction_error
 from rllib_mmsa.nets.sale_agents import CandidateActionSaleAgent, PreviousActionSaleAgent
 from rllib_mmsa.nets.scripted import Traced
@@ -40,8 +41,8 @@ def episode():
 
 def test_q_tot_never_falls_when_an_agent_value_rises():
     mixer = QMixer(N, state_size=5, embed_dim=8, hypernet_dim=16)
-    q_values = torch.randn(16, 10, N, requires_grad=True)
-    mixer(q_values, torch.randn(16, 10, 5) * 3).sum().backward()
+    q_values = torch.randn(160, N, requires_grad=True)
+    mixer(q_values, torch.randn(160, 5) * 3).sum().backward()
     assert (q_values.grad >= 0).all() and (q_values.grad > 0).any()
 
 
@@ -49,18 +50,18 @@ def test_q_tot_never_falls_when_an_agent_value_rises():
 def test_joint_greedy_is_each_agents_greedy(mixer):
     torch.manual_seed(0)
     for _ in range(20):
-        q_values, state = torch.randn(N, A), torch.randn(1, 1, 5)
+        q_values, state = torch.randn(N, A), torch.randn(1, 5)
         best = max(
             itertools.product(range(A), repeat=N),
             key=lambda joint: mixer(
-                torch.stack([q_values[i, a] for i, a in enumerate(joint)]).view(1, 1, N), state
+                torch.stack([q_values[i, a] for i, a in enumerate(joint)]).view(1, N), state
             ).item(),
         )
         assert best == tuple(q_values.argmax(-1).tolist())
 
 
 def test_simple_mixers():
-    q_values = torch.randn(B, T, N)
+    q_values = torch.randn(B, N)
     torch.testing.assert_close(VDNMixer()(q_values, None)[..., 0], q_values.sum(-1))
     assert torch.equal(IndependentMixer()(q_values, None), q_values)
 
@@ -202,12 +203,12 @@ def test_normalisers_keep_the_shape(name):
 
 
 def test_sale_error_stops_at_the_next_embedding():
-    z_a = torch.randn(B, T, 3, requires_grad=True)
-    z = torch.randn(B, T + 1, 3, requires_grad=True)
-    error = sale_prediction_error(z_a, z)
-    torch.testing.assert_close(error, (z_a - z[:, 1:]) ** 2)
+    packing = Packing([3, 2])
+    z_a, z = torch.randn(5, 4, requires_grad=True), torch.randn(5, 4, requires_grad=True)
+    error = sale_prediction_error(z_a, z, packing)
+    torch.testing.assert_close(error, (z_a[:2] - z[3:]) ** 2)
     error.sum().backward()
-    assert z.grad is None and z_a.grad is not None
+    assert z.grad is None and z_a.grad[:2].all() and not z_a.grad[2:].any()
 
 
 def test_standardiser_ignores_padding_and_inverts():
@@ -316,7 +317,7 @@ def test_aggregators_read_the_present_last_or_all_at_once():
     gru = RolloutAggregator("gru", 6, 3, 5)
     assert gru(rollout).shape == (B, T, 5)
     backwards = rollout.flip(2).reshape(B * T, 4, 6).transpose(0, 1)
-    torch.testing.assert_close(gru(rollout).view(-1, 5), gru.gru(backwards)[0][-1])
+    torch.testing.assert_close(gru(rollout).view(-1, 5), gru.gru(backwards)[-1])
     concat = RolloutAggregator("concat", 6, 3, 5)
     assert concat.out_size == 24 and torch.equal(concat(rollout), rollout.flatten(2))
     linear = RolloutAggregator("linear", 6, 3, 5)
@@ -327,21 +328,48 @@ def test_aggregators_read_the_present_last_or_all_at_once():
         RolloutAggregator("mean", 6, 3, 5)
 
 
-@pytest.mark.parametrize("steps", [1, 7])
-def test_our_gru_is_pytorchs(steps):
+@pytest.mark.parametrize("lengths", [[1, 1], [7, 7], [6, 6, 4, 1], [3]])
+def test_our_gru_is_pytorchs(lengths):
     theirs = torch.nn.GRU(5, 4).double()
     ours = GRU(5, 4).double()
     ours.load_state_dict(theirs.state_dict())
-    weights = torch.randn(steps, 3, 4).double()
+    counts = [sum(length > t for length in lengths) for t in range(lengths[0])]
+    x = torch.arange(sum(lengths) * 15.0).double().sin().view(-1, 3, 5)  # 3 rows of each
+    weights = torch.randn(sum(lengths), 3, 4).double()
 
-    def run(gru):
-        x, first = torch.arange(steps * 15.0).view(steps, 3, 5).double().sin(), torch.ones(1, 3, 4)
-        x, first = x.requires_grad_(), first.double().requires_grad_()
-        states, last = gru(x, first)
-        ((states * weights).sum() + last.square().sum()).backward()
-        return states, last, x.grad, first.grad, *(p.grad for p in gru.parameters())
+    def run(gru, *inputs):
+        read = x.clone().requires_grad_()
+        states = gru(read, *inputs)
+        (states * weights).sum().backward()
+        return states, read.grad, *(p.grad for p in gru.parameters())
 
-    for mine, expected in zip(run(ours), run(theirs), strict=True):
-        torch.testing.assert_close(mine, expected)
-    without_first = theirs(torch.ones(steps, 3, 5).double())[0]
-    torch.testing.assert_close(ours(torch.ones(steps, 3, 5).double())[0], without_first)
+    def reference(read):
+        sizes = torch.tensor([3 * count for count in counts])
+        packed = torch.nn.utils.rnn.PackedSequence(read.flatten(0, 1), sizes)
+        return theirs(packed)[0].data.view(-1, 3, 4)
+
+    reference.parameters = theirs.parameters
+    expected = run(reference)
+    for mine, his in zip(run(ours, Packing(counts)), expected, strict=True):
+        torch.testing.assert_close(mine, his)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(x, Packing(counts)), expected[0])
+        if len(lengths) == 1:
+            torch.testing.assert_close(ours(x), expected[0])
+
+
+@pytest.mark.parametrize("name", ["plain", "previous", "candidate"])
+def test_episodes_side_by_side_are_those_one_by_one(name, episode):
+    agent = agents()[name]
+    obs, actions = episode
+    lengths = [T + 1, 3, 3, 1]
+    counts = [sum(length > t for length in lengths) for t in range(T + 1)]
+    packing = Packing(counts)
+    places = [(t, rank) for t, count in enumerate(counts) for rank in range(count)]
+    actions = torch.nn.functional.pad(actions, (0, 0, 0, 1))
+
+    def pack(values):
+        return torch.stack([values[rank % B, t] for t, rank in places])
+
+    hidden = agent.run(pack(obs), pack(actions), packing)
+    torch.testing.assert_close(hidden, pack(agent.unroll(obs, actions)))
