@@ -245,7 +245,8 @@ class Packed:
 
     def __init__(self, loss_mask: Tensor):
         self.shape = torch.Size((loss_mask.shape[0], loss_mask.shape[1] + 1))
-        played = observation_mask(loss_mask.flip(1).cummax(1).values.flip(1)) > 0
+        steps = torch.arange(self.shape[1], device=loss_mask.device)
+        played = steps <= (loss_mask * steps[1:]).amax(1, keepdim=True)
         longest_first = played.sum(1).argsort(descending=True, stable=True)
         step, rank = played[longest_first].t().nonzero().unbind(1)
         counts = played.sum(0)

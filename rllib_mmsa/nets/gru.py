@@ -75,18 +75,19 @@ def _run(
     Args:
         counts: rows of each step.
     """
-    hidden = torch.zeros_like(fresh.narrow(0, 0, counts[0]))
+    gate, switch = gates.split(counts, 1), gates[:2].split(counts, 1)
+    reset, at_new = gates[0].split(counts), gates[2].split(counts)
+    update, new, state = gates[1].split(counts), fresh.split(counts), states.split(counts)
+    hidden = torch.zeros_like(new[0])
     minus_one = torch.full_like(hidden, -1.0)
-    start = 0
-    for count in counts:
-        now, new = gates.narrow(1, start, count), fresh.narrow(0, start, count)
-        hidden = hidden.narrow(0, 0, count)
-        now.baddbmm_(hidden.expand(3, -1, -1), by_gate_h)
-        now.narrow(0, 0, 2).sigmoid_()
-        new.addcmul_(now[0], now[2], value=2.0).sigmoid_()
-        torch.add(minus_one.narrow(0, 0, count), new, alpha=2.0, out=new)
-        hidden = torch.lerp(new, hidden, now[1], out=states.narrow(0, start, count))
-        start += count
+    for t, count in enumerate(counts):
+        if len(hidden) > count:  # some sequences have ended
+            hidden, minus_one = hidden.narrow(0, 0, count), minus_one.narrow(0, 0, count)
+        gate[t].baddbmm_(hidden.expand(3, -1, -1), by_gate_h)
+        switch[t].sigmoid_()
+        new[t].addcmul_(reset[t], at_new[t], value=2.0).sigmoid_()
+        torch.add(minus_one, new[t], alpha=2.0, out=new[t])
+        hidden = torch.lerp(new[t], hidden, update[t], out=state[t])
 
 
 @scripted
@@ -94,17 +95,16 @@ def _run_back(
     factors: Tensor, update: Tensor, incoming: Tensor, by_gate_h: Tensor, counts: list[int]
 ) -> None:
     """The recurrence from the last step to the first: gradients of the gates and of each h'."""
-    start = update.shape[0]
+    factor, z = factors.split(counts, 1), update.split(counts)
+    now = incoming.split(counts)
     for back in range(len(counts)):
         t = len(counts) - 1 - back
-        start -= counts[t]
-        factor = factors.narrow(1, start, counts[t])
-        now = incoming.narrow(0, start, counts[t])
-        factor.mul_(now)
+        factor[t].mul_(now[t])
         if t > 0:
-            before = incoming.narrow(0, start - counts[t - 1], counts[t])
-            before.addcmul_(now, update.narrow(0, start, counts[t]))
-            before.addbmm_(factor, by_gate_h)
+            before = now[t - 1]
+            if len(before) > counts[t]:  # some sequences had ended
+                before = before.narrow(0, 0, counts[t])
+            before.addcmul_(now[t], z[t]).addbmm_(factor[t], by_gate_h)
 
 
 class _FusedGRU(torch.autograd.Function):
