@@ -13,7 +13,8 @@ from env_registry.contract import OBS, TEAM
 from rllib_mmsa.algorithms.mmsa_modules import MODEL, SALE_OBS
 from rllib_mmsa.algorithms.model_data import ModelInputs, ModelOutputs
 from rllib_mmsa.algorithms.model_quality import model_quality, prediction_errors
-from rllib_mmsa.common.batch import ACTIONS, Packed
+from rllib_mmsa.common.batch import ACTIONS
+from rllib_mmsa.common.packed import Packed
 from rllib_mmsa.common.q_learner import QLearner
 from rllib_mmsa.nets.beside import beside, two_threads
 from rllib_mmsa.nets.reduce import num_learners
@@ -28,8 +29,6 @@ class MMSALearner(QLearner):
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self._model_quality: dict[str, Tensor] = {}
-        # What the model losses need, where they are learned from apart.
-        self._model_inputs: ModelInputs | None = None
 
     def compute_loss_for_module(
         self, *, module_id: str, config: Any, batch: dict, fwd_out: dict
@@ -53,10 +52,6 @@ class MMSALearner(QLearner):
             self._measure_model(config, outputs)
         return total
 
-    def _learn_apart(self, inputs: ModelInputs) -> None:
-        """Learns from the model losses apart from L_TD, beside its gradients."""
-        self._model_inputs = inputs
-
     def _learn_model(self, inputs: ModelInputs) -> tuple[Tensor, dict[Any, Tensor]]:
         """The model losses apart from L_TD: their sum, and gradients of what they reach."""
         config = self.config.get_config_for_module(TEAM)
@@ -67,7 +62,8 @@ class MMSALearner(QLearner):
 
     def compute_gradients(self, loss_per_module: dict, **kwargs: Any) -> dict:
         """The parent's, and those of the model losses where they are learned from apart."""
-        inputs, self._model_inputs = self._model_inputs, None
+        module = self.team_module
+        inputs, module.model_inputs = module.model_inputs, None
         if inputs is None:
             return super().compute_gradients(loss_per_module, **kwargs)
         # Not before: going backwards, this thread leaves Python to the other one.
@@ -185,7 +181,7 @@ class MMSALearner(QLearner):
         module.learns_model = due
         # A learner among several finds out what it shares with them in one pass.
         alone = module.model_stands_alone and num_learners() == 1
-        module.learn_apart = self._learn_apart if alone and two_threads() else None
+        module.learns_apart = alone and two_threads()
 
     @torch.no_grad()
     def prediction_errors(self, batch: MultiAgentBatch) -> dict[str, float]:

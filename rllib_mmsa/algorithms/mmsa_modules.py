@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,7 +9,8 @@ from torch import Tensor, nn
 
 from env_registry.contract import ACTION_MASK, OBS
 from rllib_mmsa.algorithms.model_data import Imagined, ModelInputs, ModelOutputs, chequered
-from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, Packed
+from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK
+from rllib_mmsa.common.packed import Packed
 from rllib_mmsa.common.q_modules import QModule, Unrolled, frozen_copy
 from rllib_mmsa.nets.agents import RecurrentAgent
 from rllib_mmsa.nets.aggregator import RolloutAggregator
@@ -76,10 +76,10 @@ class MMSAModule(QModule):
             self.target_world_model = frozen_copy(self.world_model)
         self._traced_imagination = self._trace_imagination()
         self.noise = torch.Generator()
-        # The learner says whether this update trains the world model, and takes what that needs
-        # where it learns it apart from all else.
-        self.learns_model = True
-        self.learn_apart: Callable[[ModelInputs], None] | None = None
+        # The learner says whether this update trains the world model, and whether it does so apart
+        # from all else: then it finds here what that needs.
+        self.learns_model, self.learns_apart = True, False
+        self.model_inputs: ModelInputs | None = None
 
     def _trace_imagination(self) -> Traced | None:
         """The frozen model's imagination without Python, where nothing in it is drawn or asked."""
@@ -211,9 +211,9 @@ class MMSAModule(QModule):
         rows = (packed.episode % every == 0).nonzero().squeeze(1)
         agents = Unrolled(online.hidden[rows], packed.unpick_read(online.greedy)[rows])
         inputs = ModelInputs(some, Packed(some[LOSS_MASK]), agents)
-        if self.learn_apart is None:
+        if not self.learns_apart:
             return self.forward_model(inputs)
-        self.learn_apart(inputs)
+        self.model_inputs = inputs
         return {}
 
     def forward_model(self, inputs: ModelInputs) -> dict[str, Any]:

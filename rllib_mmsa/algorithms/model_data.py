@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from rllib_mmsa.common.batch import Packed
+from rllib_mmsa.common.packed import Packed
 from rllib_mmsa.common.q_modules import Unrolled
 from rllib_mmsa.nets.reduce import own_share
 from rllib_mmsa.nets.world_model import Decoded, Gaussian

@@ -1,7 +1,7 @@
 """The team's RLModule: the agents act; mixer and target networks stay with the learner.
 
 Shapes: B episodes, T steps, N agents, A actions, H hidden, S state numbers, M mixed values
-(1 with a mixer, N without), E environments of a runner; P, R and L as in ``batch.Packed``.
+(1 with a mixer, N without), E environments of a runner; P, R and L as in ``packed.Packed``.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
 from torch import Tensor, nn
 
 from env_registry.contract import ACTION_MASK, OBS, STATE
-from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, Packed, observation_mask
+from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, observation_mask
 from rllib_mmsa.common.exploration import epsilon_at, epsilon_greedy
+from rllib_mmsa.common.packed import Packed
 from rllib_mmsa.nets.agents import RecurrentAgent
 from rllib_mmsa.nets.beside import beside
 from rllib_mmsa.nets.mixers import IndependentMixer, QMixer, VDNMixer

@@ -138,10 +138,10 @@ def test_the_world_model_learns_apart_where_nothing_else_reads_it(two_threads):
     algorithm = build("MMSA", **FORAGING, learner_threads=2)
     own = learner(algorithm)
     own.before_gradient_based_update(timesteps={})
-    assert own.team_module.learn_apart is not None
+    assert own.team_module.learns_apart
     for setting in ({"rollout_model": "online"}, {"model_gradient_to_agent": True}):
         other = build("MMSA", **FORAGING, **setting, learner_threads=2)
         learner(other).before_gradient_based_update(timesteps={})
-        assert learner(other).team_module.learn_apart is None
+        assert not learner(other).team_module.learns_apart
         other.stop()
     algorithm.stop()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rllib_mmsa.common.batch import Packed
+from rllib_mmsa.common.packed import Packed
 from rllib_mmsa.nets.packing import Packing
 
 LENGTHS = (2, 4, 1, 4)  # steps; one observation more
