@@ -245,10 +245,10 @@ class MMSAModule(QModule):
         latent = posterior.sample(self._noise(packed))
         sale = self._sale_of_latents(latent.detach(), actions)
         z_a, z = (None, None) if sale is None else (part.detach() for part in sale)
-        embeddings = model.embed(latent, actions, z, z_a)
+        embeddings = torch.cat(model.embed(latent, actions, z, z_a), -1)
         # Zeros before the first step.
-        *read, before = (packed.packing.shift(part) for part in (*embeddings, latent))
-        prior = model.prior(tuple(read), before)
+        shift = packed.packing.shift
+        prior = model.prior((shift(embeddings),), shift(latent))
         # Each sample would be half of every loss below; taken in turn, it is so on average.
         first = packed.pack(chequered(inputs.batch[LOSS_MASK]))
         latents = torch.where(first, latent, prior.sample(self._noise(packed)))
@@ -259,7 +259,7 @@ class MMSAModule(QModule):
             posterior=posterior,
             prior=prior,
             decoded=model.decode(latents),
-            embeddings=torch.cat(embeddings, -1),
+            embeddings=embeddings,
             sale=sale,
             policy=model.policy(latents) if config["imagined_actions"] == "policy" else None,
             step_mean=StepMean(packed.learned),
