@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,9 +22,10 @@ class FlatRMSprop(torch.optim.RMSprop):
         eps: added to its root.
     """
 
+    _flat: _Flat | None = None  # made at the first step
+
     def __init__(self, params: Sequence[Tensor], *, lr: float, alpha: float, eps: float):
         super().__init__(params, lr=lr, alpha=alpha, eps=eps, foreach=True)
-        self._average: Tensor | None = None  # which the parameters' "square_avg" are views of
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
@@ -33,28 +34,45 @@ class FlatRMSprop(torch.optim.RMSprop):
         params = group["params"]
         if closure is not None or any(p.grad is None for p in params):
             return super().step(closure)
-        average = self._flat_average(params)
-        change = torch.cat([p.grad.flatten() for p in params])
-        average.mul_(group["alpha"]).addcmul_(change, change, value=1 - group["alpha"])
-        change.div_(average.sqrt().add_(group["eps"]))
-        torch._foreach_add_(params, _shared_out(change, params), alpha=-group["lr"])
-        torch._foreach_add_([self.state[p]["step"] for p in params], 1)
+        flat = self._flat = self._flat or self._flatten(params)
+        change = torch.cat([p.grad.flatten() for p in params], out=flat.change)
+        flat.average.mul_(group["alpha"]).addcmul_(change, change, value=1 - group["alpha"])
+        change.div_(flat.average.sqrt().add_(group["eps"]))
+        torch._foreach_add_(params, flat.changes, alpha=-group["lr"])
+        flat.steps.add_(1)
         return None
 
-    def _flat_average(self, params: Sequence[Tensor]) -> Tensor:
-        """The means of all parameters' squared gradients, side by side."""
-        if self._average is None:
-            known = [self.state[p].get("square_avg", torch.zeros_like(p)) for p in params]
-            self._average = torch.cat([average.flatten() for average in known])
-            for p, view in zip(params, _shared_out(self._average, params), strict=True):
-                self.state[p].setdefault("step", torch.zeros(()))
-                self.state[p]["square_avg"] = view
-        return self._average
+    def _flatten(self, params: Sequence[Tensor]) -> _Flat:
+        """Lays the parameters' states side by side; each keeps its own as a view."""
+        known = [self.state[p].get("square_avg", torch.zeros_like(p)) for p in params]
+        average = torch.cat([square.flatten() for square in known])
+        steps = torch.tensor([float(self.state[p].get("step", 0.0)) for p in params])
+        views = zip(params, _shared_out(average, params), steps.unbind(), strict=True)
+        for p, square, step in views:
+            self.state[p].update(square_avg=square, step=step)
+        change = torch.empty_like(average)
+        return _Flat(average, steps, change, _shared_out(change, params))
 
     def load_state_dict(self, state_dict: Any) -> None:
         """PyTorch's."""
         super().load_state_dict(state_dict)
-        self._average = None
+        self._flat = None
+
+
+class _Flat(NamedTuple):
+    """What belongs to all parameters, side by side.
+
+    Attributes:
+        average: means of squared gradients, which the parameters' "square_avg" are views of.
+        steps: their numbers of steps, which their "step" are views of.
+        change: what a step subtracts, up to the learning rate.
+        changes: views of it, one for each parameter.
+    """
+
+    average: Tensor
+    steps: Tensor
+    change: Tensor
+    changes: list[Tensor]
 
 
 def _shared_out(flat: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
