@@ -115,11 +115,8 @@ class MMSALearner(QLearner):
         Targets are detached. Samples of both VAEs are decoded, each in half of the steps. h and
         o are standardised first.
         """
-        model, decoded, mean = (
-            self.team_module.world_model,
-            outputs.decoded,
-            outputs.observation_mean,
-        )
+        model, decoded = self.team_module.world_model, outputs.decoded
+        mean = outputs.observation_mean
         hidden = model.hidden_scale(outputs.inputs.agents.hidden)
         obs = model.obs_scale(outputs.obs)
         mask_errors = F.binary_cross_entropy_with_logits(

@@ -22,7 +22,7 @@ from rllib_mmsa.nets.world_model import WorldModel, standard_normal
 from rllib_mmsa.td import StepMean
 
 #: Keys of what ``forward_train`` returns beside the shared ones.
-SALE_OBS = "sale_obs"  # (z^oa, z^o) of the agents' encoders, and their loss mask
+SALE_OBS = "sale_obs"  # (z^oa, z^o, Packed) of the agents' encoders
 MODEL = "model"  # ModelOutputs
 
 #: Roll-outs that are imagined in one go.
