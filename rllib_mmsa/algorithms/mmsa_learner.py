@@ -11,10 +11,9 @@ from torch import Tensor
 
 from env_registry.contract import OBS, TEAM
 from rllib_mmsa.algorithms.mmsa_modules import MODEL, SALE_OBS
-from rllib_mmsa.algorithms.model_data import ModelInputs, ModelOutputs
+from rllib_mmsa.algorithms.model_data import ModelInputs, ModelOutputs, SaleOutputs
 from rllib_mmsa.algorithms.model_quality import model_quality, prediction_errors
 from rllib_mmsa.common.batch import ACTIONS
-from rllib_mmsa.common.packed import Packed
 from rllib_mmsa.common.q_learner import QLearner
 from rllib_mmsa.nets.beside import beside, two_threads
 from rllib_mmsa.nets.reduce import num_learners
@@ -117,7 +116,7 @@ class MMSALearner(QLearner):
         """
         model, decoded = self.team_module.world_model, outputs.decoded
         mean = outputs.observation_mean
-        hidden = model.hidden_scale(outputs.inputs.agents.hidden)
+        hidden = model.hidden_scale(outputs.inputs.hidden)
         obs = model.obs_scale(outputs.obs)
         mask_errors = F.binary_cross_entropy_with_logits(
             decoded.mask_logits, outputs.legal, reduction="none"
@@ -141,20 +140,19 @@ class MMSALearner(QLearner):
 
     def sale_loss_latents(self, outputs: ModelOutputs) -> Tensor:
         """L(f, g) = (g(f(s_t), a_t) - sg(f(s_{t+1})))^2 for the world model's encoders."""
-        loss = self._sale_loss(*outputs.sale, outputs.inputs.packed)
+        loss = self._sale_loss(outputs.sale)
         self.log_tensors({"sale_latent_loss": loss})
         return loss
 
     def sale_loss_observations(self, fwd_out: dict) -> Tensor:
         """The same loss for the agents' encoders, on observations (section 4.2)."""
-        loss = self._sale_loss(*fwd_out[SALE_OBS])
+        loss = self._sale_loss(fwd_out[SALE_OBS])
         self.log_tensors({"sale_observation_loss": loss})
         return loss
 
     @staticmethod
-    def _sale_loss(z_a: Tensor, z: Tensor, packed: Packed) -> Tensor:
-        mean = StepMean(packed.packing.before(packed.learned))
-        return mean(sale_prediction_error(z_a, z, packed.packing))
+    def _sale_loss(sale: SaleOutputs) -> Tensor:
+        return sale.mean(sale_prediction_error(sale.z_a, sale.z, sale.packing))
 
     def policy_loss(self, outputs: ModelOutputs) -> Tensor:
         """-log pi(a_t), a_t the agents' greedy actions: the imagination's policy follows them.
@@ -162,7 +160,7 @@ class MMSALearner(QLearner):
         Section 4.4 has no loss for the policy network of section 4.2.
         """
         mean = outputs.observation_mean
-        logits, actions = outputs.policy, outputs.inputs.agents.greedy
+        logits, actions = outputs.policy, outputs.inputs.greedy
         errors = F.cross_entropy(logits.flatten(0, -2), actions.flatten(), reduction="none")
         loss = mean(errors.view_as(actions))
         same = (logits.argmax(-1) == actions).to(errors.dtype)

@@ -8,13 +8,20 @@ import torch
 from torch import Tensor, nn
 
 from env_registry.contract import ACTION_MASK, OBS
-from rllib_mmsa.algorithms.model_data import Imagined, ModelInputs, ModelOutputs, chequered
+from rllib_mmsa.algorithms.model_data import (
+    Imagined,
+    ModelInputs,
+    ModelOutputs,
+    SaleOutputs,
+    chequered,
+)
 from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK
 from rllib_mmsa.common.packed import Packed
 from rllib_mmsa.common.q_modules import QModule, Unrolled, frozen_copy
 from rllib_mmsa.nets.agents import RecurrentAgent
 from rllib_mmsa.nets.aggregator import RolloutAggregator
 from rllib_mmsa.nets.beside import at_once, in_parts
+from rllib_mmsa.nets.packing import Packing
 from rllib_mmsa.nets.sale import SaleEncoder
 from rllib_mmsa.nets.sale_agents import SALE_AGENTS
 from rllib_mmsa.nets.scripted import Traced
@@ -22,7 +29,7 @@ from rllib_mmsa.nets.world_model import WorldModel, standard_normal
 from rllib_mmsa.td import StepMean
 
 #: Keys of what ``forward_train`` returns beside the shared ones.
-SALE_OBS = "sale_obs"  # (z^oa, z^o, Packed) of the agents' encoders
+SALE_OBS = "sale_obs"  # SaleOutputs of the agents' encoders
 MODEL = "model"  # ModelOutputs
 
 #: Roll-outs that are imagined in one go.
@@ -148,9 +155,7 @@ class MMSAModule(QModule):
 
     # Training.
 
-    def look_ahead(
-        self, obs: Tensor, packed: Packed, online: Unrolled, target: Unrolled
-    ) -> Imagined | None:
+    def look_ahead(self, obs: Tensor, online: Unrolled, target: Unrolled) -> Imagined | None:
         """The roll-outs that the mixers read.
 
         ``rollout_model`` says whose imagination each reads. Where it is the same one's, one
@@ -159,16 +164,11 @@ class MMSAModule(QModule):
         kind = self.model_config["rollout_model"]
         if not self.model_config["use_world_model"]:
             return None
-        obs = packed.pick_read(obs)
-
-        def imagine(agents: Unrolled, frozen: bool) -> Tensor:
-            hidden = packed.pick_read(agents.hidden.detach())
-            return self._imagine(hidden, obs, agents.greedy, frozen)
-
         if kind == "own":
-            return Imagined(imagine(online, frozen=False), imagine(target, frozen=True))
+            live = self._imagine(obs, online, frozen=False)
+            return Imagined(live, self._imagine(obs, target, frozen=True))
         frozen = kind == "target"
-        rollouts = imagine(target if frozen else online, frozen)
+        rollouts = self._imagine(obs, target if frozen else online, frozen)
         return Imagined(rollouts, rollouts)
 
     def mixer_state(
@@ -202,15 +202,19 @@ class MMSAModule(QModule):
             and not config["sample_rollout"]  # one source of noise for both
         )
 
-    def learn_more(self, batch: dict[str, Any], packed: Packed, online: Unrolled) -> dict[str, Any]:
+    def learn_more(
+        self, batch: dict[str, Any], packed: Packed, hidden: Tensor, greedy: Tensor
+    ) -> dict[str, Any]:
         """What the model losses need; nothing where they are learned from apart."""
         if not self.learns_model:
             return {}
         every = round(1 / self.model_config["model_batch_share"])
         some = {name: values[::every] for name, values in batch.items()}
         rows = (packed.episode % every == 0).nonzero().squeeze(1)
-        agents = Unrolled(online.hidden[rows], packed.unpick_read(online.greedy)[rows])
-        inputs = ModelInputs(some, Packed(some[LOSS_MASK]), agents)
+        if not self.model_config["model_gradient_to_agent"]:
+            hidden = hidden.detach()
+        greedy = packed.unpick_read(greedy)
+        inputs = ModelInputs(some, Packed(some[LOSS_MASK]), hidden[rows], greedy[rows])
         if not self.learns_apart:
             return self.forward_model(inputs)
         self.model_inputs = inputs
@@ -220,11 +224,12 @@ class MMSAModule(QModule):
         """What the losses of the world model and of SALE need: ``SALE_OBS`` and ``MODEL``."""
         packed = inputs.packed
         obs, actions = packed.pack(inputs.batch[OBS]), packed.pack_steps(inputs.batch[ACTIONS])
+        ends = packed.packing, StepMean(packed.packing.before(packed.learned))
         outputs: dict[str, Any] = {}
         if self.model_config["use_sale"]:
-            outputs[SALE_OBS] = (*self._sale_of_observations(obs, actions), packed)
+            outputs[SALE_OBS] = SaleOutputs(*self._sale_of_observations(obs, actions), *ends)
         if self.model_config["use_world_model"]:
-            outputs[MODEL] = self._forward_model(inputs, obs, actions)
+            outputs[MODEL] = self._forward_model(inputs, obs, actions, *ends)
         return outputs
 
     def _sale_of_observations(self, obs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
@@ -233,11 +238,16 @@ class MMSAModule(QModule):
         z = sale.encode(obs)
         return sale.encode_action(z, self.agent.one_hot(actions)), z
 
-    def _forward_model(self, inputs: ModelInputs, obs: Tensor, actions: Tensor) -> ModelOutputs:
+    def _forward_model(
+        self,
+        inputs: ModelInputs,
+        obs: Tensor,
+        actions: Tensor,
+        packing: Packing,
+        sale_mean: StepMean,
+    ) -> ModelOutputs:
         """Posterior, prior and decoders for every step (Figure 2)."""
-        config, model, packed = self.model_config, self.world_model, inputs.packed
-        hidden = inputs.agents.hidden
-        hidden = hidden if config["model_gradient_to_agent"] else hidden.detach()
+        model, packed, hidden = self.world_model, inputs.packed, inputs.hidden
         if self.training:
             model.hidden_scale.update(hidden.detach(), packed.read)
             model.obs_scale.update(obs, packed.read)
@@ -247,21 +257,20 @@ class MMSAModule(QModule):
         z_a, z = (None, None) if sale is None else (part.detach() for part in sale)
         embeddings = torch.cat(model.embed(latent, actions, z, z_a), -1)
         # Zeros before the first step.
-        shift = packed.packing.shift
-        prior = model.prior((shift(embeddings),), shift(latent))
+        prior = model.prior((packing.shift(embeddings),), packing.shift(latent))
         # Each sample would be half of every loss below; taken in turn, it is so on average.
         first = packed.pack(chequered(inputs.batch[LOSS_MASK]))
         latents = torch.where(first, latent, prior.sample(self._noise(packed)))
         return ModelOutputs(
-            inputs=inputs._replace(agents=inputs.agents._replace(hidden=hidden)),
+            inputs=inputs,
             obs=obs,
             legal=packed.pack(inputs.batch[ACTION_MASK]).to(obs.dtype),
             posterior=posterior,
             prior=prior,
             decoded=model.decode(latents),
             embeddings=embeddings,
-            sale=sale,
-            policy=model.policy(latents) if config["imagined_actions"] == "policy" else None,
+            sale=None if sale is None else SaleOutputs(*sale, packing, sale_mean),
+            policy=model.policy(latents) if model.imagined_actions == "policy" else None,
             step_mean=StepMean(packed.learned),
             observation_mean=StepMean(packed.read),
         )
@@ -274,7 +283,7 @@ class MMSAModule(QModule):
         like = packed.learned.new_empty(*packed.shape, self.world_model.joint_dim)
         return packed.pack(standard_normal(like, self.noise))
 
-    def _imagine(self, hidden: Tensor, obs: Tensor, greedy: Tensor, frozen: bool) -> Tensor:
+    def _imagine(self, obs: Tensor, agents: Unrolled, frozen: bool) -> Tensor:
         """The roll-outs that begin at R observations, (R, K+1, J)."""
         config = self.model_config
         model, agent = self.world_model, self.agent
@@ -292,7 +301,7 @@ class MMSAModule(QModule):
                     *part, horizon=horizon, agent=agent, sample=sample, generator=self.noise
                 )
 
-        read = hidden, obs, greedy
+        read = agents.hidden.detach(), obs, agents.greedy
         if sample:  # in one go: the noise has an order
             return imagine(read)
         return torch.cat(at_once(imagine, in_parts(read, _ROLLOUTS_AT_A_TIME)))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rllib_mmsa.common.packed import Packed
-from rllib_mmsa.common.q_modules import Unrolled
+from rllib_mmsa.nets.packing import Packing
 from rllib_mmsa.nets.reduce import own_share
 from rllib_mmsa.nets.world_model import Decoded, Gaussian
 from rllib_mmsa.td import StepMean
@@ -43,12 +43,29 @@ class ModelInputs(NamedTuple):
     Attributes:
         batch: the fields of these episodes (common/batch.py), as the networks read them.
         packed: their P played observations.
-        agents: what the online agents make of them, (P, ...) both.
+        hidden: (P, N, H), the online agents' hidden states.
+        greedy: (P, N) int64, what they would do.
     """
 
     batch: dict[str, Any]
     packed: Packed
-    agents: Unrolled
+    hidden: Tensor
+    greedy: Tensor
+
+
+class SaleOutputs(NamedTuple):
+    """What the SALE loss needs of P observations or latents (section 4.4).
+
+    Attributes:
+        z_a, z: (P, ..., E), with gradient into f and g alone.
+        packing: how episodes lie in P.
+        mean: over the ends of the learned steps.
+    """
+
+    z_a: Tensor
+    z: Tensor
+    packing: Packing
+    mean: StepMean
 
 
 class ModelOutputs(NamedTuple):
@@ -61,7 +78,7 @@ class ModelOutputs(NamedTuple):
         prior: p(s_t | embeddings of t-1), (P, J).
         decoded: (P, ...), decoded from samples of the posterior and of the prior in turn.
         embeddings: (P, F), (z^sa, z^s, phi^sa)_t of the actions taken.
-        sale: (P, J) z^sa and z^s with gradient into f_s and g_s alone.
+        sale: of the latents; None without SALE.
         policy: (P, N, A), pi on the same samples (logits); None without it.
         step_mean, observation_mean: over the learned steps, and over the observations around them.
     """
@@ -73,7 +90,7 @@ class ModelOutputs(NamedTuple):
     prior: Gaussian
     decoded: Decoded
     embeddings: Tensor
-    sale: tuple[Tensor, Tensor] | None
+    sale: SaleOutputs | None
     policy: Tensor | None
     step_mean: StepMean
     observation_mean: StepMean

@@ -23,11 +23,11 @@ ACTIVE_VARIANCE = 0.01
 
 def model_quality(module: MMSAModule, outputs: ModelOutputs, horizon: int) -> dict[str, Tensor]:
     """``latent_statistics`` and ``prediction_errors`` of the episodes that are learned from."""
-    batch, packed, agents = outputs.inputs
-    hidden = packed.spread(agents.hidden)
+    inputs = outputs.inputs
+    hidden = inputs.packed.spread(inputs.hidden)
     return {
         **latent_statistics(outputs),
-        **prediction_errors(module, batch, hidden, horizon),
+        **prediction_errors(module, inputs.batch, hidden, horizon),
     }
 
 

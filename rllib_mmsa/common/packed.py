@@ -31,13 +31,13 @@ class Packed:
         played = steps <= (loss_mask * steps[1:]).amax(1, keepdim=True)
         longest_first = played.sum(1).argsort(descending=True, stable=True)
         step, rank = played[longest_first].t().nonzero().unbind(1)
-        counts = played.sum(0)
-        self.packing = Packing([n for n in counts.tolist() if n], loss_mask.device)
+        counts = [n for n in played.sum(0).tolist() if n]
+        self.packing = Packing(counts, loss_mask.device)
         self.episode = longest_first[rank]
         self._index = self.episode * self.shape[1] + step  # in (B, T+1)
         self.learned = self.pack_steps(loss_mask)
         before = self.learned.nonzero().squeeze(1)
-        after = before + counts[step[before]]
+        after = self.packing.counts[0] + self.packing.before(self.learned).nonzero().squeeze(1)
         self.read = self.learned.index_fill(0, after, 1.0)
         self._starts, self._ends = self._index[before], self._index[after]
         self._steps = self._starts - self.episode[before]  # in (B, T)

@@ -36,7 +36,7 @@ class Unrolled(NamedTuple):
     """What agents make of whole episodes.
 
     Attributes:
-        hidden: (P, N, H), recurrent state after each observation.
+        hidden: (R, N, H), recurrent state after each observation.
         greedy: (R, N) int64, the legal actions that follow; the target agents follow those of the
             online agents under ``double_q``, as their values do.
     """
@@ -200,19 +200,21 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         batch = self.scale_inputs(batch)
         packed = Packed(batch[LOSS_MASK])
         obs, actions = packed.pack(batch[OBS]), packed.pack_steps(batch[ACTIONS])
-        target = beside(lambda: self._run_target(obs, actions, packed))
+        read_obs = packed.pick_read(obs)
+        target = beside(lambda: self._run_target(obs, read_obs, actions, packed))
         hidden = self.agent.run(obs, actions, packed.packing)
-        prepared = self.agent.prepare(packed.pick_read(hidden), packed.pick_read(obs))
+        read_hidden = packed.pick_read(hidden)
+        prepared = self.agent.prepare(read_hidden, read_obs)
         legal = packed.pick_read(packed.pack(batch[ACTION_MASK])).bool()
         greedy = greedy_actions(self.agent.legal_q(prepared, legal), legal)
         target_hidden, prepared_target = target()
         next_values = beside(lambda: self._target_values(prepared_target, greedy, legal))
         chosen = packed.starts(self.agent.chosen_q(prepared, packed.pick_read(actions)))
         next_q, followed = next_values()
-        online = Unrolled(hidden, greedy)
-        read = self.look_ahead(obs, packed, online, Unrolled(target_hidden, followed))
+        online, followers = Unrolled(read_hidden, greedy), Unrolled(target_hidden, followed)
+        read = self.look_ahead(read_obs, online, followers)
         next_q_tot = beside(lambda: self._mix_target(batch, packed, next_q, read))
-        extra = self.learn_more(batch, packed, online)
+        extra = self.learn_more(batch, packed, hidden, greedy)
         q_tot = self.mixer(chosen, *self.mixer_state(batch, packed, read))
         return {
             CHOSEN_Q_TOT: packed.spread_steps(q_tot),
@@ -221,11 +223,12 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         }
 
     @torch.no_grad()
-    def _run_target(self, obs: Tensor, actions: Tensor, packed: Packed) -> tuple[Tensor, Any]:
-        """The target agents' hidden states (P, N, H), and what their values are made of."""
-        hidden = self.target_agent.run(obs, actions, packed.packing)
-        read = packed.pick_read(hidden), packed.pick_read(obs)
-        return hidden, self.target_agent.prepare(*read)
+    def _run_target(
+        self, obs: Tensor, read_obs: Tensor, actions: Tensor, packed: Packed
+    ) -> tuple[Tensor, Any]:
+        """The target agents' hidden states (R, N, H), and what their values are made of."""
+        hidden = packed.pick_read(self.target_agent.run(obs, actions, packed.packing))
+        return hidden, self.target_agent.prepare(hidden, read_obs)
 
     @torch.no_grad()
     def _target_values(self, prepared: Any, greedy: Tensor, legal: Tensor) -> tuple[Tensor, Tensor]:
@@ -255,12 +258,11 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
 
     # What an algorithm may add.
 
-    def look_ahead(self, obs: Tensor, packed: Packed, online: Unrolled, target: Unrolled) -> Any:
+    def look_ahead(self, obs: Tensor, online: Unrolled, target: Unrolled) -> Any:
         """What the mixers read besides the state.
 
         Args:
-            obs: (P, N, D), as the networks read them.
-            packed: where they lie.
+            obs: (R, N, D), as the networks read them.
             online, target: what the agents make of it.
         """
         return None
@@ -281,6 +283,8 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         """What the target mixer reads where it ends, (L, S) in parts."""
         return (packed.pack_ends(batch[STATE]),)
 
-    def learn_more(self, batch: dict[str, Any], packed: Packed, online: Unrolled) -> dict[str, Any]:
-        """What losses besides L_TD need of the online agents."""
+    def learn_more(
+        self, batch: dict[str, Any], packed: Packed, hidden: Tensor, greedy: Tensor
+    ) -> dict[str, Any]:
+        """What losses besides L_TD need of the online agents: (P, N, H) and (R, N)."""
         return {}

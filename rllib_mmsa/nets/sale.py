@@ -196,4 +196,6 @@ def sale_prediction_error(z_a: Tensor, z: Tensor, packing: Packing) -> Tensor:
     Returns:
         (P', ..., E), squared errors, P' = P - packing.counts[0]: first steps have none.
     """
+    if z.shape != z_a.shape:
+        raise ValueError(f"z {tuple(z.shape)} must have the steps of z_a {tuple(z_a.shape)}")
     return squared_error(packing.before(z_a), z[packing.counts[0] :])

@@ -209,6 +209,8 @@ def test_sale_error_stops_at_the_next_embedding():
     torch.testing.assert_close(error, (z_a[:2] - z[3:]) ** 2)
     error.sum().backward()
     assert z.grad is None and z_a.grad[:2].all() and not z_a.grad[2:].any()
+    with pytest.raises(ValueError, match="must have the steps of z_a"):
+        sale_prediction_error(z_a, z[1:], packing)
 
 
 def test_standardiser_ignores_padding_and_inverts():
