@@ -42,6 +42,7 @@ POINTS = (
     Point("replay read", "rllib_mmsa.common.q_learning", "to_train_batch"),
     Point("agents", "module.agent", "run"),
     Point("agents", "module", "_run_target"),
+    Point("agents", "module.agent", "encode_obs"),
     Point("agents", "module.agent", "prepare"),
     Point("agents", "module.agent", "legal_q"),
     Point("agents", "module.agent", "chosen_q"),

@@ -66,7 +66,7 @@ class MMSALearner(QLearner):
         if inputs is None:
             return super().compute_gradients(loss_per_module, **kwargs)
         # Not before: going backwards, this thread leaves Python to the other one.
-        learned = beside(lambda: self._learn_model(inputs))
+        learned = beside(lambda: self._learn_model(inputs()))
         gradients = super().compute_gradients(loss_per_module, **kwargs)
         loss, others = learned()
         loss_per_module[TEAM] = loss_per_module[TEAM].detach() + loss

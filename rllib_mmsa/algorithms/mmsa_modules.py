@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -86,7 +87,7 @@ class MMSAModule(QModule):
         # The learner says whether this update trains the world model, and whether it does so apart
         # from all else: then it finds here what that needs.
         self.learns_model, self.learns_apart = True, False
-        self.model_inputs: ModelInputs | None = None
+        self.model_inputs: Callable[[], ModelInputs] | None = None
 
     def _trace_imagination(self) -> Traced | None:
         """The frozen model's imagination without Python, where nothing in it is drawn or asked."""
@@ -208,17 +209,26 @@ class MMSAModule(QModule):
         """What the model losses need; nothing where they are learned from apart."""
         if not self.learns_model:
             return {}
+
+        def inputs() -> ModelInputs:
+            return self._model_inputs(batch, packed, hidden, greedy)
+
+        if not self.learns_apart:
+            return self.forward_model(inputs())
+        self.model_inputs = inputs
+        return {}
+
+    def _model_inputs(
+        self, batch: dict[str, Any], packed: Packed, hidden: Tensor, greedy: Tensor
+    ) -> ModelInputs:
+        """The share of the episodes that the model losses go over, of (P, N, H) and (R, N)."""
         every = round(1 / self.model_config["model_batch_share"])
         some = {name: values[::every] for name, values in batch.items()}
         rows = (packed.episode % every == 0).nonzero().squeeze(1)
         if not self.model_config["model_gradient_to_agent"]:
             hidden = hidden.detach()
         greedy = packed.unpick_read(greedy)
-        inputs = ModelInputs(some, Packed(some[LOSS_MASK]), hidden[rows], greedy[rows])
-        if not self.learns_apart:
-            return self.forward_model(inputs)
-        self.model_inputs = inputs
-        return {}
+        return ModelInputs(some, Packed(some[LOSS_MASK]), hidden[rows], greedy[rows])
 
     def forward_model(self, inputs: ModelInputs) -> dict[str, Any]:
         """What the losses of the world model and of SALE need: ``SALE_OBS`` and ``MODEL``."""

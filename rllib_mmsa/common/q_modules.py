@@ -14,6 +14,7 @@ import torch
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.apis import InferenceOnlyAPI
 from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
+from ray.rllib.utils.numpy import convert_to_numpy
 from torch import Tensor, nn
 
 from env_registry.contract import ACTION_MASK, OBS, STATE
@@ -110,6 +111,17 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
     def get_non_inference_attributes(self) -> list[str]:
         return ["mixer", "target_agent", "target_mixer", "state_scale"]
 
+    def get_state(self, *args: Any, inference_only: bool = False, **kwargs: Any) -> dict[str, Any]:
+        """RLlib's; for those who act, without walking through all that they do not need."""
+        if not inference_only or self.inference_only:
+            return super().get_state(*args, inference_only=inference_only, **kwargs)
+        state: dict[str, Any] = {}
+        self._save_to_state_dict(state, "", False)  # a subclass's own parameters
+        for name, network in self.named_children():
+            if name not in self.get_non_inference_attributes():
+                network.state_dict(destination=state, prefix=f"{name}.")
+        return convert_to_numpy(state)
+
     def target_pairs(self) -> list[tuple[nn.Module, nn.Module]]:
         """(network, its target network)."""
         return [(self.agent, self.target_agent), (self.mixer, self.target_mixer)]
@@ -201,10 +213,11 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         packed = Packed(batch[LOSS_MASK])
         obs, actions = packed.pack(batch[OBS]), packed.pack_steps(batch[ACTIONS])
         read_obs = packed.pick_read(obs)
+        encoded = beside(lambda: self.agent.encode_obs(read_obs))
         target = beside(lambda: self._run_target(obs, read_obs, actions, packed))
         hidden = self.agent.run(obs, actions, packed.packing)
         read_hidden = packed.pick_read(hidden)
-        prepared = self.agent.prepare(read_hidden, read_obs)
+        prepared = self.agent.prepare(read_hidden, encoded())
         legal = packed.pick_read(packed.pack(batch[ACTION_MASK])).bool()
         greedy = greedy_actions(self.agent.legal_q(prepared, legal), legal)
         target_hidden, prepared_target = target()
@@ -228,7 +241,7 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
     ) -> tuple[Tensor, Any]:
         """The target agents' hidden states (R, N, H), and what their values are made of."""
         hidden = packed.pick_read(self.target_agent.run(obs, actions, packed.packing))
-        return hidden, self.target_agent.prepare(hidden, read_obs)
+        return hidden, self.target_agent.prepare(hidden, self.target_agent.encode_obs(read_obs))
 
     @torch.no_grad()
     def _target_values(self, prepared: Any, greedy: Tensor, legal: Tensor) -> tuple[Tensor, Tensor]:

@@ -113,9 +113,18 @@ class RecurrentAgent(nn.Module):
         """Q(h, .) of every action: (..., N, H), (..., N, D) to (..., N, A)."""
         return self.head(hidden)
 
-    def prepare(self, hidden: Tensor, obs: Tensor) -> Any:
-        """What ``legal_q`` and ``chosen_q`` make values of: (..., N, H), (..., N, D)."""
-        return self.q_values(hidden, obs)
+    def encode_obs(self, obs: Tensor) -> Any:
+        """What values need of observations (..., N, D) alone, whatever came before them."""
+        return None
+
+    def prepare(self, hidden: Tensor, encoded: Any) -> Any:
+        """What ``legal_q`` and ``chosen_q`` make values of.
+
+        Args:
+            hidden: (..., N, H).
+            encoded: what ``encode_obs`` returned.
+        """
+        return self.head(hidden)
 
     def legal_q(self, prepared: Any, legal: Tensor) -> Tensor:
         """``q_values`` without gradient, (..., N, A).

@@ -21,6 +21,8 @@ def linear_of_parts(parts: Sequence[Tensor], weight: Tensor, bias: Tensor) -> Te
     Returns:
         (R, O), no view of anything: what is done to it in place costs no copies backwards.
     """
+    if len(parts) == 1:
+        return F.linear(parts[0], weight, bias)
     first, *others = weight.split([part.shape[-1] for part in parts], 1)
     out = F.linear(parts[0], first, bias)
     for part, of_part in zip(parts[1:], others, strict=True):

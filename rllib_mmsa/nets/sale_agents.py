@@ -89,12 +89,27 @@ class PreviousActionSaleAgent(_SaleAgent):
         return torch.cat([z, F.pad(past, (0, 0, 0, 0, packing.counts[0], 0))], -1)  # (P, N, 3E)
 
 
+class _Seen(NamedTuple):
+    """What the values of all actions take from observations alone, for R rows.
+
+    Attributes:
+        z: (R, E), z^o.
+        from_z, from_obs: (R, hidden), (R, E), the first layers of g and phi before an action.
+        of_g, of_phi: (A, hidden), (A, E), what each action adds to them.
+    """
+
+    z: Tensor
+    from_z: Tensor
+    from_obs: Tensor
+    of_g: Tensor
+    of_phi: Tensor
+
+
 class _Rows(NamedTuple):
     """What the values of all actions share (``CandidateActionSaleAgent``), for R rows.
 
     Attributes:
-        from_z, from_obs: (R, hidden), (R, E), the first layers of g and phi before an action.
-        of_g, of_phi: (A, hidden), (A, E), what each action adds to them.
+        from_z, from_obs, of_g, of_phi: see ``_Seen``.
         from_state: (R, hidden), the head's first layer on (h, z^o).
         per_action: (R, A), what h alone says of every action.
         from_g, from_phi: (hidden, hidden) and (hidden, E), the same layer on g's hidden layer and
@@ -174,6 +189,7 @@ class CandidateActionSaleAgent(_SaleAgent):
         layers = (self.from_state, self.from_action, self.head, self.per_action)
         self._read = [p for net in (self.sale, *layers) for p in net.parameters()]
         self._composed: tuple[list[tuple[int, int]], _ComposedHead] | None = None
+        self._traced_seen = Traced(self, "_seen")
         self._traced_rows = Traced(self, "_rows")
         self._traced_choice = Traced(self, "_choice")
         self._traced_block = Traced(self, "_block")
@@ -181,7 +197,7 @@ class CandidateActionSaleAgent(_SaleAgent):
 
     def q_values(self, hidden: Tensor, obs: Tensor) -> Tensor:
         if torch.is_grad_enabled() or hidden.shape[:-1].numel() > _ROWS_AT_A_TIME:
-            values = self._every(self.prepare(hidden, obs))
+            values = self._every(self.prepare(hidden, self.encode_obs(obs)))
         else:
             rows = hidden.reshape(-1, self.hidden_dim), obs.reshape(-1, self.obs_size)
             values = self._head()(*rows)
@@ -216,20 +232,26 @@ class CandidateActionSaleAgent(_SaleAgent):
         read = g_hidden, phi, rows.from_state, rows.from_g, rows.from_phi
         return self._values(*read) + take_actions(rows.per_action, chosen)
 
-    def prepare(self, hidden: Tensor, obs: Tensor) -> _Rows:
-        return _Rows(*self._traced_rows.where_it_pays(*as_rows(hidden, obs)))
+    def encode_obs(self, obs: Tensor) -> _Seen:
+        return _Seen(*self._traced_seen.where_it_pays(*as_rows(obs)))
 
-    def _rows(self, hidden: Tensor, obs: Tensor) -> tuple[Tensor, ...]:
-        """``_Rows`` of (R, H), (R, D)."""
+    def _seen(self, obs: Tensor) -> tuple[Tensor, ...]:
+        """``_Seen`` of (R, D)."""
         z = self.encode(obs)
+        return z, *self.sale.before_actions(obs, z)
+
+    def prepare(self, hidden: Tensor, encoded: _Seen) -> _Rows:
+        return _Rows(*self._traced_rows.where_it_pays(*as_rows(hidden), *encoded))
+
+    def _rows(self, hidden: Tensor, *encoded: Tensor) -> tuple[Tensor, ...]:
+        """``_Rows`` of (R, H) and ``_Seen``."""
+        z, *before_actions = encoded
         from_z_a, from_phi = self.from_action.weight.split(self.sale_dim, -1)
         # What lies between g's hidden layer and the head's is linear, so one product does it.
         from_g, bias = self.sale.compose_g(from_z_a)
-        from_z, from_obs, of_g, of_phi = self.sale.before_actions(obs, z)
         layer = self.from_state.weight, self.from_state.bias + bias
         from_state = linear_of_parts((hidden, z), *layer)
-        per_action = self.per_action(hidden)
-        return from_z, from_obs, of_g, of_phi, from_state, per_action, from_g, from_phi
+        return *before_actions, from_state, self.per_action(hidden), from_g, from_phi
 
     def _every(self, rows: _Rows) -> Tensor:
         """Values of every action, (R, A), some rows at a time: what one needs fits a cache."""

@@ -79,10 +79,12 @@ class _Net(nn.Module):
         """(..., I_1), (..., I_2), ..., side by side, to (..., outputs), the first ones (all)."""
         first, last = cast(nn.Linear, self.correction[0]), cast(nn.Linear, self.correction[2])
         rows = as_rows(*parts)
-        bias = (self.linear.bias + last.bias)[:outputs]
-        out = linear_of_parts(rows, self.linear.weight[:outputs], bias)
+        weight, bias, of_hidden = self.linear.weight, self.linear.bias + last.bias, last.weight
+        if outputs is not None:
+            weight, bias, of_hidden = weight[:outputs], bias[:outputs], of_hidden[:outputs]
+        out = linear_of_parts(rows, weight, bias)
         hidden = linear_of_parts(rows, first.weight, first.bias).relu_()
-        out.addmm_(hidden, last.weight[:outputs].t())
+        out.addmm_(hidden, of_hidden.t())
         return out.view(*parts[0].shape[:-1], -1)
 
 

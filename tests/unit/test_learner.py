@@ -6,6 +6,7 @@ import torch
 
 from env_registry.contract import TEAM
 from rllib_mmsa.common.batch import Window
+from rllib_mmsa.common.q_modules import QModule
 from rllib_mmsa.common.replay import EpisodeReplay
 from rllib_mmsa.td import StepMean
 from tests.algorithms import batch_of, build, learner, losses, train_batch, weights
@@ -477,4 +478,18 @@ def test_a_replay_larger_than_the_memory_is_said_once(monkeypatch):
     for _ in range(2):
         algorithm.train()
     assert len(said) == 1 and "set replay_capacity_bytes" in said[0]
+    algorithm.stop()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_who_acts_gets_the_weights_that_rllib_would_send(name):
+    """``QModule.get_state`` takes them alone; RLlib takes all and drops what is not needed."""
+    algorithm = build(name, normalise_observations=True)
+    module = learner(algorithm).team_module
+    sent = module.get_state(inference_only=True)
+    expected = super(QModule, module).get_state(inference_only=True)
+    assert list(sent) == list(expected)
+    for key, value in expected.items():
+        np.testing.assert_array_equal(sent[key], value)
+    assert len(module.get_state()) > len(sent), "a checkpoint has everything"
     algorithm.stop()

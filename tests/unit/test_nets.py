@@ -99,7 +99,7 @@ def test_legal_actions_have_the_values_that_all_have(name, share, episode):
     hidden = agent.unroll(obs, actions)[:, :-1]
     legal = torch.rand(*actions.shape, A) < share
     legal[0] = False  # as in steps that were never played
-    values = agent.legal_q(agent.prepare(hidden, obs[:, :-1]), legal)
+    values = agent.legal_q(agent.prepare(hidden, agent.encode_obs(obs[:, :-1])), legal)
     expected = agent.q_values(hidden, obs[:, :-1])
     torch.testing.assert_close(values[legal], expected[legal])
     assert not values.requires_grad
@@ -111,7 +111,7 @@ def test_values_send_no_gradient_to_the_encoders(name, episode):
     obs, actions = episode
     hidden = agent.unroll(obs, actions)
     values = agent.q_values(hidden, obs)
-    prepared = agent.prepare(hidden[:, :-1], obs[:, :-1])
+    prepared = agent.prepare(hidden[:, :-1], agent.encode_obs(obs[:, :-1]))
     one = agent.chosen_q(prepared, actions)
     torch.testing.assert_close(one, take_actions(values[:, :-1], actions))
     legal = torch.ones(*actions.shape, A, dtype=torch.bool)
@@ -132,14 +132,15 @@ def test_values_without_gradient_are_those_with_it_for_any_number_of_rows(normal
         hidden, obs = torch.randn(rows, N, H), torch.randn(rows, N, D)
         actions, legal = torch.randint(A, (rows, N)), torch.ones(rows, N, A, dtype=torch.bool)
         with torch.no_grad():
-            read = agent.prepare(hidden, obs)
+            read = agent.prepare(hidden, agent.encode_obs(obs))
             frozen = agent.chosen_q(read, actions), agent.legal_q(read, legal)
             few = agent.legal_q(read, some := torch.rand(legal.shape) < 0.4)
         values = agent.q_values(hidden, obs).detach()
         torch.testing.assert_close(few[some], values[some])
         torch.testing.assert_close(frozen[0], take_actions(values, actions))
         torch.testing.assert_close(frozen[1], values)
-        torch.testing.assert_close(agent.legal_q(agent.prepare(hidden, obs), legal), values)
+        prepared = agent.prepare(hidden, agent.encode_obs(obs))
+        torch.testing.assert_close(agent.legal_q(prepared, legal), values)
 
 
 def test_acting_values_follow_the_weights_however_they_are_written(episode):
