@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -209,10 +210,7 @@ class MMSAModule(QModule):
         """What the model losses need; nothing where they are learned from apart."""
         if not self.learns_model:
             return {}
-
-        def inputs() -> ModelInputs:
-            return self._model_inputs(batch, packed, hidden, greedy)
-
+        inputs = partial(self._model_inputs, batch, packed, hidden, greedy)
         if not self.learns_apart:
             return self.forward_model(inputs())
         self.model_inputs = inputs
