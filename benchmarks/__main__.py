@@ -39,6 +39,9 @@ SetOption = Annotated[
 ]
 RoundsOption = Annotated[int, typer.Option(min=1, help="Turns of each variant.")]
 ThreadsOption = Annotated[int, typer.Option(min=1, help="PyTorch threads of each process.")]
+StepMsOption = Annotated[
+    float, typer.Option(min=0.0, help="Milliseconds that each step of a game takes longer.")
+]
 QuickOption = Annotated[
     bool, typer.Option("--quick", help="One short round in one process: does it still run?")
 ]
@@ -61,6 +64,7 @@ def main(
     set_: SetOption = None,
     rounds: RoundsOption = 10,
     threads: ThreadsOption = 1,
+    step_ms: StepMsOption = 0.0,
     quick: QuickOption = False,
     peer: PeerOption = None,
     peer_python: PeerPythonOption = None,
@@ -77,9 +81,12 @@ def main(
             variants=tuple(with_settings([parse_variant(text) for text in texts], set_ or [])),
             rounds=1 if quick else rounds,
             threads=threads,
+            step_ms=step_ms,
             quick=quick,
             say=lambda words: errors.print(f"[dim]{words}[/dim]", highlight=False),
         )
+        if peer is not None and step_ms:
+            raise BenchmarkError(f"--step-ms {step_ms:g}: the peer's games cannot be slowed")
         with shared_ray():
             results = measure(plan, peer, peer_python)
     except BenchmarkError as error:
@@ -119,6 +126,7 @@ def measure(plan: Plan, peer: Path | None, peer_python: str | None) -> dict[str,
         "machine": machine(plan.threads),
         "settings": {
             "rounds": plan.rounds,
+            "step_ms": plan.step_ms,
             "variants": {v.name: {"algorithm": v.algorithm, **v.settings} for v in plan.variants},
         },
         "speed": {},
@@ -143,7 +151,7 @@ def show(results: dict[str, Any], markdown: bool) -> None:
     console = Console()
     tables: list[Table] = []
     for environment, found in results["speed"].items():
-        tables += speed.tables(environment, found)
+        tables += speed.tables(environment, found, results["settings"]["step_ms"])
     if results["peer"]:
         tables.append(against_peer.table(results["peer"]))
     if results["replay"]:

@@ -18,6 +18,7 @@ import env_registry  # noqa: F401  (registers the environments)
 from benchmarks.machine import peak_memory_mb
 from benchmarks.protocol import BenchmarkError
 from benchmarks.random_numbers import Sizes, random_episode
+from benchmarks.slower import register_slower
 from benchmarks.stages import StageClock, install
 from benchmarks.variants import ENVIRONMENTS, MEASURED_SETTINGS
 from rllib_mmsa.algorithms import ALGORITHMS
@@ -87,12 +88,16 @@ class AlgorithmBench:
     Args:
         environment: a key of ``ENVIRONMENTS``.
         algorithm, settings: see ``Variant``.
+        step_ms: see ``Plan``.
     """
 
-    def __init__(self, environment: str, algorithm: str, settings: dict[str, Any]):
+    def __init__(
+        self, environment: str, algorithm: str, settings: dict[str, Any], step_ms: float = 0.0
+    ):
         self._env = ENVIRONMENTS[environment]
+        name = register_slower(self._env.env, step_ms)
         self._algorithm = build_algorithm(
-            algorithm, self._env.env, self._env.env_config, {**self._env.settings, **settings}
+            algorithm, name, self._env.env_config, {**self._env.settings, **settings}
         )
         self._updates = 0
 

@@ -22,6 +22,7 @@ class Plan:
         variants: that take turns.
         rounds: how often each has its turn.
         threads: PyTorch threads of each process.
+        step_ms: milliseconds that each step of a game takes longer than it does.
         quick: least work that still passes everywhere, and all of it in one process: soon
             started, but without memory per variant.
         say: shows what is going on.
@@ -32,6 +33,7 @@ class Plan:
     variants: tuple[Variant, ...]
     rounds: int
     threads: int
+    step_ms: float
     quick: bool
     say: Callable[[str], None]
 

@@ -50,6 +50,7 @@ def start_variant(plan: Plan, environment: str, variant: Variant) -> Any:
         environment=environment,
         algorithm=variant.algorithm,
         settings=variant.settings,
+        step_ms=plan.step_ms,
     )
 
 
@@ -111,9 +112,11 @@ def _compare(plan: Plan, results: dict[str, Any]) -> dict[str, Any]:
     return results
 
 
-def tables(environment: str, results: dict[str, Any]) -> list[Table]:
+def tables(environment: str, results: dict[str, Any], step_ms: float) -> list[Table]:
     """A table of speed and memory, and one of the update's stages."""
     title = ENVIRONMENTS[environment].title
+    if step_ms:
+        title += f", each step {step_ms:g} ms longer"
     whole = Table(
         f"{title}: env steps/s, ms of one update, MB",
         ["", "sampling", "one update, ms", "whole loop", "time of loop / QMIX", "peak MB"],

@@ -1,15 +1,20 @@
 """The benchmarks run: a toy environment, one short round, everything in this process."""
 
 import json
+import time
+from types import SimpleNamespace
 
 import pytest
+from ray.tune.registry import register_env
 from typer.testing import CliRunner
 
 from benchmarks.__main__ import app
 from benchmarks.bench import CLOCK, AlgorithmBench, build_algorithm
 from benchmarks.protocol import BenchmarkError
+from benchmarks.slower import register_slower
 from benchmarks.stages import SECOND_THREAD, STAGES, install
 from rllib_mmsa.common.collect import _TAG
+from rllib_mmsa.common.vector_env import _creator
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -65,11 +70,42 @@ def test_nothing_is_in_flight_after_a_turn():
     bench.stop()
 
 
+def test_a_slower_game_is_measured(tmp_path):
+    output = tmp_path / "results.json"
+    result = run("--algo", "QMIX", "--part", "sampling", "--step-ms", "4", "--output", str(output))
+    assert result.exit_code == 0, result.output
+    found = json.loads(output.read_text())
+    assert found["settings"]["step_ms"] == 4
+    assert found["speed"]["counter"]["QMIX"]["sampling"]["median"] < 1000 / 4  # env steps/s
+
+
+def test_games_that_are_stepped_in_one_call_are_slower_too():
+    def create(context):
+        raise AssertionError("made one by one")
+
+    def step_slots(indices, actions):
+        return list(indices)
+
+    create.make_vec = lambda num_envs, context: SimpleNamespace(step_slots=step_slots)
+    register_env("vectorised", create)
+    slower = _creator(register_slower("vectorised", 4)).make_vec(3, {})
+    start = time.perf_counter()
+    assert slower.step_slots([0, 1, 2], None) == [0, 1, 2]
+    assert time.perf_counter() - start >= 3 * 0.004
+    create.make_vec = lambda num_envs, context: None
+    register_env("vectorised", create)
+    assert _creator(register_slower("vectorised", 4)).make_vec(3, {}) is None
+
+
 def test_mistakes_are_said(tmp_path):
     output = ["--output", str(tmp_path / "results.json")]
     assert "there are sampling" in run("--part", "speed", *output).output
     assert (
         "no setting horizon" in run("--part", "update", "--algo", "MMSA:horizon=1", *output).output
+    )
+    assert (
+        "cannot be slowed"
+        in run("--part", "replay", "--peer", str(tmp_path), "--step-ms", "2", *output).output
     )
     assert (
         "no checkout of EPyMARL" in run("--part", "replay", "--peer", str(tmp_path), *output).output
