@@ -258,8 +258,9 @@ class QLearningConfig(AlgorithmConfig):
         """Sets the learners' settings.
 
         Args:
-            learner_threads: threads that share an update on a CPU: 2, where there are two cores, or
-                1 to leave the other one to something else. The numbers are the same.
+            learner_threads: threads that share an update on a CPU: 2, where there are two cores
+                besides those of env runners that play meanwhile (``overlap_sampling``), or 1 to
+                leave the other one to something else. The numbers are the same.
             **kwargs: RLlib's own (num_learners, num_gpus_per_learner, ...).
         """
         super().learners(**kwargs)

@@ -55,7 +55,12 @@ class QLearner(TorchLearner):
 
     def build(self) -> None:
         super().build()
-        use_threads(self.config.learner_threads if self._device.type == "cpu" else 1)
+        config = self.config
+        # A second thread beside a busy env runner is put to sleep with what the first one waits
+        # for, be it a result or Python's lock: slower than one thread.
+        plays_meanwhile = config.overlap_sampling and config.num_learners == 0
+        busy_cores = config.num_env_runners if plays_meanwhile else 0
+        use_threads(config.learner_threads if self._device.type == "cpu" else 1, busy_cores)
 
     @property
     def team_module(self) -> QModule:

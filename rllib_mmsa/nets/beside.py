@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import os
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,10 +30,15 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def use_threads(count: int) -> None:
-    """Sets how many threads share an update in this process: 1, or 2 where it may use two cores."""
+def use_threads(count: int, busy_cores: int = 0) -> None:
+    """Sets how many threads share an update in this process.
+
+    Args:
+        count: 1, or 2, which are 1 where there are no two cores for them.
+        busy_cores: cores that other processes keep busy meanwhile.
+    """
     global _pool
-    two = count > 1 and cores() > 1
+    two = count > 1 and cores() - busy_cores > 1
     if two and _pool is None:
         # PyTorch's own threads are shared out between the two.
         threads = max(torch.get_num_threads() // 2, 1)
@@ -48,10 +52,6 @@ def _set_up(threads: int) -> None:
     """What holds for a thread alone, and not for its process."""
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
-    if sys.platform == "linux":
-        # Where an env runner beside the learner needs the core, it goes first: what it plays is
-        # waited for longer than what this thread does, which the other one can do as well.
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
     _this.helps = True
 
 

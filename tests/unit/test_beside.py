@@ -134,6 +134,18 @@ def test_two_threads_learn_to_the_last_bit_what_one_does(name, settings, monkeyp
             np.testing.assert_array_equal(one[key], two[key], err_msg=key)
 
 
+@pytest.mark.parametrize("cores, two", [(2, False), (3, True)])
+def test_a_runner_that_plays_meanwhile_keeps_its_core(cores, two, monkeypatch):
+    monkeypatch.setattr(beside, "cores", lambda: cores)
+    settings = {"num_env_runners": 1, "learner_threads": 2}
+    overlapped = build("QMIX", **settings, overlap_sampling=True)
+    assert beside.two_threads() == two
+    overlapped.stop()
+    in_turns = build("QMIX", **settings)
+    assert beside.two_threads()
+    in_turns.stop()
+
+
 def test_the_world_model_learns_apart_where_nothing_else_reads_it(two_threads):
     algorithm = build("MMSA", **FORAGING, learner_threads=2)
     own = learner(algorithm)
