@@ -38,7 +38,11 @@ def use_threads(count: int, busy_cores: int = 0) -> None:
         busy_cores: cores that other processes keep busy meanwhile.
     """
     global _pool
-    two = count > 1 and cores() - busy_cores > 1
+    free = max(cores() - busy_cores, 1)
+    two = count > 1 and free > 1
+    if busy_cores:
+        # Of PyTorch's own, those without a core would make the others wait.
+        torch.set_num_threads(min(torch.get_num_threads(), free))
     if two and _pool is None:
         # PyTorch's own threads are shared out between the two.
         threads = max(torch.get_num_threads() // 2, 1)
