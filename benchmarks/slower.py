@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 from ray.rllib.env.env_context import EnvContext
-from ray.tune.registry import ENV_CREATOR, _global_registry, register_env
+from ray.tune.registry import register_env
+
+from rllib_mmsa.common.vector_env import find_creator, make_at_once
 
 
 def register_slower(env: str, step_ms: float) -> str:
@@ -24,7 +26,7 @@ def register_slower(env: str, step_ms: float) -> str:
     if not step_ms:
         return env
     name = f"{env}_{step_ms:g}_ms_slower"
-    register_env(name, _Slower(_global_registry.get(ENV_CREATOR, env), step_ms / 1000))
+    register_env(name, _Slower(find_creator(env), step_ms / 1000))
     return name
 
 
@@ -47,8 +49,7 @@ class _Slower:
 
     def make_vec(self, num_envs: int, context: EnvContext) -> Any:
         """See ``common/vector_env.py``; None where the creator makes them one by one."""
-        make_vec = getattr(self._create, "make_vec", None)
-        env = None if make_vec is None else make_vec(num_envs, context)
+        env = make_at_once(self._create, num_envs, context)
         if env is None:
             return None
         step_slots = env.step_slots

@@ -115,7 +115,8 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         """RLlib's; for those who act, without walking through all that they do not need."""
         if not inference_only or self.inference_only:
             return super().get_state(*args, inference_only=inference_only, **kwargs)
-        left_out, state = self.get_non_inference_attributes(), dict[str, Any]()
+        left_out = self.get_non_inference_attributes()
+        state: dict[str, Any] = {}
         self._save_to_state_dict(state, "", False)  # a subclass's own parameters
         for name, network in self.named_children():
             if name not in left_out:

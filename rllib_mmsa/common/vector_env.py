@@ -44,16 +44,24 @@ def make_vector_env(env: Any, context: EnvContext, num_envs: int) -> VectorMulti
         What the creator's ``make_vec(num_envs, context)`` makes, where it has one and that does not
         return None; otherwise a ``SyncVectorEnv``.
     """
-    create = _creator(env)
-    make_vec = getattr(create, "make_vec", None)
-    vector_env = make_vec(num_envs, context) if make_vec is not None else None
+    create = find_creator(env)
+    vector_env = make_at_once(create, num_envs, context)
     if vector_env is not None:
         return vector_env
     contexts = [context.copy_with_overrides(vector_index=index) for index in range(num_envs)]
     return SyncVectorEnv([partial(_make_sub_env, create, each) for each in contexts])
 
 
-def _creator(env: Any) -> Callable[[EnvContext], Any]:
+def make_at_once(
+    create: Callable[[EnvContext], Any], num_envs: int, context: EnvContext
+) -> VectorMultiAgentEnv | None:
+    """What a creator's ``make_vec`` makes; None where it makes environments one by one."""
+    make_vec = getattr(create, "make_vec", None)
+    return None if make_vec is None else make_vec(num_envs, context)
+
+
+def find_creator(env: Any) -> Callable[[EnvContext], Any]:
+    """What makes the environments that a configuration names (``make_vector_env``)."""
     if isinstance(env, str) and _global_registry.contains(ENV_CREATOR, env):
         return _global_registry.get(ENV_CREATOR, env)
     return lambda context: _gym_env_creator(env_descriptor=env, env_context=context)

@@ -14,7 +14,7 @@ from benchmarks.protocol import BenchmarkError
 from benchmarks.slower import register_slower
 from benchmarks.stages import SECOND_THREAD, STAGES, install
 from rllib_mmsa.common.collect import _TAG
-from rllib_mmsa.common.vector_env import _creator
+from rllib_mmsa.common.vector_env import find_creator
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -88,13 +88,13 @@ def test_games_that_are_stepped_in_one_call_are_slower_too():
 
     create.make_vec = lambda num_envs, context: SimpleNamespace(step_slots=step_slots)
     register_env("vectorised", create)
-    slower = _creator(register_slower("vectorised", 4)).make_vec(3, {})
+    slower = find_creator(register_slower("vectorised", 4)).make_vec(3, {})
     start = time.perf_counter()
     assert slower.step_slots([0, 1, 2], None) == [0, 1, 2]
     assert time.perf_counter() - start >= 3 * 0.004
     create.make_vec = lambda num_envs, context: None
     register_env("vectorised", create)
-    assert _creator(register_slower("vectorised", 4)).make_vec(3, {}) is None
+    assert find_creator(register_slower("vectorised", 4)).make_vec(3, {}) is None
 
 
 def test_mistakes_are_said(tmp_path):

@@ -16,8 +16,10 @@ STEPS = {"num_env_steps_sampled_lifetime": 0, "num_episodes_lifetime": 0}
 
 @pytest.fixture(autouse=True)
 def _one_thread_afterwards():
+    of_pytorch = torch.get_num_threads()
     yield
     beside.use_threads(1)
+    torch.set_num_threads(of_pytorch)
 
 
 @pytest.fixture
@@ -138,12 +140,10 @@ def test_two_threads_learn_to_the_last_bit_what_one_does(name, settings, monkeyp
 def test_a_runner_that_plays_meanwhile_keeps_its_core(cores, two, monkeypatch):
     monkeypatch.setattr(beside, "cores", lambda: cores)
     settings = {"num_env_runners": 1, "learner_threads": 2}
-    before = torch.get_num_threads()
     torch.set_num_threads(2)
     overlapped = build("QMIX", **settings, overlap_sampling=True)
     assert beside.two_threads() == two
     assert torch.get_num_threads() == 1  # of PyTorch's own, in each of ours
-    torch.set_num_threads(before)
     overlapped.stop()
     in_turns = build("QMIX", **settings)
     assert beside.two_threads()
