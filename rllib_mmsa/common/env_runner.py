@@ -63,6 +63,10 @@ class EpisodeRunner(MultiAgentEnvRunner):
         self._has_wins = False
         self._failures_in_a_row = 0
         super().__init__(config, **kwargs)
+        if self.worker_index:
+            # OMP_NUM_THREADS may ask for more, and these would keep the learner's cores busy.
+            cores = max(int(self.config.num_cpus_per_env_runner), 1)
+            torch.set_num_threads(min(torch.get_num_threads(), cores))
         seed = self.config.seed
         self._run_seed = np.random.SeedSequence().entropy if seed is None else int(seed)
         custom = any(

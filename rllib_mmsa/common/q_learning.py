@@ -55,6 +55,8 @@ class QLearning(Algorithm):
             self.env_runner_group, self.config.overlap_sampling, self.config.sample_timeout_s
         )
         self._updates_owed = 0.0
+        self._unreported_updates = False
+        self._reported_at = 0  # env steps sampled when the learners last handed over their log
         self._evaluations_done = -1  # whole intervals passed at the last evaluation
         self._env_backend = self._find_env_backend()
         self._version = version()
@@ -80,8 +82,11 @@ class QLearning(Algorithm):
         self.replay.add(episodes)
         self._check_memory()
         self._log_progress()
-        if self._learn_from(episodes) and not self.config.overlap_sampling:
-            self._send_weights()
+        if self._learn_from(episodes):
+            self._unreported_updates = True
+            if not self.config.overlap_sampling:
+                self._send_weights()
+        self._report_updates()
 
     def _check_memory(self) -> None:
         """Warns, once, where a full replay will not fit beside everything else."""
@@ -115,10 +120,23 @@ class QLearning(Algorithm):
                 )
             return 0
         updates = int(self._updates_owed)
-        for left in reversed(range(updates)):
+        for _ in range(updates):
             self._updates_owed -= 1
-            self._update(report=not left)
+            self._update()
         return updates
+
+    def _report_updates(self) -> None:
+        """Takes over what the learners logged, in rounds that may be an iteration's last.
+
+        It takes some milliseconds, as much as sampling an episode may.
+        """
+        due = self._reported_at + (self.config.min_sample_timesteps_per_iteration or 0)
+        if not self._unreported_updates or self.num_env_steps_sampled < due:
+            return
+        self._unreported_updates = False
+        self._reported_at = self.num_env_steps_sampled
+        logged = self.learner_group.foreach_learner(lambda learner: learner.metrics.reduce())
+        self.metrics.aggregate([each.get() for each in logged], key=LEARNER_RESULTS)
 
     def _send_weights(self) -> None:
         with self.metrics.log_time((TIMERS, SYNCH_WORKER_WEIGHTS_TIMER)):
@@ -126,28 +144,24 @@ class QLearning(Algorithm):
                 from_worker_or_learner_group=self.learner_group, inference_only=True
             )
 
-    def _update(self, report: bool = True) -> None:
+    def _update(self) -> None:
         """One gradient update on episodes, or sequences of them, drawn from the replay.
 
-        Args:
-            report: whether the learners hand over what they logged in this update and in those
-                before it. It takes some milliseconds: once per round is enough.
+        What it logs stays with the learners (``_report_updates``).
         """
         with self.metrics.log_time((TIMERS, REPLAY_BUFFER_SAMPLE_TIMER)):
             batch = to_train_batch(
                 self.replay.sample(self.config.train_batch_episodes), self._reward_scale()
             )
         with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
-            results = self.learner_group.update(
+            self.learner_group.update(
                 batch=batch,
                 timesteps={
                     NUM_ENV_STEPS_SAMPLED_LIFETIME: self.num_env_steps_sampled,
                     NUM_EPISODES_LIFETIME: self.replay.num_episodes_added,
                 },
-                _no_metrics_reduce=not report,
+                _no_metrics_reduce=True,
             )
-        if report:
-            self.metrics.aggregate(results, key=LEARNER_RESULTS)
 
     @property
     def num_env_steps_sampled(self) -> int:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from ray.rllib.utils.metrics import LEARNER_RESULTS
 
 from env_registry.contract import TEAM
 from rllib_mmsa.common.batch import Window
@@ -492,4 +493,20 @@ def test_who_acts_gets_the_weights_that_rllib_would_send(name):
     for key, value in expected.items():
         np.testing.assert_array_equal(sent[key], value)
     assert len(module.get_state()) > len(sent), "a checkpoint has everything"
+    algorithm.stop()
+
+
+@pytest.mark.parametrize("updates_per_episode", [2.0, 0.25])
+def test_an_iteration_reports_all_its_updates(updates_per_episode):
+    """Also where its last round had none: the learners hand their log over once an iteration."""
+    config = {"updates_per_episode": updates_per_episode, **FORAGING}
+    algorithm = build("QMIX", min_sample_timesteps_per_iteration=80, **config)
+    algorithm.train()  # fills the replay
+    for _ in range(6):
+        before = learner(algorithm)._num_updates
+        logged = algorithm.train()[LEARNER_RESULTS][TEAM]
+        made = learner(algorithm)._num_updates
+        assert made > before
+        assert logged["num_updates_lifetime"] == made
+        assert np.isfinite(logged["td_loss"])
     algorithm.stop()

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 
+from rllib_mmsa.common.env_runner import EpisodeRunner
 from tests.algorithms import build, learner
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -56,3 +58,17 @@ def test_a_round_in_flight_survives_a_checkpoint(tmp_path):
         algorithm.train()
         assert algorithm.num_env_steps_sampled > before
         algorithm.stop()
+
+
+@pytest.mark.parametrize(("index", "cores", "left"), [(0, 1, 3), (1, 1, 1), (1, 2, 2), (1, 0.5, 1)])
+def test_a_runner_beside_the_learner_takes_no_more_threads_than_its_cores(index, cores, left):
+    """Whatever OMP_NUM_THREADS said; in the learner's process they are the learner's."""
+    algorithm = build("QMIX", num_cpus_per_env_runner=cores)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        EpisodeRunner(algorithm.config, worker_index=index).stop()
+        assert torch.get_num_threads() == left
+    finally:
+        torch.set_num_threads(before)
+    algorithm.stop()
