@@ -216,6 +216,7 @@ class QLearning(Algorithm):
             "replay": self.replay.get_state(self.config.store_buffer_in_checkpoints),
             "updates_owed": self._updates_owed,
             "evaluations_done": self._evaluations_done,
+            "reported_at": self._reported_at,
             "collected": collected,
         }
         return state
@@ -229,4 +230,5 @@ class QLearning(Algorithm):
             self._episodes_not_restored = self.replay.num_episodes_added - len(self.replay)
             self._updates_owed = own["updates_owed"]
             self._evaluations_done = own["evaluations_done"]
+            self._reported_at = own["reported_at"]
             self.collector.set_state(own["collected"])

@@ -43,6 +43,7 @@ def test_resumed_equals_uninterrupted(name, tmp_path):
         assert last[key] == again[key]
     assert own._num_updates == other._num_updates
     assert last["env_runners"]["epsilon"] == again["env_runners"]["epsilon"]
+    assert last["learners"]["team"]["td_loss"] == again["learners"]["team"]["td_loss"]
     assert len(straight.replay) == len(resumed.replay) > 4
     straight.stop()
     resumed.stop()
