@@ -230,5 +230,5 @@ class QLearning(Algorithm):
             self._episodes_not_restored = self.replay.num_episodes_added - len(self.replay)
             self._updates_owed = own["updates_owed"]
             self._evaluations_done = own["evaluations_done"]
-            self._reported_at = own["reported_at"]
+            self._reported_at = own.get("reported_at", 0)  # older checkpoints have none
             self.collector.set_state(own["collected"])
