@@ -82,10 +82,8 @@ class QLearning(Algorithm):
         self.replay.add(episodes)
         self._check_memory()
         self._log_progress()
-        if self._learn_from(episodes):
-            self._unreported_updates = True
-            if not self.config.overlap_sampling:
-                self._send_weights()
+        if self._learn_from(episodes) and not self.config.overlap_sampling:
+            self._send_weights()
         self._report_updates()
 
     def _check_memory(self) -> None:
@@ -162,6 +160,7 @@ class QLearning(Algorithm):
                 },
                 _no_metrics_reduce=True,
             )
+        self._unreported_updates = True
 
     @property
     def num_env_steps_sampled(self) -> int:
