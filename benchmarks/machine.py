@@ -12,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from rllib_mmsa.nets.kernels import every_kind
+
 
 def machine(threads: int) -> dict[str, Any]:
     """The machine, its load now, and the versions that matter.
@@ -30,6 +32,7 @@ def machine(threads: int) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in packages},
         "threads": threads,
+        "compiled_kernels": next((each.instructions for each in reversed(every_kind())), None),
     }
 
 
@@ -48,7 +51,8 @@ def machine_words(facts: dict[str, Any]) -> str:
     load = ", ".join(str(value) for value in facts["load"])
     return (
         f"{facts['cores']} cores, {facts['model']}; {facts['system']}, Python {facts['python']}, "
-        f"{versions}; {facts['threads']} PyTorch thread(s) per process; "
+        f"{versions}; {facts['threads']} PyTorch thread(s) per process; compiled functions "
+        f"{facts['compiled_kernels'] or 'none'}; "
         f"load at the start (1, 5, 15 minutes) {load}"
     )
 

@@ -23,10 +23,10 @@ from rllib_mmsa.common.q_modules import QModule, Unrolled, frozen_copy
 from rllib_mmsa.nets.agents import RecurrentAgent
 from rllib_mmsa.nets.aggregator import RolloutAggregator
 from rllib_mmsa.nets.beside import at_once, in_parts
+from rllib_mmsa.nets.frozen_imagination import FrozenImagination
 from rllib_mmsa.nets.packing import Packing
 from rllib_mmsa.nets.sale import SaleEncoder
 from rllib_mmsa.nets.sale_agents import SALE_AGENTS
-from rllib_mmsa.nets.scripted import Traced
 from rllib_mmsa.nets.world_model import WorldModel, standard_normal
 from rllib_mmsa.td import StepMean
 
@@ -83,20 +83,20 @@ class MMSAModule(QModule):
             self.target_aggregator = frozen_copy(self.aggregator)
         if self._freezes_world_model:
             self.target_world_model = frozen_copy(self.world_model)
-        self._traced_imagination = self._trace_imagination()
+        self._frozen_imagination = self._freeze_imagination()
         self.noise = torch.Generator()
         # The learner says whether this update trains the world model, and whether it does so apart
         # from all else: then it finds here what that needs.
         self.learns_model, self.learns_apart = True, False
         self.model_inputs: Callable[[], ModelInputs] | None = None
 
-    def _trace_imagination(self) -> Traced | None:
+    def _freeze_imagination(self) -> FrozenImagination | None:
         """The frozen model's imagination without Python, where nothing in it is drawn or asked."""
         config = self.model_config
         policy = config["imagined_actions"] == "policy"
         if not self._freezes_world_model or not policy or config["sample_rollout"]:
             return None
-        return Traced(self.target_world_model, "imagine", horizon=config["rollout_horizon"])
+        return FrozenImagination(self.target_world_model, config["rollout_horizon"])
 
     @property
     def _fixes_encoders(self) -> bool:
@@ -299,12 +299,12 @@ class MMSAModule(QModule):
             model, agent = self.target_world_model, self.target_agent
         flows = config["td_gradient_to_world_model"] and torch.is_grad_enabled() and not frozen
         horizon, sample = config["rollout_horizon"], config["sample_rollout"]
-        traced = self._traced_imagination if frozen else None
+        imagination = self._frozen_imagination if frozen else None
 
         def imagine(part: tuple[Tensor, ...]) -> Tensor:
             with torch.set_grad_enabled(flows):
-                if traced is not None:
-                    return traced.where_it_pays(*part)
+                if imagination is not None:
+                    return imagination(*part)
                 return model.imagine(
                     *part, horizon=horizon, agent=agent, sample=sample, generator=self.noise
                 )

@@ -35,6 +35,7 @@ from env_registry.contract import (
 from rllib_mmsa.common.batch import Recording, TeamEpisode
 from rllib_mmsa.common.metrics import NUM_EPISODES_DROPPED_LIFETIME, WIN_RATE
 from rllib_mmsa.common.vector_env import make_vector_env
+from rllib_mmsa.nets.kernels import use_kernels
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ class EpisodeRunner(MultiAgentEnvRunner):
         self._has_wins = False
         self._failures_in_a_row = 0
         super().__init__(config, **kwargs)
+        use_kernels(self.config.compiled_kernels)
         if self.worker_index:
             # OMP_NUM_THREADS may ask for more, and these would keep the learner's cores busy.
             cores = max(int(self.config.num_cpus_per_env_runner), 1)

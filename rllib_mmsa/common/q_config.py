@@ -93,6 +93,7 @@ class QLearningConfig(AlgorithmConfig):
         # Sampling and replay.
         self.overlap_sampling = False
         self.learner_threads = 2
+        self.compiled_kernels = True
         self.epsilon: Any = [[0, 1.0], [50_000, 0.05]]  # env steps
         self.train_batch_episodes = 32
         self.replay_capacity_episodes = 5000
@@ -254,18 +255,29 @@ class QLearningConfig(AlgorithmConfig):
             self.overlap_sampling = overlap_sampling
         return self
 
-    def learners(self, *, learner_threads: int = NotProvided, **kwargs: Any) -> QLearningConfig:
+    def learners(
+        self,
+        *,
+        learner_threads: int = NotProvided,
+        compiled_kernels: bool = NotProvided,
+        **kwargs: Any,
+    ) -> QLearningConfig:
         """Sets the learners' settings.
 
         Args:
             learner_threads: threads that share an update on a CPU: 2, where there are two cores
                 besides those of env runners that play meanwhile (``overlap_sampling``), or 1 to
                 leave the other one to something else. The numbers are the same.
+            compiled_kernels: whether what networks compute without gradient on a CPU is left to
+                compiled functions (``nets/kernels``), where the installation has them and the
+                processor AVX2. The numbers are the same but for rounding.
             **kwargs: RLlib's own (num_learners, num_gpus_per_learner, ...).
         """
         super().learners(**kwargs)
         if learner_threads is not NotProvided:
             self.learner_threads = learner_threads
+        if compiled_kernels is not NotProvided:
+            self.compiled_kernels = compiled_kernels
         return self
 
     def validate(self) -> None:

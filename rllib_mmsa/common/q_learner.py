@@ -19,6 +19,7 @@ from rllib_mmsa.common.memory import keep_freed_memory
 from rllib_mmsa.common.q_modules import CHOSEN_Q_TOT, NEXT_Q_TOT, QModule
 from rllib_mmsa.common.rmsprop import FlatRMSprop
 from rllib_mmsa.nets.beside import use_threads
+from rllib_mmsa.nets.kernels import use_kernels
 from rllib_mmsa.td import StepMean, squared_error, td_targets
 
 _COUNTERS = (
@@ -60,6 +61,7 @@ class QLearner(TorchLearner):
         # for, be it a result or Python's lock: slower than one thread.
         plays_meanwhile = config.overlap_sampling and config.num_learners == 0
         busy_cores = config.num_env_runners if plays_meanwhile else 0
+        use_kernels(config.compiled_kernels)
         use_threads(config.learner_threads if self._device.type == "cpu" else 1, busy_cores)
 
     @property

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from rllib_mmsa.nets.beside import at_once, beside
+from rllib_mmsa.nets.kernels import LANES, kernels_for
 from rllib_mmsa.nets.packing import Packing
 from rllib_mmsa.nets.scripted import scripted
 
@@ -54,6 +55,11 @@ class GRU(nn.GRU):
             states, _ = super().forward(PackedSequence(x.flatten(0, 1), sizes))
             return states.data.unflatten(0, (-1, rows))
         weights = self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0
+        kernels = kernels_for(x)
+        if kernels is not None and self.hidden_size % LANES == 0:
+            counts = [x.shape[1] * count for count in packing.counts]
+            found = kernels.gru(x.flatten(0, 1).contiguous(), weights, counts)
+            return found.view(*x.shape[:2], -1)
         goes_back = torch.is_grad_enabled() and self.weight_hh_l0.requires_grad
         return _FusedGRU.apply(x, *weights, packing, goes_back)
 

@@ -13,6 +13,7 @@ from typing import cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rllib_mmsa.nets.kernels import LANES, Kernels, kernels_for
 from rllib_mmsa.nets.linear import linear_of_parts
 
 
@@ -69,9 +70,20 @@ class QMixer(nn.Module):
         if q_values.shape[1:] != (self.num_agents,) or any(len(part) != steps for part in state):
             shapes = [tuple(part.shape) for part in state]
             raise ValueError(f"cannot mix q {tuple(q_values.shape)} with state {shapes}")
+        kernels = kernels_for(q_values)
+        if kernels is not None and self.embed_dim % LANES == 0:
+            return self._compiled(kernels, q_values, state)
         weights_1 = _hyper(self.weights_1, state).abs().view(-1, self.num_agents, self.embed_dim)
         # Not a batched product: thousands of tiny ones are slower than this, backwards above all.
         mixed = (q_values.unsqueeze(-1) * weights_1).sum(-2)
         hidden = F.elu(mixed + linear_of_parts(state, self.bias_1.weight, self.bias_1.bias))
         weights_2 = _hyper(self.weights_2, state).abs()
         return (hidden * weights_2).sum(-1, keepdim=True) + _hyper(self.value, state)
+
+    def _compiled(self, kernels: Kernels, q_values: Tensor, state: Sequence[Tensor]) -> Tensor:
+        nets = self.weights_1, self.bias_1, self.weights_2, self.value
+        first = cast(nn.Linear, self.weights_1[0])
+        sizes = first.in_features, self.embed_dim, first.out_features
+        weights = [parameter for net in nets for parameter in net.parameters()]
+        parts = [part.contiguous() for part in state]
+        return kernels.mix(q_values.contiguous(), parts, weights, sizes)

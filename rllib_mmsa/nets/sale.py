@@ -97,6 +97,11 @@ def make_normaliser(name: str, size: int) -> nn.Module:
     return NORMALISERS[name](size)
 
 
+def normalises_by_avg_l1(normaliser: nn.Module) -> bool:
+    """Whether a normaliser is AvgL1Norm, the default."""
+    return isinstance(normaliser, _Function) and normaliser.function is avg_l1_norm
+
+
 def _split(layer: nn.Linear, x: Tensor) -> tuple[Tensor, Tensor]:
     """layer([x ; onehot(a)]) as a sum: of x (..., outputs) and of each action (A, outputs)."""
     size = x.shape[-1]

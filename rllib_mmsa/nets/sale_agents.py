@@ -6,7 +6,8 @@ H hidden size, E size of an embedding. An action index of A means "none yet".
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -14,14 +15,14 @@ from torch import Tensor, nn
 
 from rllib_mmsa.nets.agents import AgentState, RecurrentAgent
 from rllib_mmsa.nets.beside import at_once, in_parts
+from rllib_mmsa.nets.kernels import Kernels, kernels_for
 from rllib_mmsa.nets.linear import as_rows, linear_of_parts
 from rllib_mmsa.nets.packing import Packing
-from rllib_mmsa.nets.sale import SaleEncoder
+from rllib_mmsa.nets.sale import SaleEncoder, normalises_by_avg_l1
+from rllib_mmsa.nets.sale_heads import ROWS_AT_A_TIME, CompiledHead, ComposedHead
 from rllib_mmsa.nets.scripted import Traced
 from rllib_mmsa.td import take_actions
 
-#: Rows whose candidate actions are valued in one go.
-_ROWS_AT_A_TIME = 1024
 #: Share of legal actions below which they alone are valued: picking them has its price.
 _WORTH_PICKING = 0.8
 
@@ -126,51 +127,16 @@ class _Rows(NamedTuple):
     from_phi: Tensor
 
 
-class _ComposedHead:
-    """The values of all actions, without gradient, in half the operations that learning takes.
+class _Unread(NamedTuple):
+    """What compiled functions take instead of ``_Rows``, without gradient.
 
-    Acting asks for some dozens of rows at a time, and then an operation costs what it costs to
-    call. Layers that read the same are one product, and what actions add to them lies ready.
+    Attributes:
+        hidden: (..., N, H).
+        obs: (..., N, D).
     """
 
-    def __init__(self, agent: CandidateActionSaleAgent):
-        sale, embedding, rows = agent.sale, agent.sale_dim, agent.obs_size
-        hidden = agent.hidden_dim
-        f_first, f_last = cast(nn.Linear, sale.f[0]), cast(nn.Linear, sale.f[-1])
-        g_first, state = cast(nn.Linear, sale.g[0]), agent.from_state
-        from_z_a, from_phi = agent.from_action.weight.split(embedding, -1)
-        from_g, bias = sale.compose_g(from_z_a)
-
-        def side_by_side(*weights: Tensor) -> Tensor:
-            return torch.cat(weights).t().contiguous()
-
-        self.of_obs = side_by_side(f_first.weight, sale.phi.weight[:, :rows])
-        self.of_obs_bias = torch.cat([f_first.bias, sale.phi.bias])
-        self.to_z = side_by_side(f_last.weight), f_last.bias.clone()
-        self.of_z = side_by_side(g_first.weight[:, :embedding], state.weight[:, hidden:])
-        self.of_z_bias = torch.cat([g_first.bias, state.bias + bias])
-        self.of_hidden = side_by_side(state.weight[:, :hidden], agent.per_action.weight)
-        self.of_hidden_bias = torch.cat([torch.zeros_like(state.bias), agent.per_action.bias])
-        self.action_in_g = g_first.weight[:, embedding:].t().contiguous()
-        self.action_in_phi = sale.phi.weight[:, rows:].t().contiguous()
-        self.of_pair = torch.cat([from_g, from_phi], 1).t().contiguous()
-        self.head = agent.head.weight.t().contiguous()
-        self.norms = sale.f_norm, sale.phi_norm
-        self.widths = len(f_first.weight), len(g_first.weight), len(state.weight)
-
-    def __call__(self, hidden: Tensor, obs: Tensor) -> Tensor:
-        """(R, H), (R, D) to (R, A)."""
-        f_width, g_width, width = self.widths
-        f_hidden, phi = torch.addmm(self.of_obs_bias, obs, self.of_obs).tensor_split([f_width], 1)
-        z = self.norms[0](torch.addmm(self.to_z[1], f_hidden.relu_(), self.to_z[0]))
-        g_hidden, from_z = torch.addmm(self.of_z_bias, z, self.of_z).tensor_split([g_width], 1)
-        from_hidden = torch.addmm(self.of_hidden_bias, hidden, self.of_hidden)
-        from_hidden, per_action = from_hidden.tensor_split([width], 1)
-        g_hidden = (g_hidden.unsqueeze(1) + self.action_in_g).relu_()
-        phi = self.norms[1](phi.unsqueeze(1) + self.action_in_phi)
-        joint = torch.mm(torch.cat([g_hidden, phi], -1).flatten(0, 1), self.of_pair)
-        joint = joint.view(*phi.shape[:2], width).add_((from_z + from_hidden).unsqueeze(1)).relu_()
-        return torch.matmul(joint, self.head).squeeze(-1).add_(per_action)
+    hidden: Tensor
+    obs: Tensor
 
 
 class CandidateActionSaleAgent(_SaleAgent):
@@ -188,7 +154,8 @@ class CandidateActionSaleAgent(_SaleAgent):
         self.per_action = nn.Linear(self.hidden_dim, self.num_actions)
         layers = (self.from_state, self.from_action, self.head, self.per_action)
         self._read = [p for net in (self.sale, *layers) for p in net.parameters()]
-        self._composed: tuple[list[tuple[int, int]], _ComposedHead] | None = None
+        self._made: tuple[Any, Any] | None = None
+        self._compiles = normalises_by_avg_l1(self.sale.phi_norm)
         self._traced_seen = Traced(self, "_seen")
         self._traced_rows = Traced(self, "_rows")
         self._traced_choice = Traced(self, "_choice")
@@ -196,29 +163,66 @@ class CandidateActionSaleAgent(_SaleAgent):
         self._traced_pairs = Traced(self, "_pairs")
 
     def q_values(self, hidden: Tensor, obs: Tensor) -> Tensor:
-        if torch.is_grad_enabled() or hidden.shape[:-1].numel() > _ROWS_AT_A_TIME:
-            values = self._every(self.prepare(hidden, self.encode_obs(obs)))
+        kernels = self._kernels(hidden)
+        rows = as_rows(hidden, obs)
+        if kernels is not None:
+            every = hidden.new_ones(len(rows[0]), self.num_actions, dtype=torch.bool)
+            values = self._made_of_weights(CompiledHead)(kernels, *rows, every)
+        elif torch.is_grad_enabled() or len(rows[0]) > ROWS_AT_A_TIME:
+            prepared = self.prepare(hidden, self.encode_obs(obs))
+            values = self._every(cast(_Rows, prepared))
         else:
-            rows = hidden.reshape(-1, self.hidden_dim), obs.reshape(-1, self.obs_size)
-            values = self._head()(*rows)
+            values = self._made_of_weights(ComposedHead)(*rows)
         return values.view(*hidden.shape[:-1], self.num_actions)
 
-    def _head(self) -> _ComposedHead:
-        """The head of the weights as they are: made anew where one has been written to."""
-        versions = [(p.data_ptr(), p._version) for p in self._read]
-        if self._composed is None or self._composed[0] != versions:
-            self._composed = versions, _ComposedHead(self)
-        return self._composed[1]
+    def _kernels(self, tensor: Tensor) -> Kernels | None:
+        """Compiled functions, where they have this agent's normaliser."""
+        return kernels_for(tensor) if self._compiles else None
+
+    def _made_of_weights(self, make: Callable[[CandidateActionSaleAgent], Any]) -> Any:
+        """``make(self)`` of the weights as they are: made anew where one has been written to."""
+        versions = make, [(p.data_ptr(), p._version) for p in self._read]
+        if self._made is None or self._made[0] != versions:
+            self._made = versions, make(self)
+        return self._made[1]
 
     @torch.no_grad()
-    def legal_q(self, prepared: _Rows, legal: Tensor) -> Tensor:
+    def legal_q(self, prepared: _Rows | _Unread, legal: Tensor) -> Tensor:
+        if isinstance(prepared, _Unread):
+            return self._compiled_values(prepared, legal)
+        kernels = self._kernels(prepared.from_z)
+        if kernels is not None:
+            return self._compiled(kernels, prepared, legal)
         pairs = legal.reshape(-1, self.num_actions).nonzero()
         sparse = len(pairs) < _WORTH_PICKING * legal.numel()
         every = self._picked(prepared, pairs) if sparse else self._every(prepared)
         return every.view(legal.shape)
 
-    def chosen_q(self, prepared: _Rows, actions: Tensor) -> Tensor:
+    def _compiled(self, kernels: Kernels, rows: _Rows, legal: Tensor) -> Tensor:
+        """The values of legal actions, of the shape of ``legal``; the others are h's part alone."""
+        of_actions = rows.of_g, rows.of_phi
+        weights = torch.cat([rows.from_g, rows.from_phi], 1), self.head.weight
+        values = rows.per_action.clone()
+        of_rows = rows.from_z, rows.from_obs, rows.from_state
+
+        def fill(part: tuple[Tensor, ...]) -> None:
+            kernels.add_candidate_values(part[0], part[1], part[2:], of_actions, weights)
+
+        at_once(fill, in_parts((values, legal.reshape(values.shape), *of_rows), ROWS_AT_A_TIME))
+        return values.view(legal.shape)
+
+    @torch.no_grad()
+    def _compiled_values(self, unread: _Unread, legal: Tensor) -> Tensor:
+        """(..., N, A) of legal actions, of the others any number."""
+        rows, legal_rows = as_rows(*unread), legal.reshape(-1, self.num_actions)
+        values = self._made_of_weights(CompiledHead)(self._kernels(rows[0]), *rows, legal_rows)
+        return values.view(legal.shape)
+
+    def chosen_q(self, prepared: _Rows | _Unread, actions: Tensor) -> Tensor:
         """Embeds the one action alone: an A-th of the work of ``q_values``."""
+        if isinstance(prepared, _Unread):
+            asked = F.one_hot(actions, self.num_actions).bool()
+            return take_actions(self._compiled_values(prepared, asked), actions)
         chosen = actions.reshape(-1)
         values = self._traced_choice.where_it_pays(chosen, *prepared)
         return values.view(actions.shape)
@@ -232,7 +236,9 @@ class CandidateActionSaleAgent(_SaleAgent):
         read = g_hidden, phi, rows.from_state, rows.from_g, rows.from_phi
         return self._values(*read) + take_actions(rows.per_action, chosen)
 
-    def encode_obs(self, obs: Tensor) -> _Seen:
+    def encode_obs(self, obs: Tensor) -> _Seen | Tensor:
+        if self._kernels(obs) is not None:
+            return obs  # values are then computed in one go
         return _Seen(*self._traced_seen.where_it_pays(*as_rows(obs)))
 
     def _seen(self, obs: Tensor) -> tuple[Tensor, ...]:
@@ -240,7 +246,9 @@ class CandidateActionSaleAgent(_SaleAgent):
         z = self.encode(obs)
         return z, *self.sale.before_actions(obs, z)
 
-    def prepare(self, hidden: Tensor, encoded: _Seen) -> _Rows:
+    def prepare(self, hidden: Tensor, encoded: _Seen | Tensor) -> _Rows | _Unread:
+        if isinstance(encoded, Tensor):
+            return _Unread(hidden, encoded)
         return _Rows(*self._traced_rows.where_it_pays(*as_rows(hidden), *encoded))
 
     def _rows(self, hidden: Tensor, *encoded: Tensor) -> tuple[Tensor, ...]:
@@ -256,7 +264,7 @@ class CandidateActionSaleAgent(_SaleAgent):
     def _every(self, rows: _Rows) -> Tensor:
         """Values of every action, (R, A), some rows at a time: what one needs fits a cache."""
         shared = rows.of_g, rows.of_phi, rows.from_g, rows.from_phi
-        blocks = in_parts((rows.from_z, rows.from_obs, rows.from_state), _ROWS_AT_A_TIME)
+        blocks = in_parts((rows.from_z, rows.from_obs, rows.from_state), ROWS_AT_A_TIME)
         found = at_once(lambda some: self._traced_block.where_it_pays(*some, *shared), blocks)
         return torch.cat(found).view_as(rows.per_action) + rows.per_action
 
@@ -277,7 +285,7 @@ class CandidateActionSaleAgent(_SaleAgent):
             found = self._traced_pairs.where_it_pays(some, *rows)
             values.index_put_(tuple(some.unbind(1)), found)
 
-        at_once(fill, [some for (some,) in in_parts((pairs,), 4 * _ROWS_AT_A_TIME)])
+        at_once(fill, [some for (some,) in in_parts((pairs,), 4 * ROWS_AT_A_TIME)])
         return values + rows.per_action
 
     def _pairs(self, pairs: Tensor, *prepared: Tensor) -> Tensor:

@@ -48,13 +48,14 @@ class Standardiser(nn.Module):
         self.variance.lerp_(variance, 1 - keep)
         self.updates.add_(1)
 
-    def _deviation(self) -> Tensor:
+    def deviation(self) -> Tensor:
+        """What features are divided by, never 0."""
         return self.variance.sqrt().clamp(min=self.floor)
 
     def forward(self, x: Tensor) -> Tensor:
         """(x - mean) / deviation."""
-        return (x - self.mean) / self._deviation()
+        return (x - self.mean) / self.deviation()
 
     def invert(self, x: Tensor) -> Tensor:
         """x * deviation + mean."""
-        return x * self._deviation() + self.mean
+        return x * self.deviation() + self.mean

@@ -128,7 +128,7 @@ class WorldModel(nn.Module):
         super().__init__()
         self.num_agents, self.num_actions = num_agents, num_actions
         self.obs_size, self.hidden_dim, self.latent_dim = obs_size, hidden_dim, latent_dim
-        self.joint_dim = num_agents * latent_dim
+        self.joint_dim, self.width = num_agents * latent_dim, width
         self.posterior_sees_obs, self.rollout_latent = posterior_sees_obs, rollout_latent
         actions = num_agents * action_embed_dim
         self.action_embedding = nn.Linear(num_actions, action_embed_dim, bias=False)

@@ -33,8 +33,8 @@ IN_FLIGHT = "changed in flight"  # population-based training changes options whi
 # Options that say where and how fast a run computes, or what it prints, not what it computes.
 BOOKKEEPING = re.compile(
     r"_.*|.*/_.*|env|seed|env_config/task|callbacks.*|.*_cls|.*_class|stats_cls_lookup/.*|log_.*"
-    r"|num_[cg]pus.*|learner_threads|custom_resources.*|.*timeout_s|placement_strategy"
-    r"|local_gpu_idx|in_evaluation"
+    r"|num_[cg]pus.*|learner_threads|compiled_kernels|custom_resources.*|.*timeout_s"
+    r"|placement_strategy|local_gpu_idx|in_evaluation"
     r"|(local_)?tf_session_args/.*|render_env|policy_map_.*|store_buffer_in_checkpoints|.*eager.*"
     r"|checkpoint_trainable_policies_only|export_.*|.*offline.*|output.*|input.*|.*restart.*"
     r"|.*unhealthy.*|.*_failures_tolerance|ignore_env_runner_failures|keep_per_episode.*"
