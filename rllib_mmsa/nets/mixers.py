@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from rllib_mmsa.nets.kernels import LANES, Kernels, kernels_for
 from rllib_mmsa.nets.linear import linear_of_parts
+from rllib_mmsa.nets.mlp import of, two_layers
 
 
 class IndependentMixer(nn.Module):
@@ -39,8 +40,7 @@ def _hypernet(state_size: int, hidden: int, out: int) -> nn.Sequential:
 
 def _hyper(net: nn.Sequential, rows: Sequence[Tensor]) -> Tensor:
     """A hypernetwork's output, (R, out), for the parts of R states."""
-    first, last = cast(nn.Linear, net[0]), net[2]
-    return last(linear_of_parts(rows, first.weight, first.bias).relu_())
+    return two_layers(rows, of(net[0]), of(net[2]))
 
 
 class QMixer(nn.Module):

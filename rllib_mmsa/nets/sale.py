@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rllib_mmsa.nets.linear import as_rows, linear_of_parts
+from rllib_mmsa.nets.mlp import of, two_layers
 from rllib_mmsa.nets.packing import Packing
 from rllib_mmsa.td import squared_error
 
@@ -143,13 +144,13 @@ class SaleEncoder(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """z = normalise(f(x)): (..., input_size) to (..., embed_dim)."""
-        return self.f_norm(self.f(x))
+        z = two_layers(as_rows(x), of(self.f[0]), of(self.f[2]))
+        return self.f_norm(z).view(*x.shape[:-1], -1)
 
     def encode_action(self, z: Tensor, action: Tensor) -> Tensor:
         """z_a = g(z, a): the prediction of the next z, (..., embed_dim)."""
-        first, relu, last = cast(nn.Linear, self.g[0]), self.g[1], self.g[2]
-        hidden = relu(linear_of_parts(as_rows(z, action), first.weight, first.bias))
-        return last(hidden).view(*z.shape[:-1], -1)
+        z_a = two_layers(as_rows(z, action), of(self.g[0]), of(self.g[2]))
+        return z_a.view(*z.shape[:-1], -1)
 
     def direct(self, x: Tensor, action: Tensor) -> Tensor:
         """phi = normalise(Linear(x, a)), (..., embed_dim)."""

@@ -9,14 +9,15 @@ the prior reads, K roll-out horizon.
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rllib_mmsa.nets.agents import RecurrentAgent
-from rllib_mmsa.nets.linear import as_rows, linear_of_parts
+from rllib_mmsa.nets.linear import as_rows
+from rllib_mmsa.nets.mlp import of, two_layers
 from rllib_mmsa.nets.reduce import own_share
 from rllib_mmsa.nets.sale import SaleEncoder, make_normaliser
 from rllib_mmsa.nets.standardiser import Standardiser
@@ -77,14 +78,8 @@ class _Net(nn.Module):
 
     def forward(self, *parts: Tensor, outputs: int | None = None) -> Tensor:
         """(..., I_1), (..., I_2), ..., side by side, to (..., outputs), the first ones (all)."""
-        first, last = cast(nn.Linear, self.correction[0]), cast(nn.Linear, self.correction[2])
-        rows = as_rows(*parts)
-        weight, bias, of_hidden = self.linear.weight, self.linear.bias + last.bias, last.weight
-        if outputs is not None:
-            weight, bias, of_hidden = weight[:outputs], bias[:outputs], of_hidden[:outputs]
-        out = linear_of_parts(rows, weight, bias)
-        hidden = linear_of_parts(rows, first.weight, first.bias).relu_()
-        out.addmm_(hidden, of_hidden.t())
+        first, last = of(self.correction[0]), of(self.correction[2], outputs)
+        out = two_layers(as_rows(*parts), first, last, of(self.linear, outputs))
         return out.view(*parts[0].shape[:-1], -1)
 
 

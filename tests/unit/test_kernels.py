@@ -12,6 +12,7 @@ from rllib_mmsa.nets import kernels
 from rllib_mmsa.nets.frozen_imagination import FrozenImagination
 from rllib_mmsa.nets.gru import GRU
 from rllib_mmsa.nets.mixers import QMixer
+from rllib_mmsa.nets.mlp import two_layers
 from rllib_mmsa.nets.packing import Packing
 from rllib_mmsa.nets.sale_agents import CandidateActionSaleAgent
 from rllib_mmsa.nets.world_model import WorldModel
@@ -84,6 +85,49 @@ def test_mixer(agents, state, embed, wide, rows, kind):
     q_values, whole = 3 * torch.randn(rows, agents), torch.randn(rows, state)
     assert_alike(lambda: mixer(q_values, whole))
     assert_alike(lambda: mixer(q_values, whole[:, :9], whole[:, 9:]))
+
+
+def make_layer(inputs, outputs):
+    return (
+        torch.randn(outputs, inputs, requires_grad=True),
+        torch.randn(outputs, requires_grad=True),
+    )
+
+
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize("with_linear", [False, True])
+@pytest.mark.parametrize(("inputs", "width", "outputs"), [(18, 64, 32), (100, 20, 33), (7, 5, 1)])
+def test_two_layers_and_their_gradients(inputs, width, outputs, with_linear, rows, kind):
+    """Of all weights, and of the part that asks for one; the same as PyTorch's."""
+    parts = torch.randn(rows, inputs - 3, requires_grad=True), torch.randn(rows, 3)
+    layers = [make_layer(inputs, width), make_layer(width, outputs)]
+    layers += [make_layer(inputs, outputs)] * with_linear
+    of_y = torch.randn(outputs, rows).t()  # gradients may come with gaps
+    asked = []
+
+    def results(used):
+        kernels.use_kernels(used)
+        y = two_layers(parts, *layers)
+        asked.append("_Compiled" in type(y.grad_fn).__name__)
+        leaves = [parts[0], *(tensor for layer in layers for tensor in layer)]
+        return [y, *torch.autograd.grad(y, leaves, of_y)]
+
+    expected, compiled = results(False), results(True)
+    assert asked == [False, True]
+    for found, wanted in zip(compiled, expected, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+    parts[0].requires_grad_(False)  # no part does
+    [of_weight] = torch.autograd.grad(two_layers(parts, *layers), [layers[0][0]], of_y)
+    torch.testing.assert_close(of_weight, expected[2], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.trace:DeprecationWarning")
+def test_two_layers_within_a_trace_are_pytorchs(kind):
+    """A trace keeps what is compiled as a constant."""
+    layers = [tuple(t.detach() for t in make_layer(*sizes)) for sizes in ((6, 16), (16, 4))]
+    traced = torch.jit.trace(lambda x: two_layers([x], *layers), torch.randn(5, 6))
+    x = torch.randn(9, 6)
+    torch.testing.assert_close(traced(x), two_layers([x], *layers), rtol=1e-5, atol=1e-5)
 
 
 def make_agent(agents, actions, obs, normaliser="avg_l1"):

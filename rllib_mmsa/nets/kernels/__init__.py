@@ -1,9 +1,9 @@
-"""Compiled functions for what networks compute without gradient on a CPU (kernels.c).
+"""Compiled functions for what networks compute on a CPU (kernels.c).
 
 Where there was a C compiler when the package was installed, these take the place of the same steps
 in PyTorch: half the time, and none of Python's lock, so that the second thread of an update
-(``nets/beside.py``) has it. The numbers are the same but for rounding. Without a compiler, on a
-GPU, in float64 or for other readings of the paper the steps in PyTorch are taken.
+(``nets/beside.py``) has it. The numbers are the same but for rounding. Without a compiler, without
+AVX2, on a GPU, in float64 or for other readings of the paper the steps in PyTorch are taken.
 """
 
 from __future__ import annotations
@@ -41,6 +41,10 @@ class Kernels:
         self._values.argtypes = [pointer] * 5 + [number, pointer]
         self._gru = getattr(library, f"gru_{instructions}")
         self._gru.argtypes = [pointer] * 4 + [number] * 3
+        self._mlp = getattr(library, f"mlp_{instructions}")
+        self._mlp.argtypes = [pointer] * 2 + [number] + [pointer] * 3 + [number, pointer]
+        self._mlp_back = getattr(library, f"mlp_back_{instructions}")
+        self._mlp_back.argtypes = [pointer] * 2 + [number] + [pointer] * 5 + [number, pointer]
         self._mix = getattr(library, f"mix_{instructions}")
         self._mix.argtypes = [pointer] * 3 + [number] + [pointer] * 2 + [number, pointer]
         self._imagine = getattr(library, f"imagine_{instructions}")
@@ -59,11 +63,50 @@ class Kernels:
         """
         size = weights[1].shape[1]
         states = x.new_empty(len(x), size)
-        of_counts = (ctypes.c_int * len(counts))(*counts)
         [read] = _pointers([x])
-        sizes = len(counts), x.shape[1], size
-        _check(self._gru(read, _list(weights), states.data_ptr(), of_counts, *sizes))
+        given = read, _list(weights), states.data_ptr(), _numbers(counts)
+        _check(self._gru(*given, len(counts), x.shape[1], size))
         return states
+
+    def mlp(self, parts: Sequence[Tensor], weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """[linear(x) +] last(relu(first(x))) (``nets/mlp.py``), and what its ReLU returned.
+
+        Args:
+            parts: (R, I_1), (R, I_2), ..., side by side in x.
+            weights: weight and bias of first and last, and those of linear if there is one.
+
+        Returns:
+            (R, width) and (R, outputs).
+        """
+        rows, sizes = len(parts[0]), _sizes_of_mlp(weights)
+        hidden, y = (parts[0].new_empty(rows, size) for size in sizes[1:])
+        read = _list(parts), _widths(parts), len(parts), _list(weights, 6)
+        _check(self._mlp(*read, hidden.data_ptr(), y.data_ptr(), rows, _numbers(sizes)))
+        return hidden, y
+
+    def mlp_back(
+        self,
+        parts: Sequence[Tensor],
+        weights: Sequence[Tensor],
+        hidden: Tensor,
+        of_y: Tensor,
+        asked: Sequence[bool],
+    ) -> tuple[list[Tensor], list[Tensor | None]]:
+        """The gradients of ``mlp``'s weights and parts, from that of y.
+
+        Args:
+            parts, weights: what ``mlp`` was given.
+            hidden: what it returned.
+            of_y: (R, outputs).
+            asked: whether a part's gradient is asked for; there is None where it is not.
+        """
+        of_weights = [torch.empty_like(weight) for weight in weights]
+        of_parts = [torch.empty_like(p) if a else None for p, a in zip(parts, asked, strict=True)]
+        read = _list(parts), _widths(parts), len(parts), _list(weights, 6)
+        written = _list(of_parts), _list(of_weights, 6)
+        sizes = _numbers(_sizes_of_mlp(weights))
+        _check(self._mlp_back(*read, *_pointers([hidden, of_y]), *written, len(hidden), sizes))
+        return of_weights, of_parts
 
     def mix(
         self,
@@ -85,10 +128,17 @@ class Kernels:
         """
         rows, agents = q_values.shape
         mixed = q_values.new_empty(rows, 1)
-        widths = (ctypes.c_int * len(state))(*(part.shape[1] for part in state))
         [of_q] = _pointers([q_values])
-        given = of_q, _list(state), widths, len(state), _list(weights), mixed.data_ptr(), rows
-        _check(self._mix(*given, (ctypes.c_int * 4)(agents, *sizes)))
+        given = (
+            of_q,
+            _list(state),
+            _widths(state),
+            len(state),
+            _list(weights),
+            mixed.data_ptr(),
+            rows,
+        )
+        _check(self._mix(*given, _numbers((agents, *sizes))))
         return mixed
 
     def add_candidate_values(
@@ -135,9 +185,8 @@ class Kernels:
         """
         values = hidden.new_empty(legal.shape)
         given = hidden, obs, legal
-        list_, of_sizes = _list(weights), (ctypes.c_int * len(sizes))(*sizes)
-        rows = len(hidden)
-        _check(self._values(*_pointers(given), list_, values.data_ptr(), rows, of_sizes))
+        written = values.data_ptr(), len(hidden), _numbers(sizes)
+        _check(self._values(*_pointers(given), _list(weights), *written))
         return values
 
     def imagine(
@@ -161,9 +210,8 @@ class Kernels:
         agents, latent = sizes[0], sizes[4]
         steps = len(read[0])
         latents = read[0].new_empty(steps, horizon + 1, agents * latent)
-        of_sizes = (ctypes.c_int * len(sizes))(*sizes)
-        given = (*_pointers(read), _list(weights), latents.data_ptr(), steps, horizon, of_sizes)
-        _check(self._imagine(*given))
+        written = latents.data_ptr(), steps, horizon, _numbers(sizes)
+        _check(self._imagine(*_pointers(read), _list(weights), *written))
         return latents
 
 
@@ -174,8 +222,23 @@ def _pointers(tensors: Sequence[Tensor]) -> list[int]:
     return [tensor.data_ptr() for tensor in tensors]
 
 
-def _list(tensors: Sequence[Tensor]) -> ctypes.Array:
-    return (ctypes.c_void_p * len(tensors))(*_pointers(tensors))
+def _list(tensors: Sequence[Tensor | None], length: int = 0) -> ctypes.Array:
+    """Pointers, NULL for None and past the end of ``tensors`` up to ``length``."""
+    pointers = [None if tensor is None else _pointers([tensor])[0] for tensor in tensors]
+    return (ctypes.c_void_p * max(length, len(pointers)))(*pointers)
+
+
+def _numbers(values: Sequence[int]) -> ctypes.Array:
+    return (ctypes.c_int * len(values))(*values)
+
+
+def _widths(parts: Sequence[Tensor]) -> ctypes.Array:
+    return _numbers([part.shape[1] for part in parts])
+
+
+def _sizes_of_mlp(weights: Sequence[Tensor]) -> tuple[int, int, int]:
+    """Inputs, width, outputs."""
+    return weights[0].shape[1], weights[0].shape[0], weights[2].shape[0]
 
 
 def _check(failed: int) -> None:
@@ -209,8 +272,14 @@ def use_kernels(used: bool) -> None:
     _used = used
 
 
-def kernels_for(tensor: Tensor) -> Kernels | None:
-    """The compiled functions, where they can compute with tensors such as this one."""
-    if _best is None or not _used or torch.is_grad_enabled():
+def kernels_for(tensor: Tensor, with_gradient: bool = False) -> Kernels | None:
+    """The compiled functions, where they can compute with tensors such as this one.
+
+    Args:
+        with_gradient: whether gradients may be recorded.
+    """
+    if _best is None or not _used or torch.jit.is_tracing():
+        return None
+    if torch.is_grad_enabled() and not with_gradient:
         return None
     return _best if tensor.device.type == "cpu" and tensor.dtype == torch.float32 else None

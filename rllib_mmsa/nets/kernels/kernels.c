@@ -1,8 +1,8 @@
-/* Networks that nothing asks a gradient of, for many rows, on a CPU (__init__.py).
+/* Networks for many rows on a CPU (__init__.py).
  *
  * PyTorch makes a dozen operations over all rows of each; here some rows go through all of them,
  * and what lies between stays in the nearest cache. No Python is called, so its lock is free.
- * `rows.h` has the functions, and is compiled once for each instruction set.
+ * `functions.h` has the functions, and is compiled once for each instruction set.
  */
 #ifndef __x86_64__
 #error "written and measured for x86-64 alone; without this library PyTorch does all of it"
@@ -21,7 +21,8 @@ enum {
 
 static int rounded(int count) { return (count + WIDEST - 1) / WIDEST * WIDEST; }
 
-/* A linear layer as multiplied here: weight (inputs, stride), bias (stride), zeros past `outputs`. */
+/* A linear layer as multiplied here: weight (inputs, stride), bias (stride), zeros past `outputs`.
+ */
 typedef struct {
     int inputs, outputs, stride;
     const float *weight, *bias;
@@ -31,8 +32,8 @@ static long layer_size(int inputs, int outputs) { return (inputs + 1L) * rounded
 
 /* The first `outputs` rows and `inputs` columns of a weight, whose rows have `columns` numbers, and
  * bias (or NULL), as PyTorch has them. */
-static Layer make_layer(const float *weight, const float *bias, int columns, int inputs, int outputs,
-                        float **room)
+static Layer make_layer(const float *weight, const float *bias, int columns, int inputs,
+                        int outputs, float **room)
 {
     int stride = rounded(outputs);
     float *to = *room, *of_bias = to + inputs * stride;
@@ -71,6 +72,43 @@ static Net next_net(const float *const **list, int inputs, int width, int output
     return net;
 }
 
+/* A gradient that is summed over rows: weight (left, right) and bias (left), with room for whole
+ * tiles. */
+typedef struct {
+    int left, right, stride;
+    float *weight, *bias;
+} Gradient;
+
+static long gradient_size(int left, int right) { return (left + TILE) * (rounded(right) + 1L); }
+
+static Gradient make_gradient(int left, int right, float **room)
+{
+    const Gradient made = {left, right, rounded(right), *room,
+                           *room + (left + TILE) * (long)rounded(right)};
+    *room += gradient_size(left, right);
+    return made;
+}
+
+/* The gradient into tensors as PyTorch has them. */
+static void give(const Gradient *from, float *weight, float *bias)
+{
+    for (int i = 0; i < from->left; i++)
+        memcpy(weight + (long)i * from->right, from->weight + i * (long)from->stride,
+               from->right * sizeof(float));
+    memcpy(bias, from->bias, from->left * sizeof(float));
+}
+
+/* A layer's weight (outputs, inputs) as one that goes back from its outputs to its inputs. */
+static Layer backwards(const float *weight, int inputs, int outputs, float **room)
+{
+    const Layer layer = {outputs, inputs, rounded(inputs), *room,
+                         *room + outputs * (long)rounded(inputs)};
+    for (int o = 0; o < outputs; o++)
+        memcpy(*room + o * (long)layer.stride, weight + (long)o * inputs, inputs * sizeof(float));
+    *room += layer_size(outputs, inputs);
+    return layer;
+}
+
 /* What a roll-out takes of a world model. Numbers per step: `joint` latents, `acted` latents and
  * embedded actions, `choices` logits. */
 typedef struct {
@@ -84,8 +122,13 @@ typedef struct {
 
 static Model sized_model(const int *sizes)
 {
-    Model m = {.agents = sizes[0], .actions = sizes[1], .obs = sizes[2], .hidden = sizes[3],
-               .latent = sizes[4], .embedded = sizes[5], .width = sizes[6]};
+    Model m = {.agents = sizes[0],
+               .actions = sizes[1],
+               .obs = sizes[2],
+               .hidden = sizes[3],
+               .latent = sizes[4],
+               .embedded = sizes[5],
+               .width = sizes[6]};
     m.joint = m.agents * m.latent;
     m.acted = m.joint + m.agents * m.embedded;
     m.choices = m.agents * m.actions;
@@ -94,10 +137,11 @@ static Model sized_model(const int *sizes)
 
 static long model_size(const Model *m)
 {
-    return net_size(m->hidden + m->obs, m->width, m->latent) + net_size(4 * m->joint, m->width, m->joint) +
-        net_size(2 * m->joint, m->width, m->choices) + layer_size(m->joint, m->width) +
-        layer_size(m->acted, m->width) + 2 * layer_size(m->width, m->joint) +
-        layer_size(m->acted, m->joint) + layer_size(m->joint, m->joint);
+    return net_size(m->hidden + m->obs, m->width, m->latent) +
+           net_size(4 * m->joint, m->width, m->joint) +
+           net_size(2 * m->joint, m->width, m->choices) + layer_size(m->joint, m->width) +
+           layer_size(m->acted, m->width) + 2 * layer_size(m->width, m->joint) +
+           layer_size(m->acted, m->joint) + layer_size(m->joint, m->joint);
 }
 
 /* `list` has the weights in the order of these lines. */
@@ -129,16 +173,20 @@ typedef struct {
 
 static Agent sized_agent(const int *sizes)
 {
-    return (Agent){.actions = sizes[0], .obs = sizes[1], .hidden = sizes[2],
-                   .embedding = sizes[3], .wide = sizes[4], .head_dim = sizes[5]};
+    return (Agent){.actions = sizes[0],
+                   .obs = sizes[1],
+                   .hidden = sizes[2],
+                   .embedding = sizes[3],
+                   .wide = sizes[4],
+                   .head_dim = sizes[5]};
 }
 
 static long agent_size(const Agent *a)
 {
     return layer_size(a->obs, a->wide) + layer_size(a->wide, a->embedding) +
-        layer_size(a->embedding, a->wide) + layer_size(a->obs, a->embedding) +
-        layer_size(a->hidden + a->embedding, a->head_dim) + layer_size(a->hidden, a->actions) +
-        layer_size(a->wide + a->embedding, a->head_dim) + a->actions * (a->wide + a->embedding);
+           layer_size(a->embedding, a->wide) + layer_size(a->obs, a->embedding) +
+           layer_size(a->hidden + a->embedding, a->head_dim) + layer_size(a->hidden, a->actions) +
+           layer_size(a->wide + a->embedding, a->head_dim) + a->actions * (a->wide + a->embedding);
 }
 
 /* A layer that reads `inputs` numbers and one-hot actions; what these add goes to `of_actions`. */
@@ -184,7 +232,8 @@ static Mixer sized_mixer(const int *sizes)
 static long mixer_size(const Mixer *m)
 {
     return 2 * layer_size(m->state, m->wide) + layer_size(m->wide, m->agents * m->embed) +
-        2 * layer_size(m->state, m->embed) + layer_size(m->wide, m->embed) + layer_size(m->embed, 1);
+           2 * layer_size(m->state, m->embed) + layer_size(m->wide, m->embed) +
+           layer_size(m->embed, 1);
 }
 
 /* `list` has the weights in the order of these lines. */
@@ -206,18 +255,19 @@ static void fill_mixer(Mixer *m, const float *const *list, float **room)
 #define SUFFIX avx512
 #define TARGET __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,fma")))
 #define LANES 16
-#include "rows.h"
+#include "functions.h"
 #undef SUFFIX
 #undef TARGET
 #undef LANES
 #define SUFFIX avx2
 #define TARGET __attribute__((target("avx2,fma")))
 #define LANES 8
-#include "rows.h"
+#include "functions.h"
 
 /* The best instruction set that this processor has: 2 AVX-512, 1 AVX2, 0 neither. */
 int instruction_set(void)
 {
+    __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl"))
         return 2;
