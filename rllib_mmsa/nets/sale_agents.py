@@ -259,7 +259,8 @@ class CandidateActionSaleAgent(_SaleAgent):
         from_g, bias = self.sale.compose_g(from_z_a)
         layer = self.from_state.weight, self.from_state.bias + bias
         from_state = linear_of_parts((hidden, z), *layer)
-        return *before_actions, from_state, self.per_action(hidden), from_g, from_phi
+        per_action = linear_of_parts((hidden,), self.per_action.weight, self.per_action.bias)
+        return *before_actions, from_state, per_action, from_g, from_phi
 
     def _every(self, rows: _Rows) -> Tensor:
         """Values of every action, (R, A), some rows at a time: what one needs fits a cache."""
@@ -308,7 +309,7 @@ class CandidateActionSaleAgent(_SaleAgent):
         """
         # In place: these are the largest tensors of an update, and no gradient asks for what is
         # written over. With gradient not on views, which would be copied backwards.
-        joint = torch.mm(g_hidden, from_g.t()).addmm_(phi, from_phi.t())
+        joint = linear_of_parts((g_hidden, phi), torch.cat([from_g, from_phi], 1), None)
         rows = from_state.shape[0]  # not its len(), which a trace takes for a constant
         if rows == joint.shape[0]:
             joint.add_(from_state)

@@ -11,6 +11,7 @@ import torch
 from rllib_mmsa.nets import kernels
 from rllib_mmsa.nets.frozen_imagination import FrozenImagination
 from rllib_mmsa.nets.gru import GRU
+from rllib_mmsa.nets.linear import linear_of_parts
 from rllib_mmsa.nets.mixers import QMixer
 from rllib_mmsa.nets.mlp import two_layers
 from rllib_mmsa.nets.packing import Packing
@@ -119,6 +120,25 @@ def test_two_layers_and_their_gradients(inputs, width, outputs, with_linear, row
     parts[0].requires_grad_(False)  # no part does
     [of_weight] = torch.autograd.grad(two_layers(parts, *layers), [layers[0][0]], of_y)
     torch.testing.assert_close(of_weight, expected[2], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize("with_bias", [False, True])
+@pytest.mark.parametrize(("inputs", "outputs"), [(96, 64), (100, 33), (7, 1)])
+def test_a_layer_and_its_gradients(inputs, outputs, with_bias, rows, kind):
+    parts = torch.randn(rows, 3), torch.randn(rows, inputs - 3, requires_grad=True)
+    weight, bias = make_layer(inputs, outputs)
+    of_y, given = torch.randn(outputs, rows).t(), bias if with_bias else None
+
+    def results(used):
+        kernels.use_kernels(used)
+        y = linear_of_parts(parts, weight, given)
+        assert ("_Compiled" in type(y.grad_fn).__name__) == used
+        leaves = [parts[1], weight] + [bias] * with_bias
+        return [y, *torch.autograd.grad(y, leaves, of_y)]
+
+    for found, wanted in zip(results(True), results(False), strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.trace:DeprecationWarning")

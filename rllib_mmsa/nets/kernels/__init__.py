@@ -45,6 +45,10 @@ class Kernels:
         self._mlp.argtypes = [pointer] * 2 + [number] + [pointer] * 3 + [number, pointer]
         self._mlp_back = getattr(library, f"mlp_back_{instructions}")
         self._mlp_back.argtypes = [pointer] * 2 + [number] + [pointer] * 5 + [number, pointer]
+        self._linear = getattr(library, f"linear_{instructions}")
+        self._linear.argtypes = [pointer] * 2 + [number] + [pointer] * 3 + [number] * 3
+        self._linear_back = getattr(library, f"linear_back_{instructions}")
+        self._linear_back.argtypes = [pointer] * 2 + [number] + [pointer] * 5 + [number] * 3
         self._mix = getattr(library, f"mix_{instructions}")
         self._mix.argtypes = [pointer] * 3 + [number] + [pointer] * 2 + [number, pointer]
         self._imagine = getattr(library, f"imagine_{instructions}")
@@ -67,6 +71,32 @@ class Kernels:
         given = read, _list(weights), states.data_ptr(), _numbers(counts)
         _check(self._gru(*given, len(counts), x.shape[1], size))
         return states
+
+    def linear(self, parts: Sequence[Tensor], weight: Tensor, bias: Tensor | None) -> Tensor:
+        """W x + b (``linear_of_parts``), (R, outputs).
+
+        Args:
+            parts: (R, I_1), (R, I_2), ..., side by side in x.
+            weight, bias: (outputs, I_1 + I_2 + ...), (outputs,) or None.
+        """
+        rows, (outputs, inputs) = len(parts[0]), weight.shape
+        y = parts[0].new_empty(rows, outputs)
+        of_bias = None if bias is None else bias.data_ptr()
+        read = _list(parts), _widths(parts), len(parts), *_pointers([weight]), of_bias
+        _check(self._linear(*read, y.data_ptr(), rows, inputs, outputs))
+        return y
+
+    def linear_back(
+        self, parts: Sequence[Tensor], weight: Tensor, of_y: Tensor, asked: Sequence[bool]
+    ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+        """The gradients of ``linear``'s weight, bias and parts (see ``mlp_back``)."""
+        rows, (outputs, inputs) = len(parts[0]), weight.shape
+        of_weight, of_bias = torch.empty_like(weight), weight.new_empty(outputs)
+        of_parts = [torch.empty_like(p) if a else None for p, a in zip(parts, asked, strict=True)]
+        read = _list(parts), _widths(parts), len(parts), *_pointers([weight, of_y])
+        written = _list(of_parts), *_pointers([of_weight, of_bias])
+        _check(self._linear_back(*read, *written, rows, inputs, outputs))
+        return of_weight, of_bias, of_parts
 
     def mlp(self, parts: Sequence[Tensor], weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """[linear(x) +] last(relu(first(x))) (``nets/mlp.py``), and what its ReLU returned.

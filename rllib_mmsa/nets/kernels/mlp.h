@@ -1,4 +1,4 @@
-/* Two layers with gradients, for one instruction set (kernels.c). */
+/* One and two layers with gradients, for one instruction set (kernels.c). */
 
 /* y (rows, outputs) = last(relu(first(x))), or `linear(x) +` that, and what lies between.
  *
@@ -107,14 +107,62 @@ TARGET int OWN(mlp_back)(const float *const *parts, const int *of_part, int num_
         if (!asked) continue;
         OWN(apply)(&first, n, grad_h, of_h, grad_x, of_x, 0);
         if (with_linear) OWN(apply)(&linear, n, grad_y, of_out, grad_x, of_x, 1);
-        for (int p = 0, at = 0; p < num_parts; at += of_part[p++])
-            if (of_parts[p])
-                OWN(copy)(grad_x + at, of_x, of_parts[p] + row * of_part[p], of_part[p], n,
-                          of_part[p]);
+        OWN(part)(grad_x, of_x, of_parts, of_part, num_parts, row, n);
     }
     give(&of_first, of_weights[0], of_weights[1]);
     give(&of_last, of_weights[2], of_weights[3]);
     if (with_linear) give(&of_linear, of_weights[4], of_weights[5]);
+    free(memory);
+    return 0;
+}
+
+/* y (rows, outputs) = W x + b (or NULL), `parts` as for `mlp`. Returns 0, or 1 where there is no
+ * memory. */
+TARGET int OWN(linear)(const float *const *parts, const int *of_part, int num_parts,
+                       const float *weight, const float *bias, float *y, int rows, int inputs,
+                       int outputs)
+{
+    const long size = layer_size(inputs, outputs) + GROUP * (inputs + (long)outputs);
+    float *memory = calloc(size, sizeof(float)), *x = memory;
+    if (!memory) return 1;
+    const Layer layer = make_layer(weight, bias, inputs, inputs, outputs, &x);
+    float *found = x + GROUP * inputs;
+    for (long row = 0; row < rows; row += GROUP) {
+        const int n = rows - row < GROUP ? rows - row : GROUP;
+        OWN(join)(parts, of_part, num_parts, row, n, x, inputs);
+        OWN(apply)(&layer, n, x, inputs, found, outputs, 0);
+        OWN(copy)(found, outputs, y + row * outputs, outputs, n, outputs);
+    }
+    free(memory);
+    return 0;
+}
+
+/* The gradients of `linear`'s inputs, weight and bias, from that of y; of_parts as for `mlp_back`.
+ * Returns 0, or 1 where there is no memory. */
+TARGET int OWN(linear_back)(const float *const *parts, const int *of_part, int num_parts,
+                            const float *weight, const float *of_y, float *const *of_parts,
+                            float *of_weight, float *of_bias, int rows, int inputs, int outputs)
+{
+    const int of_x = rounded(inputs), of_out = rounded(outputs) + WIDEST;
+    const long size =
+        layer_size(outputs, inputs) + gradient_size(outputs, inputs) + GROUP * (2L * of_x + of_out);
+    float *memory = calloc(size, sizeof(float)), *x = memory;
+    if (!memory) return 1;
+    const Layer layer = backwards(weight, inputs, outputs, &x);
+    const Gradient gradient = make_gradient(outputs, inputs, &x);
+    float *grad_x = x + GROUP * of_x, *grad_y = grad_x + GROUP * of_x;
+    int asked = 0;
+    for (int p = 0; p < num_parts; p++) asked |= of_parts[p] != NULL;
+    for (long row = 0; row < rows; row += GROUP) {
+        const int n = rows - row < GROUP ? rows - row : GROUP;
+        OWN(join)(parts, of_part, num_parts, row, n, x, of_x);
+        OWN(copy)(of_y + row * outputs, outputs, grad_y, of_out, n, outputs);
+        OWN(add_product)(&gradient, n, grad_y, of_out, x, of_x);
+        if (!asked) continue;
+        OWN(apply)(&layer, n, grad_y, of_out, grad_x, of_x, 0);
+        OWN(part)(grad_x, of_x, of_parts, of_part, num_parts, row, n);
+    }
+    give(&gradient, of_weight, of_bias);
     free(memory);
     return 0;
 }

@@ -132,3 +132,11 @@ TARGET static void OWN(join)(const float *const *parts, const int *of_part, int 
     for (int p = 0; p < num_parts; x += of_part[p++])
         OWN(copy)(parts[p] + row * of_part[p], of_part[p], x, stride, n, of_part[p]);
 }
+
+/* The other way: x (n, stride) into some rows of matrices, but for those that are NULL. */
+TARGET static void OWN(part)(const float *x, int stride, float *const *parts, const int *of_part,
+                             int num_parts, long row, int n)
+{
+    for (int p = 0; p < num_parts; x += of_part[p++])
+        if (parts[p]) OWN(copy)(x, stride, parts[p] + row * of_part[p], of_part[p], n, of_part[p]);
+}
