@@ -12,8 +12,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from rllib_mmsa.nets.kernels import every_kind
-
 
 def machine(threads: int) -> dict[str, Any]:
     """The machine, its load now, and the versions that matter.
@@ -21,6 +19,8 @@ def machine(threads: int) -> dict[str, Any]:
     Args:
         threads: PyTorch threads in each measured process.
     """
+    from rllib_mmsa.nets.kernels import every_kind  # the peer's process has no RLlib
+
     packages = ("torch", "ray", "numpy")
     return {
         "cores": len(os.sched_getaffinity(0))
