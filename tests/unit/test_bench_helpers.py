@@ -1,5 +1,6 @@
 """The helpers of the benchmarks: statistics, stages, variants, tables, processes."""
 
+import subprocess
 import sys
 import time
 
@@ -122,3 +123,9 @@ def test_a_process_answers_and_says_why_it_cannot():
     with pytest.raises(BenchmarkError, match="answerer: .*no attribute 'triple'"):
         remote.ask("triple")
     remote.stop()
+
+
+def test_the_peers_process_needs_no_rllib():
+    """It runs in an environment of the peer's."""
+    without = "import sys; sys.modules['ray'] = None; import benchmarks.peer, benchmarks.machine"
+    subprocess.run([sys.executable, "-c", without], check=True, timeout=60)
