@@ -10,12 +10,14 @@ from ray.rllib.policy.sample_batch import MultiAgentBatch
 from torch import Tensor
 
 from env_registry.contract import OBS, TEAM
+from rllib_mmsa.algorithms.compiled_losses import CompiledLosses, are_compiled
 from rllib_mmsa.algorithms.mmsa_modules import MODEL, SALE_OBS
 from rllib_mmsa.algorithms.model_data import ModelInputs, ModelOutputs, SaleOutputs
 from rllib_mmsa.algorithms.model_quality import model_quality, prediction_errors
 from rllib_mmsa.common.batch import ACTIONS
 from rllib_mmsa.common.q_learner import QLearner
 from rllib_mmsa.nets.beside import beside, two_threads
+from rllib_mmsa.nets.kernels import Kernels, kernels_for
 from rllib_mmsa.nets.reduce import num_learners
 from rllib_mmsa.nets.sale import sale_prediction_error
 from rllib_mmsa.nets.world_model import Gaussian
@@ -28,6 +30,7 @@ class MMSALearner(QLearner):
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self._model_quality: dict[str, Tensor] = {}
+        self._compiled_losses: CompiledLosses | None = None  # made when it is first asked
 
     def compute_loss_for_module(
         self, *, module_id: str, config: Any, batch: dict, fwd_out: dict
@@ -54,10 +57,25 @@ class MMSALearner(QLearner):
     def _learn_model(self, inputs: ModelInputs) -> tuple[Tensor, dict[Any, Tensor]]:
         """The model losses apart from L_TD: their sum, and gradients of what they reach."""
         config = self.config.get_config_for_module(TEAM)
+        kernels = kernels_for(inputs.hidden, with_gradient=True)
+        if kernels is not None and are_compiled(config) and not self._measures_model(config):
+            return self._learn_compiled(kernels, config, inputs)
         loss = self.model_loss(config, self.team_module.forward_model(inputs))
         gradients = torch.autograd.grad(loss, list(self._params.values()), allow_unused=True)
         reached = zip(self._params, gradients, strict=True)
         return loss.detach(), {name: grad for name, grad in reached if grad is not None}
+
+    def _learn_compiled(
+        self, kernels: Kernels, config: Any, inputs: ModelInputs
+    ) -> tuple[Tensor, dict[Any, Tensor]]:
+        """The same, compiled."""
+        if self._compiled_losses is None:
+            self._compiled_losses = CompiledLosses(self.team_module, config)
+        loss, losses, gradients = self._compiled_losses(kernels, inputs)
+        self.log_tensors({**losses, **self._model_quality})
+        names = {id(parameter): name for name, parameter in self._params.items()}
+        learned = zip(self._compiled_losses.parameters, gradients, strict=True)
+        return loss, {names[id(parameter)]: gradient for parameter, gradient in learned}
 
     def compute_gradients(self, loss_per_module: dict, **kwargs: Any) -> dict:
         """The parent's, and those of the model losses where they are learned from apart."""
@@ -72,9 +90,12 @@ class MMSALearner(QLearner):
         loss_per_module[TEAM] = loss_per_module[TEAM].detach() + loss
         return {**gradients, **others}
 
+    def _measures_model(self, config: Any) -> bool:
+        return self._num_updates % config.model_quality_interval == 0
+
     def _measure_model(self, config: Any, outputs: ModelOutputs) -> None:
         """The quality of the world model, at intervals."""
-        if self._num_updates % config.model_quality_interval == 0:
+        if self._measures_model(config):
             horizon = config.rollout_horizon
             self._model_quality = model_quality(self.team_module, outputs, horizon)
         self.log_tensors(self._model_quality)
@@ -176,7 +197,8 @@ class MMSALearner(QLearner):
         module.learns_model = due
         # A learner among several finds out what it shares with them in one pass.
         alone = module.model_stands_alone and num_learners() == 1
-        module.learns_apart = alone and two_threads()
+        compiled = kernels_for(module.agent.input.weight, with_gradient=True) is not None
+        module.learns_apart = alone and (compiled or two_threads())
 
     @torch.no_grad()
     def prediction_errors(self, batch: MultiAgentBatch) -> dict[str, float]:

@@ -23,7 +23,7 @@ from rllib_mmsa.common.q_modules import QModule, Unrolled, frozen_copy
 from rllib_mmsa.nets.agents import RecurrentAgent
 from rllib_mmsa.nets.aggregator import RolloutAggregator
 from rllib_mmsa.nets.beside import at_once, in_parts
-from rllib_mmsa.nets.frozen_imagination import FrozenImagination
+from rllib_mmsa.nets.frozen_imagination import ROLLOUTS_AT_A_TIME, FrozenImagination
 from rllib_mmsa.nets.packing import Packing
 from rllib_mmsa.nets.sale import SaleEncoder
 from rllib_mmsa.nets.sale_agents import SALE_AGENTS
@@ -33,9 +33,6 @@ from rllib_mmsa.td import StepMean
 #: Keys of what ``forward_train`` returns beside the shared ones.
 SALE_OBS = "sale_obs"  # SaleOutputs of the agents' encoders
 MODEL = "model"  # ModelOutputs
-
-#: Roll-outs that are imagined in one go.
-_ROLLOUTS_AT_A_TIME = 1024
 
 
 class MMSAModule(QModule):
@@ -242,9 +239,13 @@ class MMSAModule(QModule):
 
     def _sale_of_observations(self, obs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """z^oa and z^o, (P, N, E), with gradient into f and g."""
-        sale: SaleEncoder = self.learned_sale if self._fixes_encoders else self.agent.sale
-        z = sale.encode(obs)
-        return sale.encode_action(z, self.agent.one_hot(actions)), z
+        z = self.learning_sale.encode(obs)
+        return self.learning_sale.encode_action(z, self.agent.one_hot(actions)), z
+
+    @property
+    def learning_sale(self) -> SaleEncoder:
+        """The encoders of observations that learn."""
+        return self.learned_sale if self._fixes_encoders else self.agent.sale
 
     def _forward_model(
         self,
@@ -256,11 +257,9 @@ class MMSAModule(QModule):
     ) -> ModelOutputs:
         """Posterior, prior and decoders for every step (Figure 2)."""
         model, packed, hidden = self.world_model, inputs.packed, inputs.hidden
-        if self.training:
-            model.hidden_scale.update(hidden.detach(), packed.read)
-            model.obs_scale.update(obs, packed.read)
+        self.update_model_scales(inputs, obs)
         posterior = model.posterior(hidden, obs)
-        latent = posterior.sample(self._noise(packed))
+        latent = posterior.sample(self.latent_noise(packed))
         sale = self._sale_of_latents(latent.detach(), actions)
         z_a, z = (None, None) if sale is None else (part.detach() for part in sale)
         embeddings = torch.cat(model.embed(latent, actions, z, z_a), -1)
@@ -268,7 +267,7 @@ class MMSAModule(QModule):
         prior = model.prior((packing.shift(embeddings),), packing.shift(latent))
         # Each sample would be half of every loss below; taken in turn, it is so on average.
         first = packed.pack(chequered(inputs.batch[LOSS_MASK]))
-        latents = torch.where(first, latent, prior.sample(self._noise(packed)))
+        latents = torch.where(first, latent, prior.sample(self.latent_noise(packed)))
         return ModelOutputs(
             inputs=inputs,
             obs=obs,
@@ -283,7 +282,14 @@ class MMSAModule(QModule):
             observation_mean=StepMean(packed.read),
         )
 
-    def _noise(self, packed: Packed) -> Tensor:
+    def update_model_scales(self, inputs: ModelInputs, obs: Tensor) -> None:
+        """Moves what standardises the world model's inputs, (P, N, D) among them, in training."""
+        if self.training:
+            read = inputs.packed.read
+            self.world_model.hidden_scale.update(inputs.hidden.detach(), read)
+            self.world_model.obs_scale.update(obs, read)
+
+    def latent_noise(self, packed: Packed) -> Tensor:
         """Standard normal numbers for the latents of P observations, (P, J).
 
         Drawn with those of the padding: several learners then have what one would.
@@ -299,20 +305,20 @@ class MMSAModule(QModule):
             model, agent = self.target_world_model, self.target_agent
         flows = config["td_gradient_to_world_model"] and torch.is_grad_enabled() and not frozen
         horizon, sample = config["rollout_horizon"], config["sample_rollout"]
-        imagination = self._frozen_imagination if frozen else None
+        read = agents.hidden.detach(), obs, agents.greedy
+        if frozen and self._frozen_imagination is not None:
+            with torch.no_grad():
+                return self._frozen_imagination(*read)
 
         def imagine(part: tuple[Tensor, ...]) -> Tensor:
             with torch.set_grad_enabled(flows):
-                if imagination is not None:
-                    return imagination(*part)
                 return model.imagine(
                     *part, horizon=horizon, agent=agent, sample=sample, generator=self.noise
                 )
 
-        read = agents.hidden.detach(), obs, agents.greedy
         if sample:  # in one go: the noise has an order
             return imagine(read)
-        return torch.cat(at_once(imagine, in_parts(read, _ROLLOUTS_AT_A_TIME)))
+        return torch.cat(at_once(imagine, in_parts(read, ROLLOUTS_AT_A_TIME)))
 
     def _sale_of_latents(self, latent: Tensor, actions: Tensor) -> tuple[Tensor, Tensor] | None:
         """z^sa and z^s, (P, J), with gradient into f_s and g_s alone."""

@@ -268,8 +268,8 @@ class QLearningConfig(AlgorithmConfig):
             learner_threads: threads that share an update on a CPU: 2, where there are two cores
                 besides those of env runners that play meanwhile (``overlap_sampling``), or 1 to
                 leave the other one to something else. The numbers are the same.
-            compiled_kernels: whether what networks compute without gradient on a CPU is left to
-                compiled functions (``nets/kernels``), where the installation has them and the
+            compiled_kernels: whether most of what networks and losses compute on a CPU is left
+                to compiled functions (``nets/kernels``), where the installation has them and the
                 processor AVX2. The numbers are the same but for rounding.
             **kwargs: RLlib's own (num_learners, num_gpus_per_learner, ...).
         """

@@ -144,6 +144,12 @@ class RecurrentAgent(nn.Module):
         """
         return take_actions(prepared, actions)
 
+    def legal_and_chosen_q(
+        self, prepared: Any, legal: Tensor, actions: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """``legal_q`` and ``chosen_q``, which may have something in common."""
+        return self.legal_q(prepared, legal), self.chosen_q(prepared, actions)
+
     def _embed(self, obs: Tensor, last_actions: Tensor, features: Tensor | None) -> Tensor:
         """First layer on [obs ; features ; onehot(last action) ; onehot(id)], (..., N, H)."""
         dense = obs if features is None else torch.cat([obs, features], -1)

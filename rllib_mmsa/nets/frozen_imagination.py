@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from rllib_mmsa.nets.beside import at_once, in_parts
 from rllib_mmsa.nets.kernels import Kernels, kernels_for
 from rllib_mmsa.nets.sale import SaleEncoder, normalises_by_avg_l1
 from rllib_mmsa.nets.scripted import Traced
 from rllib_mmsa.nets.world_model import WorldModel
+
+#: Roll-outs that are imagined in one go.
+ROLLOUTS_AT_A_TIME = 1024
 
 
 class FrozenImagination:
@@ -31,7 +36,9 @@ class FrozenImagination:
         """(R, N, H), (R, N, D), (R, N) int64 to (R, K+1, J), without gradient."""
         kernels = kernels_for(hidden) if self._layers is not None else None
         if kernels is None:
-            return self._traced.where_it_pays(hidden, obs, actions)
+            read = hidden, obs, actions
+            parts = in_parts(read, ROLLOUTS_AT_A_TIME) if len(hidden) > 1 else [read]
+            return torch.cat(at_once(lambda part: self._traced.where_it_pays(*part), parts))
         return self._compiled(kernels, (hidden, obs, actions))
 
     def _compiled(self, kernels: Kernels, read: tuple[Tensor, ...]) -> Tensor:

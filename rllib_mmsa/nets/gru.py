@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from rllib_mmsa.nets.beside import at_once, beside
-from rllib_mmsa.nets.kernels import LANES, kernels_for
+from rllib_mmsa.nets.kernels import LANES, Kernels, kernels_for
 from rllib_mmsa.nets.packing import Packing
 from rllib_mmsa.nets.scripted import scripted
 
@@ -55,11 +55,12 @@ class GRU(nn.GRU):
             states, _ = super().forward(PackedSequence(x.flatten(0, 1), sizes))
             return states.data.unflatten(0, (-1, rows))
         weights = self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0
-        kernels = kernels_for(x)
+        kernels = kernels_for(x, with_gradient=True)
         if kernels is not None and self.hidden_size % LANES == 0:
             counts = [x.shape[1] * count for count in packing.counts]
-            found = kernels.gru(x.flatten(0, 1).contiguous(), weights, counts)
-            return found.view(*x.shape[:2], -1)
+            given = kernels, counts, torch.is_grad_enabled(), x.flatten(0, 1), *weights
+            compiled: Tensor = _CompiledGRU.apply(*given)
+            return compiled.view(*x.shape[:2], -1)
         goes_back = torch.is_grad_enabled() and self.weight_hh_l0.requires_grad
         return _FusedGRU.apply(x, *weights, packing, goes_back)
 
@@ -68,6 +69,33 @@ class GRU(nn.GRU):
         return torch.gru_cell(
             x, hidden, self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0
         )
+
+
+class _CompiledGRU(torch.autograd.Function):
+    """``GRU.forward`` with both ways compiled."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        kernels: Kernels,
+        counts: Sequence[int],
+        recorded: bool,
+        x: Tensor,
+        *weights: Tensor,
+    ) -> Tensor:
+        """x (P, I), the rows of each step after those of the last, to (P, H)."""
+        x, keep = x.contiguous(), recorded and any(ctx.needs_input_grad)
+        states, kept = kernels.gru(x, weights, counts, keep)
+        ctx.save_for_backward(x, *weights, states, kept)
+        ctx.kernels, ctx.counts = kernels, counts
+        return states
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+        x, *weights, states, kept = ctx.saved_tensors
+        read = x, weights, ctx.counts, (states, kept), grads[0].contiguous()
+        of_x, of_weights = ctx.kernels.gru_back(*read, ctx.needs_input_grad[3])
+        return None, None, None, of_x, *of_weights
 
 
 @scripted

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,8 @@ Layer = tuple[Tensor, Tensor]
 
 def of(linear: nn.Module, outputs: int | None = None) -> Layer:
     """The weight and the bias of a linear layer, or those of its first outputs."""
-    return linear.weight[:outputs], linear.bias[:outputs]  # type: ignore[index]
+    weight, bias = cast(nn.Linear, linear).parameters()
+    return (weight, bias) if outputs is None else (weight[:outputs], bias[:outputs])
 
 
 def two_layers(

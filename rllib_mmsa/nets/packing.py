@@ -43,3 +43,9 @@ class Packing:
         """What was one step before each row, ``first`` before first steps: (P, ...), a copy."""
         start = values.new_full((self.counts[0], *values.shape[1:]), first)
         return torch.cat([start, self.before(values)])
+
+    def rows_before(self) -> Tensor:
+        """(P,) int32: the row one step before each, -1 for first steps."""
+        rows = torch.arange(sum(self.counts), dtype=torch.int32)
+        none = rows.new_full((self.counts[0],), -1)
+        return torch.cat([none, self.before(rows)])

@@ -128,13 +128,15 @@ class _Rows(NamedTuple):
 
 
 class _Unread(NamedTuple):
-    """What compiled functions take instead of ``_Rows``, without gradient.
+    """What compiled functions take instead of ``_Rows``.
 
     Attributes:
-        hidden: (..., N, H).
-        obs: (..., N, D).
+        kernels: they.
+        hidden: (R, H).
+        obs: (R, D).
     """
 
+    kernels: Kernels
     hidden: Tensor
     obs: Tensor
 
@@ -163,69 +165,65 @@ class CandidateActionSaleAgent(_SaleAgent):
         self._traced_pairs = Traced(self, "_pairs")
 
     def q_values(self, hidden: Tensor, obs: Tensor) -> Tensor:
-        kernels = self._kernels(hidden)
+        kernels, recorded = self._kernels(hidden), torch.is_grad_enabled()
         rows = as_rows(hidden, obs)
-        if kernels is not None:
+        if kernels is not None and not recorded:
             every = hidden.new_ones(len(rows[0]), self.num_actions, dtype=torch.bool)
-            values = self._made_of_weights(CompiledHead)(kernels, *rows, every)
-        elif torch.is_grad_enabled() or len(rows[0]) > ROWS_AT_A_TIME:
-            prepared = self.prepare(hidden, self.encode_obs(obs))
-            values = self._every(cast(_Rows, prepared))
+            values, _ = self._frozen_head(kernels)(kernels, rows[0], rows[1], every)
+        elif recorded or len(rows[0]) > ROWS_AT_A_TIME:
+            values = self._every(_Rows(*self._rows(rows[0], *self._seen(rows[1]))))
         else:
             values = self._made_of_weights(ComposedHead)(*rows)
         return values.view(*hidden.shape[:-1], self.num_actions)
 
     def _kernels(self, tensor: Tensor) -> Kernels | None:
         """Compiled functions, where they have this agent's normaliser."""
-        return kernels_for(tensor) if self._compiles else None
+        return kernels_for(tensor, with_gradient=True) if self._compiles else None
 
-    def _made_of_weights(self, make: Callable[[CandidateActionSaleAgent], Any]) -> Any:
-        """``make(self)`` of the weights as they are: made anew where one has been written to."""
+    def _made_of_weights(self, make: Callable[..., Any], *more: Any) -> Any:
+        """``make(self, *more)`` of the weights as they are, anew where one has been written to."""
         versions = make, [(p.data_ptr(), p._version) for p in self._read]
         if self._made is None or self._made[0] != versions:
-            self._made = versions, make(self)
+            with torch.no_grad():
+                self._made = versions, make(self, *more)
         return self._made[1]
 
     @torch.no_grad()
     def legal_q(self, prepared: _Rows | _Unread, legal: Tensor) -> Tensor:
+        of_rows = legal.reshape(-1, self.num_actions)
         if isinstance(prepared, _Unread):
-            return self._compiled_values(prepared, legal)
-        kernels = self._kernels(prepared.from_z)
-        if kernels is not None:
-            return self._compiled(kernels, prepared, legal)
-        pairs = legal.reshape(-1, self.num_actions).nonzero()
+            values, _ = self._frozen_head(prepared.kernels)(*prepared, of_rows)
+            return values.view(legal.shape)
+        pairs = of_rows.nonzero()
         sparse = len(pairs) < _WORTH_PICKING * legal.numel()
         every = self._picked(prepared, pairs) if sparse else self._every(prepared)
         return every.view(legal.shape)
 
-    def _compiled(self, kernels: Kernels, rows: _Rows, legal: Tensor) -> Tensor:
-        """The values of legal actions, of the shape of ``legal``; the others are h's part alone."""
-        of_actions = rows.of_g, rows.of_phi
-        weights = torch.cat([rows.from_g, rows.from_phi], 1), self.head.weight
-        values = rows.per_action.clone()
-        of_rows = rows.from_z, rows.from_obs, rows.from_state
-
-        def fill(part: tuple[Tensor, ...]) -> None:
-            kernels.add_candidate_values(part[0], part[1], part[2:], of_actions, weights)
-
-        at_once(fill, in_parts((values, legal.reshape(values.shape), *of_rows), ROWS_AT_A_TIME))
-        return values.view(legal.shape)
-
-    @torch.no_grad()
-    def _compiled_values(self, unread: _Unread, legal: Tensor) -> Tensor:
-        """(..., N, A) of legal actions, of the others any number."""
-        rows, legal_rows = as_rows(*unread), legal.reshape(-1, self.num_actions)
-        values = self._made_of_weights(CompiledHead)(self._kernels(rows[0]), *rows, legal_rows)
-        return values.view(legal.shape)
-
     def chosen_q(self, prepared: _Rows | _Unread, actions: Tensor) -> Tensor:
         """Embeds the one action alone: an A-th of the work of ``q_values``."""
-        if isinstance(prepared, _Unread):
-            asked = F.one_hot(actions, self.num_actions).bool()
-            return take_actions(self._compiled_values(prepared, asked), actions)
         chosen = actions.reshape(-1)
-        values = self._traced_choice.where_it_pays(chosen, *prepared)
+        if isinstance(prepared, _Unread):
+            _, values = self._head(prepared.kernels)(*prepared, chosen=chosen)
+        else:
+            values = self._traced_choice.where_it_pays(chosen, *prepared)
         return values.view(actions.shape)
+
+    def legal_and_chosen_q(
+        self, prepared: _Rows | _Unread, legal: Tensor, actions: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        if not isinstance(prepared, _Unread):
+            return super().legal_and_chosen_q(prepared, legal, actions)
+        of_rows = legal.reshape(-1, self.num_actions), actions.reshape(-1)
+        values, chosen = self._head(prepared.kernels)(*prepared, *of_rows)
+        return values.view(legal.shape), chosen.view(actions.shape)
+
+    def _head(self, kernels: Kernels) -> CompiledHead:
+        """With gradients into the weights, where these are recorded."""
+        recorded = torch.is_grad_enabled()
+        return CompiledHead(self, kernels) if recorded else self._frozen_head(kernels)
+
+    def _frozen_head(self, kernels: Kernels) -> CompiledHead:
+        return self._made_of_weights(CompiledHead, kernels)
 
     def _choice(self, chosen: Tensor, *prepared: Tensor) -> Tensor:
         """Values of one action each, (R,) int64 to (R,)."""
@@ -248,7 +246,8 @@ class CandidateActionSaleAgent(_SaleAgent):
 
     def prepare(self, hidden: Tensor, encoded: _Seen | Tensor) -> _Rows | _Unread:
         if isinstance(encoded, Tensor):
-            return _Unread(hidden, encoded)
+            kernels = cast(Kernels, self._kernels(hidden))
+            return _Unread(kernels, *as_rows(hidden, encoded))
         return _Rows(*self._traced_rows.where_it_pays(*as_rows(hidden), *encoded))
 
     def _rows(self, hidden: Tensor, *encoded: Tensor) -> tuple[Tensor, ...]:

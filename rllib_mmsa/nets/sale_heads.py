@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from rllib_mmsa.nets.beside import at_once, in_parts
 from rllib_mmsa.nets.kernels import Kernels
 
 if TYPE_CHECKING:
@@ -15,6 +14,9 @@ if TYPE_CHECKING:
 
 #: Rows whose candidate actions are valued in one go.
 ROWS_AT_A_TIME = 1024
+
+#: Hidden states, observations, legal and chosen actions; None for what is not asked.
+_Read = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]
 
 
 class ComposedHead:
@@ -65,9 +67,12 @@ class ComposedHead:
 
 
 class CompiledHead:
-    """The same, compiled (``nets/kernels``), for any number of rows: from h and o to the values."""
+    """The same, compiled (``nets/kernels``), for any number of rows: from h and o to the values.
 
-    def __init__(self, agent: CandidateActionSaleAgent):
+    Where it is made with gradients recorded, they flow into the weights that it is made of.
+    """
+
+    def __init__(self, agent: CandidateActionSaleAgent, kernels: Kernels):
         sale, state, phi = agent.sale, agent.from_state, agent.sale.phi
         from_z_a, from_phi = agent.from_action.weight.split(agent.sale_dim, -1)
         from_g, bias = sale.compose_g(from_z_a)
@@ -77,14 +82,72 @@ class CompiledHead:
         self._weights = [*layers, torch.cat([from_g, from_phi], 1), agent.head.weight]
         sizes = agent.num_actions, agent.obs_size, agent.hidden_dim
         self._sizes = *sizes, agent.sale_dim, g_first.out_features, state.out_features
+        self._packed = kernels.pack_agent(self._weights, self._sizes)
 
-    def __call__(self, kernels: Kernels, hidden: Tensor, obs: Tensor, legal: Tensor) -> Tensor:
-        """(R, H), (R, D), (R, A) bool to (R, A), of illegal actions any number."""
+    def __call__(
+        self,
+        kernels: Kernels,
+        hidden: Tensor,
+        obs: Tensor,
+        legal: Tensor | None = None,
+        chosen: Tensor | None = None,
+    ) -> tuple[Any, Any]:
+        """Values of legal actions, without gradient, and of one each, with it; None if not asked.
 
-        def value(part: tuple[Tensor, ...]) -> Tensor:
-            hidden, obs, legal = (tensor.contiguous() for tensor in part)
-            return kernels.sale_values(hidden, obs, legal, self._weights, self._sizes)
+        Args:
+            hidden, obs: (R, H), (R, D).
+            legal: (R, A) bool.
+            chosen: (R,) int64.
 
-        if len(hidden) <= ROWS_AT_A_TIME:
-            return value((hidden, obs, legal))
-        return torch.cat(at_once(value, in_parts((hidden, obs, legal), ROWS_AT_A_TIME)))
+        Returns:
+            (R, A), of illegal actions any number, and (R,).
+        """
+        read = hidden, obs, legal, chosen
+        if torch.is_grad_enabled():
+            return _CompiledValues.apply(self, kernels, *read, *self._weights)
+        return self.compute(kernels, read)[:2]
+
+    def compute(
+        self, kernels: Kernels, read: _Read, keep: bool = False
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Both, and what ``go_back`` needs."""
+        hidden, obs, legal, chosen = (t if t is None else t.contiguous() for t in read)
+        given = cast(Tensor, hidden), cast(Tensor, obs), legal, chosen
+        return kernels.sale_values(given, self._packed, self._sizes, keep)
+
+    def go_back(
+        self, kernels: Kernels, read: tuple[Tensor, ...], of_chosen: Tensor, asked: bool
+    ) -> tuple[Tensor | None, list[Tensor]]:
+        """The gradients of hidden, if it is ``asked``, and of all weights but those of f and g.
+
+        Args:
+            read: hidden, obs, chosen, and what ``compute`` kept of them.
+            of_chosen: (R,), the gradient of chosen actions' values.
+        """
+        *given, kept = (tensor.contiguous() for tensor in read)
+        rest = kept, of_chosen.contiguous(), asked
+        return kernels.sale_values_back(given, self._weights, self._sizes, *rest)
+
+
+class _CompiledValues(torch.autograd.Function):
+    """``CompiledHead`` with both ways compiled."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, head: CompiledHead, kernels: Kernels, *given: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """The four that ``CompiledHead`` is called with, then the weights it is made of."""
+        hidden, obs, legal, chosen = given[:4]
+        keep = chosen is not None and any(ctx.needs_input_grad)
+        values, of_chosen, kept = head.compute(kernels, (hidden, obs, legal, chosen), keep)
+        ctx.save_for_backward(hidden, obs, chosen, kept)
+        ctx.head, ctx.kernels = head, kernels
+        if values is not None:
+            ctx.mark_non_differentiable(values)
+        return values, of_chosen
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+        asked = ctx.needs_input_grad[2]
+        of_hidden, of_weights = ctx.head.go_back(ctx.kernels, ctx.saved_tensors, grads[1], asked)
+        return None, None, of_hidden, *[None] * 9, *of_weights

@@ -1,6 +1,7 @@
 """Compiled functions: the numbers of PyTorch's steps, wherever these may be left to them."""
 
 import copy
+import ctypes
 import platform
 import shutil
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from rllib_mmsa.nets import kernels
+from rllib_mmsa.nets import beside, kernels
 from rllib_mmsa.nets.frozen_imagination import FrozenImagination
 from rllib_mmsa.nets.gru import GRU
 from rllib_mmsa.nets.linear import linear_of_parts
@@ -60,17 +61,66 @@ def test_the_library_is_there_where_a_compiler_is():
     assert kernels._library is not None
 
 
-@pytest.mark.parametrize("counts", [[4] * 5, [20, 20, 13, 13, 13, 2, 1], [1]])
+def both_with_gradients(compute, leaves, of_y):
+    """What ``compute`` returns and its leaves' gradients, compiled, and by PyTorch."""
+    found = []
+    for used in (True, False):
+        kernels.use_kernels(used)
+        y = compute()
+        assert ("_Compiled" in str(graph(y))) == used
+        found.append([y, *torch.autograd.grad(y, leaves, of_y)])
+    kernels.use_kernels(True)
+    return found
+
+
+def graph(y):
+    """The names of all that goes back from y."""
+    nodes, seen = [y.grad_fn], set()
+    while nodes:
+        node = nodes.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            nodes += [before for before, _ in node.next_functions]
+    return {type(node).__name__ for node in seen}
+
+
+@pytest.fixture(params=[1, 2])
+def threads(request):
+    """As many threads for an update."""
+    beside.use_threads(request.param)
+    yield
+    beside.use_threads(1)
+
+
+COUNTS = [[4] * 5, [20, 20, 13, 13, 13, 2, 1], [1], [40, 30]]
+
+
+@pytest.mark.parametrize("counts", COUNTS)
 @pytest.mark.parametrize("inputs", [64, 7])
-def test_gru_over_episodes_of_any_length(counts, inputs, kind, monkeypatch):
+def test_gru_over_episodes_of_any_length(counts, inputs, kind):
     gru, packing = GRU(inputs, 64), Packing(counts, torch.device("cpu"))
-    asked = []
-    monkeypatch.setattr(kind, "gru", lambda *a: (asked.append(a), type(kind).gru(kind, *a))[1])
     x = 3 * torch.randn(sum(counts), 5, inputs)
     assert_alike(lambda: gru(x, packing))
-    assert len(asked) == 1
-    gru(x, packing).sum().backward()  # with gradient nothing is left to it
-    assert len(asked) == 1 and gru.weight_hh_l0.grad is not None
+
+
+@pytest.mark.parametrize("counts", COUNTS)
+@pytest.mark.parametrize(("inputs", "size"), [(64, 64), (7, 48), (33, 16)])
+@pytest.mark.usefixtures("threads")
+def test_gradients_of_a_gru(counts, inputs, size, kind):
+    gru, packing = GRU(inputs, size), Packing(counts, torch.device("cpu"))
+    x = torch.randn(5, sum(counts), inputs, requires_grad=True)
+    of_states = torch.randn(5, sum(counts), size).transpose(0, 1)  # with gaps, as x
+
+    def run():
+        return gru(x.transpose(0, 1), packing)
+
+    compiled, expected = both_with_gradients(run, [x, *gru.parameters()], of_states)
+    for found, wanted in zip(compiled, expected, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=2e-5)
+    leaves = list(gru.parameters())
+    alone = torch.autograd.grad(gru(x.detach().transpose(0, 1), packing), leaves, of_states)
+    for found, wanted in zip(alone, compiled[2:], strict=True):
+        assert torch.equal(found, wanted)  # nobody asks for that of x
 
 
 def test_gru_takes_the_sigmoids_of_large_numbers(kind):
@@ -176,6 +226,37 @@ def test_values_of_candidate_actions(sizes, rows, kind):
     assert_alike(lambda: agent.q_values(hidden, obs))
 
 
+@pytest.mark.parametrize("rows", [*ROWS, 1100])
+@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.usefixtures("threads")
+def test_gradients_of_chosen_actions_values(sizes, rows, kind):
+    """Of the hidden state and of all weights that learn from them: f and g do not."""
+    agent = make_agent(*sizes)
+    hidden, obs, legal, chosen = some_rows(rows, *sizes)
+    hidden.requires_grad_()
+    encoders = {id(weight) for weight in agent.sale.encoder_parameters()}
+    layers = (agent.sale, agent.from_state, agent.from_action, agent.head, agent.per_action)
+    weights = [w for net in layers for w in net.parameters() if id(w) not in encoders]
+
+    def value():
+        return agent.chosen_q(agent.prepare(hidden, agent.encode_obs(obs)), chosen)
+
+    of_values = torch.randn(rows, sizes[0])
+    compiled, expected = both_with_gradients(value, [hidden, *weights], of_values)
+    assert len(compiled) == 10
+    both = agent.legal_and_chosen_q(agent.prepare(hidden, agent.encode_obs(obs)), legal, chosen)
+    assert not both[0].requires_grad
+    assert torch.equal(both[1], compiled[0])
+    torch.testing.assert_close(both[0][legal], agent.q_values(hidden, obs)[legal].detach())
+    for found, wanted in zip(compiled, expected, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=2e-4)
+    agent.zero_grad()
+    hidden.requires_grad_(False)  # nobody asks for its own
+    value().backward(of_values)
+    torch.testing.assert_close(agent.head.weight.grad, expected[-3], rtol=1e-4, atol=2e-4)
+    assert all(weight.grad is None for weight in agent.sale.encoder_parameters())
+
+
 @pytest.mark.parametrize("rows", ROWS)
 @pytest.mark.parametrize("sizes", SIZES)
 def test_imagination(sizes, rows, kind):
@@ -253,25 +334,30 @@ def test_what_it_does_not_know_is_left_to_pytorch(kind):
 
 def test_tensors_with_gaps_are_refused(kind):
     gru = GRU(6, 16)
-    with pytest.raises(ValueError, match=r"\(2, 6\) is not contiguous"):
+    with pytest.raises(ctypes.ArgumentError, match=r"\(2, 6\) is not contiguous"):
         kind.gru(torch.randn(6, 2).t(), list(gru.parameters()), [2])
 
 
 @pytest.mark.usefixtures("ray_session")
 @pytest.mark.parametrize("name", ["QMIX", "MMSA"])
 def test_an_update_is_the_same_but_for_rounding(name, kind):
-    found = []
+    found: list[list[dict]] = []
     for used in (True, False):
         algorithm = build(name, **FORAGING, hidden_dim=16, compiled_kernels=used)
         with torch.no_grad():
             assert (kernels.kernels_for(torch.zeros(1)) is not None) == used
         batch = train_batch(algorithm.env_runner.sample(num_episodes=8))
-        [result] = algorithm.learner_group.update(batch=batch, timesteps=STEPS)
-        found.append({key: value.peek() for key, value in result["team"].items()})
-        assert learner(algorithm)._num_updates == 1
+        found.append([])
+        for _ in range(2):  # MMSA's first one measures the world model, which is left to PyTorch
+            [result] = algorithm.learner_group.update(batch=batch, timesteps=STEPS)
+            found[-1].append({key: value.peek() for key, value in result["team"].items()})
+        assert learner(algorithm)._num_updates == 2
         algorithm.stop()
-    compiled, expected = found
-    assert compiled.keys() == expected.keys()
-    for key in expected:
-        np.testing.assert_allclose(compiled[key], expected[key], rtol=1e-4, atol=1e-6, err_msg=key)
     kernels.use_kernels(True)
+    # RMSprop's first step has the size of the learning rate wherever a gradient is not 0.
+    for compiled, expected, rtol in zip(*found, (1e-4, 1e-3), strict=True):
+        assert compiled.keys() == expected.keys()
+        for key in expected:
+            np.testing.assert_allclose(
+                compiled[key], expected[key], rtol=rtol, atol=1e-6, err_msg=key
+            )

@@ -60,6 +60,7 @@ def reached(loss: str, **config) -> set[str]:
     own, module = learner(algorithm), learner(algorithm).team_module
     batch = batch_of(algorithm, algorithm.env_runner.sample(num_episodes=4))
     own.before_gradient_based_update(timesteps={})
+    module.learns_apart = False
     out = module.forward_train(batch[TEAM])
     settings, fields = algorithm.config, batch[TEAM]
     from rllib_mmsa.algorithms.mmsa_modules import MODEL
@@ -201,6 +202,7 @@ def test_kl_balance_says_who_moves(kl_balance, side):
         own = learner(algorithm)
         batch = batch_of(algorithm, algorithm.env_runner.sample(num_episodes=4))
         own.before_gradient_based_update(timesteps={})
+        own.team_module.learns_apart = False
         out = own.team_module.forward_train(batch[TEAM])["model"]
         out.posterior.mean.retain_grad()
         mean = StepMean(torch.ones(len(out.posterior.mean)))

@@ -19,6 +19,22 @@ enum {
     TILE = 6,    /* rows by two vectors whose sums stay in registers */
 };
 
+/* `count` floats of what there is room for. */
+static float *reserve(float **room, long count)
+{
+    float *taken = *room;
+    *room += count;
+    return taken;
+}
+
+/* Whether one of some pointers is not NULL. */
+static int any(float *const *pointers, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (pointers[i]) return 1;
+    return 0;
+}
+
 static int rounded(int count) { return (count + WIDEST - 1) / WIDEST * WIDEST; }
 
 /* A linear layer as multiplied here: weight (inputs, stride), bias (stride), zeros past `outputs`.
@@ -31,26 +47,30 @@ typedef struct {
 static long layer_size(int inputs, int outputs) { return (inputs + 1L) * rounded(outputs); }
 
 /* The first `outputs` rows and `inputs` columns of a weight, whose rows have `columns` numbers, and
- * bias (or NULL), as PyTorch has them. */
+ * bias (or NULL), as PyTorch has them; without a weight, the layer that lies in `room` already. */
 static Layer make_layer(const float *weight, const float *bias, int columns, int inputs,
                         int outputs, float **room)
 {
-    int stride = rounded(outputs);
-    float *to = *room, *of_bias = to + inputs * stride;
-    *room += layer_size(inputs, outputs);
-    for (int o = 0; o < stride; o++) {
+    const int stride = rounded(outputs);
+    float *to = reserve(room, inputs * (long)stride), *of_bias = reserve(room, stride);
+    const Layer made = {inputs, outputs, stride, to, of_bias};
+    if (!weight) return made;
+    for (int block = 0; block < stride; block += WIDEST) /* what is written lies side by side */
         for (int i = 0; i < inputs; i++)
-            to[i * stride + o] = o < outputs ? weight[(long)o * columns + i] : 0;
-        of_bias[o] = bias && o < outputs ? bias[o] : 0;
-    }
-    return (Layer){inputs, outputs, stride, to, of_bias};
+            for (int o = block; o < block + WIDEST; o++)
+                to[i * stride + o] = o < outputs ? weight[(long)o * columns + i] : 0;
+    for (int o = 0; o < stride; o++) of_bias[o] = bias && o < outputs ? bias[o] : 0;
+    return made;
 }
 
-/* The next layer in a list of weights and biases. */
+/* The next tensor of a list, or NULL where there is no list. */
+static const float *next(const float *const **list) { return *list ? *(*list)++ : NULL; }
+
+/* The next layer in a list of weights and biases; without a list, as it lies in `room` already. */
 static Layer next_layer(const float *const **list, int inputs, int outputs, float **room)
 {
-    *list += 2;
-    return make_layer((*list)[-2], (*list)[-1], inputs, inputs, outputs, room);
+    const float *weight = next(list), *bias = next(list);
+    return make_layer(weight, bias, inputs, inputs, outputs, room);
 }
 
 /* A `_Net` of world_model.py: linear(x) + last(relu(first(x))). */
@@ -73,40 +93,65 @@ static Net next_net(const float *const **list, int inputs, int width, int output
 }
 
 /* A gradient that is summed over rows: weight (left, right) and bias (left), with room for whole
- * tiles. */
+ * tiles and vectors. */
 typedef struct {
     int left, right, stride;
     float *weight, *bias;
 } Gradient;
 
-static long gradient_size(int left, int right) { return (left + TILE) * (rounded(right) + 1L); }
+static long gradient_size(int left, int right)
+{
+    return (left + TILE) * (long)rounded(right) + rounded(left);
+}
 
 static Gradient make_gradient(int left, int right, float **room)
 {
-    const Gradient made = {left, right, rounded(right), *room,
-                           *room + (left + TILE) * (long)rounded(right)};
-    *room += gradient_size(left, right);
-    return made;
+    const int stride = rounded(right);
+    float *weight = reserve(room, (left + TILE) * (long)stride);
+    return (Gradient){left, right, stride, weight, reserve(room, rounded(left))};
 }
 
-/* The gradient into tensors as PyTorch has them. */
+/* The gradient into tensors as PyTorch has them; bias may be NULL. */
 static void give(const Gradient *from, float *weight, float *bias)
 {
     for (int i = 0; i < from->left; i++)
         memcpy(weight + (long)i * from->right, from->weight + i * (long)from->stride,
                from->right * sizeof(float));
-    memcpy(bias, from->bias, from->left * sizeof(float));
+    if (bias) memcpy(bias, from->bias, from->left * sizeof(float));
 }
 
-/* A layer's weight (outputs, inputs) as one that goes back from its outputs to its inputs. */
-static Layer backwards(const float *weight, int inputs, int outputs, float **room)
+/* The first `inputs` columns of a layer's weight, whose rows have `columns` numbers, as a layer
+ * that goes back from its outputs to them. */
+static Layer backwards(const float *weight, int columns, int inputs, int outputs, float **room)
 {
     const Layer layer = {outputs, inputs, rounded(inputs), *room,
                          *room + outputs * (long)rounded(inputs)};
     for (int o = 0; o < outputs; o++)
-        memcpy(*room + o * (long)layer.stride, weight + (long)o * inputs, inputs * sizeof(float));
+        memcpy(*room + o * (long)layer.stride, weight + (long)o * columns, inputs * sizeof(float));
     *room += layer_size(outputs, inputs);
     return layer;
+}
+
+/* Some sequences, `from` to `to`: the rows of each step lie after those of the last, as many as
+ * `counts` (steps) says, never more than before. A `group` goes through all steps together. */
+typedef struct {
+    const int *counts;
+    int steps, inputs, size, from, to, group;
+} Sequences;
+
+static Sequences some_sequences(const int *counts, const int *sizes)
+{
+    const int all = sizes[4] - sizes[3], groups = all > GROUP ? (all + GROUP - 1) / GROUP : 1;
+    const int group = ((all + groups - 1) / groups + TILE - 1) / TILE * TILE; /* alike in size */
+    return (Sequences){counts, sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], group};
+}
+
+/* Rows of step t that the group from `first` on has. */
+static int rows_at(const Sequences *s, int t, int first)
+{
+    const int end = first + s->group < s->to ? first + s->group : s->to;
+    const int rows = (s->counts[t] < end ? s->counts[t] : end) - first;
+    return rows > 0 ? rows : 0;
 }
 
 /* What a roll-out takes of a world model. Numbers per step: `joint` latents, `acted` latents and
@@ -186,25 +231,25 @@ static long agent_size(const Agent *a)
     return layer_size(a->obs, a->wide) + layer_size(a->wide, a->embedding) +
            layer_size(a->embedding, a->wide) + layer_size(a->obs, a->embedding) +
            layer_size(a->hidden + a->embedding, a->head_dim) + layer_size(a->hidden, a->actions) +
-           layer_size(a->wide + a->embedding, a->head_dim) + a->actions * (a->wide + a->embedding);
+           layer_size(a->wide + a->embedding, a->head_dim) + a->actions * (a->wide + a->embedding) +
+           a->head_dim;
 }
 
 /* A layer that reads `inputs` numbers and one-hot actions; what these add goes to `of_actions`. */
 static Layer next_split(const float *const **list, int inputs, int actions, int outputs,
                         const float **of_actions, float **room)
 {
-    const float *weight = *(*list)++, *bias = *(*list)++;
-    Layer layer = make_layer(weight, bias, inputs + actions, inputs, outputs, room);
-    float *to = *room;
+    const float *weight = next(list), *bias = next(list);
+    const Layer layer = make_layer(weight, bias, inputs + actions, inputs, outputs, room);
+    float *to = reserve(room, actions * outputs);
     *of_actions = to;
-    *room += actions * outputs;
-    for (int o = 0; o < outputs; o++)
+    for (int o = 0; weight && o < outputs; o++)
         for (int a = 0; a < actions; a++)
             to[a * outputs + o] = weight[(long)o * (inputs + actions) + inputs + a];
     return layer;
 }
 
-/* `list` has the weights in the order of these lines. */
+/* `list` has the weights in the order of these lines; NULL: they lie in `room` already. */
 static void fill_agent(Agent *a, const float *const *list, float **room)
 {
     const int pair = a->wide + a->embedding;
@@ -214,8 +259,47 @@ static void fill_agent(Agent *a, const float *const *list, float **room)
     a->phi = next_split(&list, a->obs, a->actions, a->embedding, &a->of_phi, room);
     a->per_action = next_layer(&list, a->hidden, a->actions, room);
     a->state = next_layer(&list, a->hidden + a->embedding, a->head_dim, room);
-    a->pair = make_layer(*list++, NULL, pair, pair, a->head_dim, room);
-    a->head = *list++;
+    a->pair = make_layer(next(&list), NULL, pair, pair, a->head_dim, room);
+    float *head = reserve(room, a->head_dim);
+    if (list) memcpy(head, *list, a->head_dim * sizeof(float));
+    a->head = head;
+}
+
+/* Of a group's rows, what the values of all actions share: [h ; z^o], o, what g's and phi's first
+ * layers make of them and the head's of [h ; z^o], and what h alone says of actions. */
+typedef struct {
+    float *known, *obs, *room, *from_z, *from_obs, *from_state, *per_action;
+} Shared;
+
+static long shared_size(const Agent *a)
+{
+    return GROUP * (a->hidden + 2L * a->embedding + a->obs + rounded(a->wide) + a->wide +
+                    a->head_dim + a->actions);
+}
+
+static Shared make_shared(const Agent *a, float **room)
+{
+    Shared made;
+    made.known = reserve(room, GROUP * (a->hidden + a->embedding));
+    made.obs = reserve(room, GROUP * a->obs);
+    made.room = reserve(room, GROUP * rounded(a->wide)); /* f's hidden layer */
+    made.from_z = reserve(room, GROUP * a->wide);
+    made.from_obs = reserve(room, GROUP * a->embedding);
+    made.from_state = reserve(room, GROUP * a->head_dim);
+    made.per_action = reserve(room, GROUP * a->actions);
+    return made;
+}
+
+/* Where the numbers of a row lie that `sale_values_back` needs: z, [g's hidden layer ; phi], the
+ * head's hidden layer, phi's size before its norm. */
+typedef struct {
+    int x, y, size, all;
+} Kept;
+
+static Kept kept_of(const Agent *a)
+{
+    const int x = a->embedding, y = x + a->wide + a->embedding, size = y + a->head_dim;
+    return (Kept){x, y, size, size + 1};
 }
 
 /* A QMixer (mixers.py): hypernetworks of two layers, and one of one. */
@@ -248,6 +332,8 @@ static void fill_mixer(Mixer *m, const float *const *list, float **room)
     m->value[1] = next_layer(&list, m->embed, 1, room);
 }
 
+#include "learned.h"
+
 #define JOINED_(name, suffix) name##_##suffix
 #define JOINED(name, suffix) JOINED_(name, suffix)
 #define OWN(name) JOINED(name, SUFFIX)
@@ -263,6 +349,19 @@ static void fill_mixer(Mixer *m, const float *const *list, float **room)
 #define TARGET __attribute__((target("avx2,fma")))
 #define LANES 8
 #include "functions.h"
+
+/* The weights of an agent as `sale_values` takes them, and how many numbers these are. */
+long size_of_agent(const int *sizes)
+{
+    const Agent a = sized_agent(sizes);
+    return agent_size(&a);
+}
+
+void pack_agent(const float *const *weights, float *packed, const int *sizes)
+{
+    Agent a = sized_agent(sizes);
+    fill_agent(&a, weights, &packed);
+}
 
 /* The best instruction set that this processor has: 2 AVX-512, 1 AVX2, 0 neither. */
 int instruction_set(void)

@@ -45,8 +45,8 @@ INLINE void OWN(product_tile)(float *weight, int stride, int n, const float *a, 
         for (int v = 0; v < width; v++) OWN(store)(weight + r * stride + v * LANES, sums[r][v]);
 }
 
-/* weight += a^T b and bias += sum_r a, a (n, left) and b (n, right): of a, TILE columns more are
- * read, and of b, whole vectors. */
+/* weight += a^T b and bias += sum_r a, a (n, left) and b (n, right): whole tiles and vectors of
+ * their rows are read. */
 TARGET static void OWN(add_product)(const Gradient *to, int n, const float *a, int a_stride,
                                     const float *b, int b_stride)
 {
@@ -58,8 +58,11 @@ TARGET static void OWN(add_product)(const Gradient *to, int n, const float *a, i
         if (o < to->right)
             OWN(product_tile)(at + o, to->stride, n, a + i, a_stride, b + o, b_stride, 1);
     }
-    for (int row = 0; row < n; row++)
-        for (int i = 0; i < to->left; i++) to->bias[i] += a[row * a_stride + i];
+    for (int i = 0; i < to->left; i += LANES) {
+        Vector sum = OWN(load)(to->bias + i);
+        for (int row = 0; row < n; row++) sum += OWN(load)(a + row * a_stride + i);
+        OWN(store)(to->bias + i, sum);
+    }
 }
 
 /* The gradients of `mlp`'s inputs and weights, from that of y.
@@ -82,16 +85,15 @@ TARGET int OWN(mlp_back)(const float *const *parts, const int *of_part, int num_
                       GROUP * (2L * of_x + 2 * of_h + of_out);
     float *memory = calloc(size, sizeof(float)), *room = memory;
     if (!memory) return 1;
-    const Layer first = backwards(weights[0], inputs, width, &room);
-    const Layer last = backwards(weights[2], width, outputs, &room);
-    const Layer linear = with_linear ? backwards(weights[4], inputs, outputs, &room) : last;
+    const Layer first = backwards(weights[0], inputs, inputs, width, &room);
+    const Layer last = backwards(weights[2], width, width, outputs, &room);
+    const Layer linear = with_linear ? backwards(weights[4], inputs, inputs, outputs, &room) : last;
     const Gradient of_first = make_gradient(width, inputs, &room);
     const Gradient of_last = make_gradient(outputs, width, &room);
     const Gradient of_linear = make_gradient(outputs, inputs, &room);
     float *x = room, *grad_x = x + GROUP * of_x, *h = grad_x + GROUP * of_x;
     float *grad_h = h + GROUP * of_h, *grad_y = grad_h + GROUP * of_h;
-    int asked = 0;
-    for (int p = 0; p < num_parts; p++) asked |= of_parts[p] != NULL;
+    const int asked = any(of_parts, num_parts);
     for (long row = 0; row < rows; row += GROUP) {
         const int n = rows - row < GROUP ? rows - row : GROUP;
         OWN(join)(parts, of_part, num_parts, row, n, x, of_x);
@@ -148,11 +150,10 @@ TARGET int OWN(linear_back)(const float *const *parts, const int *of_part, int n
         layer_size(outputs, inputs) + gradient_size(outputs, inputs) + GROUP * (2L * of_x + of_out);
     float *memory = calloc(size, sizeof(float)), *x = memory;
     if (!memory) return 1;
-    const Layer layer = backwards(weight, inputs, outputs, &x);
+    const Layer layer = backwards(weight, inputs, inputs, outputs, &x);
     const Gradient gradient = make_gradient(outputs, inputs, &x);
     float *grad_x = x + GROUP * of_x, *grad_y = grad_x + GROUP * of_x;
-    int asked = 0;
-    for (int p = 0; p < num_parts; p++) asked |= of_parts[p] != NULL;
+    const int asked = any(of_parts, num_parts);
     for (long row = 0; row < rows; row += GROUP) {
         const int n = rows - row < GROUP ? rows - row : GROUP;
         OWN(join)(parts, of_part, num_parts, row, n, x, of_x);

@@ -18,7 +18,7 @@ TARGET static void OWN(act)(const Model *m, int n, OWN(Group) * g, int64_t *acti
     const int joint = m->joint;
     OWN(copy)(g->with_z, m->acted, g->policy, 2 * joint, n, joint);
     OWN(apply)(&m->policy_phi, n, g->state, joint, g->policy + joint, 2 * joint, 0);
-    OWN(avg_l1_norm)(g->policy + joint, n, 2 * joint, joint);
+    OWN(avg_l1_norm)(g->policy + joint, n, 2 * joint, joint, NULL);
     OWN(net)(&m->policy, n, g->policy, 2 * joint, g->room, g->logits, m->choices);
     const float *logits = g->logits;
     for (int r = 0; r < n * m->agents; r++, logits += m->actions) {
@@ -43,7 +43,7 @@ TARGET static void OWN(go_on)(const Model *m, int n, OWN(Group) * g, const int64
     OWN(two_layers)(&m->g_first, &m->g_last, n, g->with_z, acted, g->room, known, 4 * joint, 0);
     OWN(copy)(g->with_z, acted, known + joint, 4 * joint, n, joint);
     OWN(apply)(&m->phi, n, g->with_s, acted, known + 2 * joint, 4 * joint, 0);
-    OWN(avg_l1_norm)(known + 2 * joint, n, 4 * joint, joint);
+    OWN(avg_l1_norm)(known + 2 * joint, n, 4 * joint, joint, NULL);
     OWN(copy)(g->state, joint, known + 3 * joint, 4 * joint, n, joint);
     OWN(net)(&m->prior, n, known, 4 * joint, g->room, g->change, joint);
     for (int i = 0; i < n * joint; i++) g->state[i] += g->change[i];
@@ -64,14 +64,14 @@ TARGET static void OWN(begin)(const Model *m, int n, OWN(Group) * g, const float
     OWN(net)(&m->posterior, n * m->agents, g->seen, seen, g->room, g->state, m->latent);
 }
 
-/* Roll-outs in latent space (world_model.py, `imagine`), of the means.
+/* Roll-outs in latent space (world_model.py, `imagine`), of the means, of steps `from` to `to`.
  *
  * hidden (steps, agents, hidden), obs (steps, agents, obs), actions (steps, agents) and, written
  * to, latents (steps, horizon + 1, joint). `weights` are those of `fill_model`, `sizes` those of
  * `sized_model`. Returns 0, or 1 where there is no memory.
  */
 TARGET int OWN(imagine)(const float *hidden, const float *obs, const int64_t *actions,
-                        const float *const *weights, float *latents, int steps, int horizon,
+                        const float *const *weights, float *latents, int from, int to, int horizon,
                         const int *sizes)
 {
     Model m = sized_model(sizes);
@@ -95,18 +95,18 @@ TARGET int OWN(imagine)(const float *hidden, const float *obs, const int64_t *ac
     g.policy = g.change + GROUP * joint;
     g.logits = g.policy + GROUP * 2 * joint;
     g.room = g.logits + GROUP * m.choices;
-    for (long step = 0; step < steps; step += GROUP) {
-        const int n = steps - step < GROUP ? steps - step : GROUP;
-        float *to = latents + step * out;
+    for (long step = from; step < to; step += GROUP) {
+        const int n = to - step < GROUP ? to - step : GROUP;
+        float *states = latents + step * out;
         OWN(begin)(&m, n, &g, hidden + step * m.agents * m.hidden, obs + step * m.agents * m.obs);
         memcpy(chosen, actions + step * m.agents, n * m.agents * sizeof(int64_t));
-        OWN(copy)(g.state, joint, to, out, n, joint);
+        OWN(copy)(g.state, joint, states, out, n, joint);
         for (int depth = 1; depth <= horizon; depth++) {
             OWN(two_layers)(&m.f_first, &m.f_last, n, g.state, joint, g.room, g.with_z, m.acted, 0);
-            OWN(avg_l1_norm)(g.with_z, n, m.acted, joint);
+            OWN(avg_l1_norm)(g.with_z, n, m.acted, joint, NULL);
             if (depth > 1) OWN(act)(&m, n, &g, chosen);
             OWN(go_on)(&m, n, &g, chosen);
-            OWN(copy)(g.state, joint, to + depth * joint, out, n, joint);
+            OWN(copy)(g.state, joint, states + depth * joint, out, n, joint);
         }
     }
     free(chosen);

@@ -17,6 +17,12 @@ INLINE Vector OWN(load)(const float *from)
     return value;
 }
 
+/* Lane by lane a where `which` is set, b where it is not. */
+INLINE Vector OWN(pick)(Integers which, Vector a, Vector b)
+{
+    return (Vector)((which & (Integers)a) | (~which & (Integers)b));
+}
+
 /* |x| */
 INLINE Vector OWN(size)(Vector x) { return (Vector)((Integers)x & 0x7fffffff); }
 
@@ -93,20 +99,57 @@ TARGET static float OWN(mean_size)(const float *x, int count)
     return ((sums[0] + sums[1]) + (sums[2] + sums[3])) / count;
 }
 
-/* x / mean |x| of each row's first `count` numbers (sale.py, `avg_l1_norm`). */
-TARGET static void OWN(avg_l1_norm)(float *x, int rows, int stride, int count)
+/* x / mean |x| of each row's first `count` numbers (sale.py, `avg_l1_norm`), and that mean into
+ * `sizes`, or NULL. */
+TARGET static void OWN(avg_l1_norm)(float *x, int rows, int stride, int count, float *sizes)
 {
     for (int r = 0; r < rows; r++, x += stride) {
-        const float size = OWN(mean_size)(x, count), by = 1 / fmaxf(size, 1e-8f);
+        const float size = fmaxf(OWN(mean_size)(x, count), 1e-8f), by = 1 / size;
+        if (sizes) sizes[r] = size;
         for (int i = 0; i < count; i++) x[i] *= by;
     }
 }
 
+/* sum_i a_i b_i */
+INLINE float OWN(dot)(const float *a, const float *b, int count)
+{
+    float sum = 0;
+    Vector all = {0};
+    int i = 0;
+    for (; i + LANES <= count; i += LANES) all += OWN(load)(a + i) * OWN(load)(b + i);
+    for (int j = 0; j < LANES; j++) sum += all[j];
+    for (; i < count; i++) sum += a[i] * b[i];
+    return sum;
+}
+
+/* From the gradient at y = x / m, m = mean |x|, to that at x, in its place: of `count` numbers. */
+INLINE void OWN(avg_l1_norm_back)(const float *y, float m, int count, float *of_y)
+{
+    const float along = OWN(dot)(of_y, y, count) / count, by = 1 / m;
+    const Vector zero = {0};
+    int i = 0;
+    for (; i + LANES <= count; i += LANES) {
+        const Vector of = OWN(load)(y + i), at = zero + along;
+        const Vector less = OWN(pick)(of > 0, at, OWN(pick)(of < 0, -at, zero));
+        OWN(store)(of_y + i, (OWN(load)(of_y + i) - less) * by);
+    }
+    for (; i < count; i++) of_y[i] = (of_y[i] - (y[i] > 0 ? along : y[i] < 0 ? -along : 0)) * by;
+}
+
+/* The first `count` numbers of each row of x into y, beside which x does not lie. Most rows are so
+ * short that a call of memcpy would take longer. */
 TARGET static void OWN(copy)(const float *x, int x_stride, float *y, int y_stride, int rows,
                              int count)
 {
-    for (int r = 0; r < rows; r++)
-        memcpy(y + r * y_stride, x + r * x_stride, count * sizeof(float));
+    for (int r = 0; r < rows; r++, x += x_stride, y += y_stride) {
+        int i = 0;
+        for (; i + LANES <= count; i += LANES) OWN(store)(y + i, OWN(load)(x + i));
+        if (i == count) continue;
+        if (count >= LANES)
+            OWN(store)(y + count - LANES, OWN(load)(x + count - LANES));
+        else
+            for (; i < count; i++) y[i] = x[i];
+    }
 }
 
 /* y = [y +] last(relu(first(x))); `room` for what lies between. */

@@ -1,0 +1,153 @@
+"""The model losses with their gradients, compiled (``nets/kernels/model_losses.h``).
+
+Those of ``mmsa_learner.py`` for the readings that are the default: in a third of the time, and
+without Python's lock, so that the thread beside it (``nets/beside.py``) is not held up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from env_registry.contract import ACTION_MASK, OBS
+from rllib_mmsa.algorithms.mmsa_modules import MMSAModule
+from rllib_mmsa.algorithms.model_data import ModelInputs, chequered
+from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK
+from rllib_mmsa.nets.kernels import Kernels
+from rllib_mmsa.nets.world_model import WorldModel
+from rllib_mmsa.td import StepMean
+
+#: Names of the losses in the order of ``model_losses``, as the learner logs them.
+_NAMES = (
+    "kl_prior_loss",
+    "kl_balanced_loss",
+    "reconstruction_embeddings_loss",
+    "reconstruction_hidden_loss",
+    "reconstruction_obs_loss",
+    "reconstruction_mask_loss",
+    "sale_latent_loss",
+    "policy_loss",
+    "policy_agreement",
+)
+
+
+def are_compiled(config: Any) -> bool:
+    """Whether the losses of these settings are."""
+    return (
+        config.use_world_model
+        and config.use_sale
+        and config.normaliser == "avg_l1"
+        and config.posterior_sees_obs
+        and config.prior_residual
+        and config.prior_sees_latent
+        and config.imagined_actions == "policy"
+        and config.free_bits == 0
+    )
+
+
+class CompiledLosses:
+    """All losses of MMSA but L_TD, with what learns from them.
+
+    Args:
+        module: whose encoders and world model learn.
+        config: the losses' weights; ``are_compiled`` is true of it.
+    """
+
+    def __init__(self, module: MMSAModule, config: Any):
+        model, sale = module.world_model, module.learning_sale
+        self._module, self._sale_weight, self._scales = module, config.sale_weight, _scales(config)
+        self._encoders = [*sale.f.parameters(), *sale.g.parameters()]
+        self._weights = list(_weights(model))
+        #: What the gradients are of.
+        self.parameters = [*self._encoders, *self._weights]
+        sizes = module.num_agents, module.num_actions, module.obs_size, model.hidden_dim
+        self._sizes = *sizes, model.latent_dim, model.action_embedding.out_features, model.width
+        by = self._scales
+        self._counted = torch.tensor([by[0], config.kl_weight, *by[3:6], *by[5:], 0.0])
+
+    @torch.no_grad()
+    def __call__(
+        self, kernels: Kernels, inputs: ModelInputs
+    ) -> tuple[Tensor, dict[str, Tensor], list[Tensor]]:
+        """The sum of the losses, each by its name, and the gradients of ``parameters``."""
+        module, packed = self._module, inputs.packed
+        obs, actions = packed.pack(inputs.batch[OBS]), packed.pack_steps(inputs.batch[ACTIONS])
+        before = packed.packing.rows_before()
+        ends = StepMean(packed.packing.before(packed.learned)).weights
+        after = F.pad(ends, (packed.packing.counts[0], 0))
+        seen = _observations(module, obs, actions, before, after)
+        loss, of_encoders = kernels.sale_loss(seen, self._encoders, self._sale_weight)
+        module.update_model_scales(inputs, obs)
+        data = [*_data(module, inputs, obs), after]
+        first = packed.pack(chequered(inputs.batch[LOSS_MASK]))
+        read = data, (actions, inputs.greedy.contiguous()), before, first
+        found, of_model = kernels.model_losses(read, self._weights, self._scales, self._sizes)
+        losses = dict(zip(_NAMES, found.unbind(), strict=True), sale_observation_loss=loss)
+        total = self._sale_weight * loss + torch.dot(self._counted, found)
+        return total, losses, [*of_encoders, *of_model]
+
+
+def _observations(
+    module: MMSAModule, obs: Tensor, actions: Tensor, before: Tensor, after: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What ``Kernels.sale_loss`` reads: each agent's observation is a row."""
+    agents = module.num_agents
+    rows = before.unsqueeze(1) * agents + torch.arange(agents, dtype=torch.int32)
+    rows = torch.where(before.unsqueeze(1) < 0, before.unsqueeze(1), rows).flatten()
+    one_hot = module.agent.one_hot(actions).flatten(0, 1)
+    return obs.flatten(0, 1), one_hot, rows, after.repeat_interleave(agents) / agents
+
+
+def _data(module: MMSAModule, inputs: ModelInputs, obs: Tensor) -> list[Tensor]:
+    """``data`` of ``model_losses`` but for its last."""
+    model, packed = module.world_model, inputs.packed
+    return [
+        model.hidden_scale(inputs.hidden),
+        model.obs_scale(obs),
+        packed.pack(inputs.batch[ACTION_MASK]).to(obs.dtype),
+        module.latent_noise(packed),
+        module.latent_noise(packed),
+        StepMean(packed.learned).weights,
+        StepMean(packed.read).weights,
+    ]
+
+
+def _scales(config: Any) -> list[float]:
+    """``by`` of ``model_losses``."""
+    of_posterior = of_prior = 1.0
+    if config.kl_balance is not None:
+        alpha = config.kl_balance_alpha
+        of_posterior = alpha if config.kl_balance == "posterior" else 1 - alpha
+        of_prior = 1 - of_posterior
+    kl, reconstruction = config.kl_weight, config.reconstruction_weight
+    return [
+        kl * config.kl_prior_weight,
+        kl * of_posterior,
+        kl * of_prior,
+        reconstruction,
+        reconstruction * config.hidden_weight,
+        reconstruction * config.observation_weight,
+        config.sale_weight,
+        config.policy_weight,
+    ]
+
+
+def _weights(model: WorldModel) -> Iterator[nn.Parameter]:
+    """Those of ``lay_out``, in its order."""
+
+    def of(net: nn.Module) -> Iterator[nn.Parameter]:
+        first, _, last = net.correction.children()  # type: ignore[union-attr]
+        return chain(first.parameters(), last.parameters(), net.linear.parameters())
+
+    sale: Any = model.sale
+    yield from model.action_embedding.parameters()
+    yield from chain(sale.f.parameters(), sale.g.parameters(), sale.phi.parameters())
+    nets = model.posterior_net, model.prior_net, model.embeddings_decoder, model.hidden_decoder
+    yield from chain.from_iterable(of(net) for net in (*nets, model.obs_decoder))
+    yield from model.policy_phi.parameters()
+    yield from of(model.policy_net)
