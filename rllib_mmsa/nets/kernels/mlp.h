@@ -100,9 +100,9 @@ TARGET int OWN(mlp_back)(const float *const *parts, const int *of_part, int num_
         OWN(copy)(hidden + row * width, width, h, of_h, n, width);
         OWN(copy)(of_y + row * outputs, outputs, grad_y, of_out, n, outputs);
         OWN(apply)(&last, n, grad_y, of_out, grad_h, of_h, 0);
-        for (int r = 0; r < n; r++)
-            for (int i = 0; i < width; i++)
-                grad_h[r * of_h + i] = h[r * of_h + i] > 0 ? grad_h[r * of_h + i] : 0;
+        for (int i = 0; i < n * of_h; i += LANES) /* back through the ReLU */
+            OWN(store)(grad_h + i,
+                       OWN(pick)(OWN(load)(h + i) > 0, OWN(load)(grad_h + i), (Vector){0}));
         OWN(add_product)(&of_last, n, grad_y, of_out, h, of_h);
         OWN(add_product)(&of_first, n, grad_h, of_h, x, of_x);
         if (with_linear) OWN(add_product)(&of_linear, n, grad_y, of_out, x, of_x);
