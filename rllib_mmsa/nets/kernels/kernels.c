@@ -209,11 +209,13 @@ static void fill_model(Model *m, const float *const *list, float **room)
 }
 
 /* An agent's values of actions (sale_agents.py). Where a layer reads one-hot actions too, what they
- * add to it is apart: of_g (actions, wide), of_phi (actions, embedding). */
+ * add to it is apart: of_g (actions, wide), of_phi (actions, embedding), and that the other way,
+ * phi_of (embedding, rounded actions). The head's layer on actions is in parts too: on g's hidden
+ * layer, on what phi has of o, and on what it has of actions, of_pair (actions, head_dim). */
 typedef struct {
     int actions, obs, hidden, embedding, wide, head_dim;
-    Layer f_first, f_last, g_first, phi, state, per_action, pair;
-    const float *of_g, *of_phi, *head;
+    Layer f_first, f_last, g_first, phi, state, per_action, pair_g, pair_phi;
+    const float *of_g, *of_phi, *phi_of, *of_pair, *head;
 } Agent;
 
 static Agent sized_agent(const int *sizes)
@@ -231,8 +233,9 @@ static long agent_size(const Agent *a)
     return layer_size(a->obs, a->wide) + layer_size(a->wide, a->embedding) +
            layer_size(a->embedding, a->wide) + layer_size(a->obs, a->embedding) +
            layer_size(a->hidden + a->embedding, a->head_dim) + layer_size(a->hidden, a->actions) +
-           layer_size(a->wide + a->embedding, a->head_dim) + a->actions * (a->wide + a->embedding) +
-           a->head_dim;
+           layer_size(a->wide, a->head_dim) + layer_size(a->embedding, a->head_dim) +
+           a->actions * (a->wide + a->embedding + a->head_dim) +
+           a->embedding * rounded(a->actions) + a->head_dim;
 }
 
 /* A layer that reads `inputs` numbers and one-hot actions; what these add goes to `of_actions`. */
@@ -249,32 +252,58 @@ static Layer next_split(const float *const **list, int inputs, int actions, int 
     return layer;
 }
 
+/* What comes of phi's part of actions: it the other way, and the head's layer on it; `pair`
+ * (head_dim, wide + embedding) is that layer, or NULL: it lies in `room` already. */
+static void fill_of_phi(Agent *a, const float *pair, float **room)
+{
+    const int stride = rounded(a->actions), wide = a->wide, embedding = a->embedding;
+    float *phi_of = reserve(room, embedding * stride);
+    float *of_pair = reserve(room, a->actions * a->head_dim);
+    a->phi_of = phi_of, a->of_pair = of_pair;
+    if (!pair) return;
+    memset(phi_of, 0, embedding * stride * sizeof(float));
+    for (int action = 0; action < a->actions; action++) {
+        const float *from = a->of_phi + action * embedding;
+        for (int i = 0; i < embedding; i++) phi_of[i * stride + action] = from[i];
+        for (int o = 0; o < a->head_dim; o++) {
+            const float *weight = pair + (long)o * (wide + embedding) + wide;
+            float sum = 0;
+            for (int i = 0; i < embedding; i++) sum += weight[i] * from[i];
+            of_pair[action * a->head_dim + o] = sum;
+        }
+    }
+}
+
 /* `list` has the weights in the order of these lines; NULL: they lie in `room` already. */
 static void fill_agent(Agent *a, const float *const *list, float **room)
 {
-    const int pair = a->wide + a->embedding;
+    const int columns = a->wide + a->embedding;
     a->f_first = next_layer(&list, a->obs, a->wide, room);
     a->f_last = next_layer(&list, a->wide, a->embedding, room);
     a->g_first = next_split(&list, a->embedding, a->actions, a->wide, &a->of_g, room);
     a->phi = next_split(&list, a->obs, a->actions, a->embedding, &a->of_phi, room);
     a->per_action = next_layer(&list, a->hidden, a->actions, room);
     a->state = next_layer(&list, a->hidden + a->embedding, a->head_dim, room);
-    a->pair = make_layer(next(&list), NULL, pair, pair, a->head_dim, room);
+    const float *pair = next(&list), *of_phi = pair ? pair + a->wide : NULL;
+    a->pair_g = make_layer(pair, NULL, columns, a->wide, a->head_dim, room);
+    a->pair_phi = make_layer(of_phi, NULL, columns, a->embedding, a->head_dim, room);
+    fill_of_phi(a, pair, room);
     float *head = reserve(room, a->head_dim);
     if (list) memcpy(head, *list, a->head_dim * sizeof(float));
     a->head = head;
 }
 
 /* Of a group's rows, what the values of all actions share: [h ; z^o], o, what g's and phi's first
- * layers make of them and the head's of [h ; z^o], and what h alone says of actions. */
+ * layers make of them and the head's of [h ; z^o] and of phi's, what h alone says of actions, and
+ * by what the norm multiplies each action's phi (rounded actions). */
 typedef struct {
-    float *known, *obs, *room, *from_z, *from_obs, *from_state, *per_action;
+    float *known, *obs, *room, *from_z, *from_obs, *from_state, *from_phi, *per_action, *by;
 } Shared;
 
 static long shared_size(const Agent *a)
 {
     return GROUP * (a->hidden + 2L * a->embedding + a->obs + rounded(a->wide) + a->wide +
-                    a->head_dim + a->actions);
+                    2 * a->head_dim + a->actions + rounded(a->actions));
 }
 
 static Shared make_shared(const Agent *a, float **room)
@@ -286,7 +315,9 @@ static Shared make_shared(const Agent *a, float **room)
     made.from_z = reserve(room, GROUP * a->wide);
     made.from_obs = reserve(room, GROUP * a->embedding);
     made.from_state = reserve(room, GROUP * a->head_dim);
+    made.from_phi = reserve(room, GROUP * a->head_dim);
     made.per_action = reserve(room, GROUP * a->actions);
+    made.by = reserve(room, GROUP * rounded(a->actions));
     return made;
 }
 

@@ -1,37 +1,18 @@
 /* Values of agents' actions, for one instruction set (kernels.c). */
 
-/* Row r's action, before norm and head: into x [g's hidden layer ; phi], into y what the state
- * gives the head. */
-INLINE void OWN(take)(const Agent *a, const Shared *s, int r, long action, float *x, float *y)
+/* For each of n rows and each action, what AvgL1Norm multiplies phi^oa by. */
+TARGET static void OWN(norms)(const Agent *a, const Shared *s, int n)
 {
-    const float *from = s->from_z + r * a->wide, *add = a->of_g + action * a->wide;
-    for (int i = 0; i < a->wide; i++) x[i] = from[i] + add[i] < 0 ? 0 : from[i] + add[i];
-    x += a->wide, from = s->from_obs + r * a->embedding, add = a->of_phi + action * a->embedding;
-    for (int i = 0; i < a->embedding; i++) x[i] = from[i] + add[i];
-    OWN(copy)(s->from_state + r * a->head_dim, 0, y, 0, 1, a->head_dim);
-}
-
-/* head(relu(from_state + W [relu(from_z + of_g) ; avg_l1_norm(from_obs + of_phi)])) of the legal
- * actions of n rows, added to `values`. x and y have room for a GROUP of inputs and outputs of
- * `pair`. */
-TARGET static void OWN(candidates)(const Agent *a, const Shared *s, const uint8_t *legal,
-                                   float *values, int n, float *x, float *y)
-{
-    const int inputs = a->wide + a->embedding, stride = a->pair.stride, pairs = n * a->actions;
-    int where[GROUP], found = 0;
-    for (int pair = 0; pair < pairs; pair++) {
-        if (legal[pair]) {
-            const int row = pair / a->actions, action = pair % a->actions;
-            OWN(take)(a, s, row, action, x + found * inputs, y + found * stride);
-            where[found++] = pair;
+    const int stride = rounded(a->actions);
+    for (int r = 0; r < n; r++)
+        for (int first = 0; first < a->actions; first += LANES) {
+            const float *from = s->from_obs + r * a->embedding;
+            Vector sum = {0};
+            for (int i = 0; i < a->embedding; i++)
+                sum += OWN(size)(from[i] + OWN(load)(a->phi_of + i * stride + first));
+            const Vector mean = sum / (float)a->embedding, least = (Vector){0} + 1e-8f;
+            OWN(store)(s->by + r * stride + first, 1.0f / OWN(pick)(mean < least, least, mean));
         }
-        if (found < GROUP && pair + 1 < pairs) continue;
-        OWN(avg_l1_norm)(x + a->wide, found, inputs, a->embedding, NULL);
-        OWN(apply)(&a->pair, found, x, inputs, y, stride, 1);
-        for (int p = 0; p < found; p++)
-            values[where[p]] += OWN(product)(y + p * stride, a->head, a->head_dim, 1);
-        found = 0;
-    }
 }
 
 /* What the values of a row's actions share, before the head, into s. */
@@ -46,29 +27,70 @@ TARGET static void OWN(share)(const Agent *a, const Shared *s, const float *hidd
     OWN(avg_l1_norm)(z, n, known, a->embedding, NULL);
     OWN(apply)(&a->g_first, n, z, known, s->from_z, a->wide, 0);
     OWN(apply)(&a->phi, n, s->obs, a->obs, s->from_obs, a->embedding, 0);
+    OWN(apply)(&a->pair_phi, n, s->from_obs, a->embedding, s->from_phi, a->head_dim, 0);
     OWN(apply)(&a->state, n, s->known, known, s->from_state, a->head_dim, 0);
     OWN(apply)(&a->per_action, n, s->known, known, s->per_action, a->actions, 0);
+    OWN(norms)(a, s, n);
 }
 
-/* The values of n rows' chosen actions, into values (n) and, or NULL, kept (n, .); x, y and norms
- * have room for a GROUP. */
+/* For row r's action: into x g's hidden layer, into y what the head's layer has but for that. */
+INLINE void OWN(take)(const Agent *a, const Shared *s, int r, long action, float *restrict x,
+                      float *restrict y)
+{
+    const float *from = s->from_z + r * a->wide, *add = a->of_g + action * a->wide;
+    for (int i = 0; i < a->wide; i++) x[i] = from[i] + add[i] < 0 ? 0 : from[i] + add[i];
+    const float by = s->by[r * rounded(a->actions) + action], *more = a->of_pair;
+    const float *state = s->from_state + r * a->head_dim, *phi = s->from_phi + r * a->head_dim;
+    more += action * a->head_dim;
+    for (int i = 0; i < a->head_dim; i++) y[i] = state[i] + by * (phi[i] + more[i]);
+}
+
+/* head(relu(from_state + W [relu(from_z + of_g) ; avg_l1_norm(from_obs + of_phi)])) of the legal
+ * actions of n rows, added to `values`. x and y have room for a GROUP of inputs and outputs of
+ * `pair_g`. */
+TARGET static void OWN(candidates)(const Agent *a, const Shared *s, const uint8_t *legal,
+                                   float *values, int n, float *x, float *y)
+{
+    const int wide = a->wide, stride = a->pair_g.stride, pairs = n * a->actions;
+    int where[GROUP], found = 0;
+    for (int pair = 0; pair < pairs; pair++) {
+        if (legal[pair]) {
+            const int row = pair / a->actions, action = pair % a->actions;
+            OWN(take)(a, s, row, action, x + found * wide, y + found * stride);
+            where[found++] = pair;
+        }
+        if (found < GROUP && pair + 1 < pairs) continue;
+        OWN(apply)(&a->pair_g, found, x, wide, y, stride, 1);
+        for (int p = 0; p < found; p++)
+            values[where[p]] += OWN(product)(y + p * stride, a->head, a->head_dim, 1);
+        found = 0;
+    }
+}
+
+/* The values of n rows' chosen actions, into values (n) and, or NULL, kept (n, .); x and y as for
+ * `candidates`. */
 TARGET static void OWN(choice)(const Agent *a, const Shared *s, const int64_t *chosen,
-                               float *values, float *kept, int n, float *x, float *y, float *norms)
+                               float *values, float *kept, int n, float *x, float *y)
 {
     const Kept at = kept_of(a);
-    const int pair = a->wide + a->embedding, stride = a->pair.stride;
-    for (int r = 0; r < n; r++) OWN(take)(a, s, r, chosen[r], x + r * pair, y + r * stride);
-    OWN(avg_l1_norm)(x + a->wide, n, pair, a->embedding, norms);
-    OWN(apply)(&a->pair, n, x, pair, y, stride, 1);
+    const int wide = a->wide, stride = a->pair_g.stride;
+    for (int r = 0; r < n; r++) OWN(take)(a, s, r, chosen[r], x + r * wide, y + r * stride);
+    OWN(apply)(&a->pair_g, n, x, wide, y, stride, 1);
     for (int r = 0; r < n; r++)
         values[r] = s->per_action[r * a->actions + chosen[r]] +
                     OWN(product)(y + r * stride, a->head, a->head_dim, 1);
     if (!kept) return;
     OWN(relu)(y, n * stride);
     OWN(copy)(s->known + a->hidden, a->hidden + a->embedding, kept, at.all, n, a->embedding);
-    OWN(copy)(x, pair, kept + at.x, at.all, n, pair);
+    OWN(copy)(x, wide, kept + at.x, at.all, n, wide);
     OWN(copy)(y, stride, kept + at.y, at.all, n, a->head_dim);
-    OWN(copy)(norms, 1, kept + at.size, at.all, n, 1);
+    for (int r = 0; r < n; r++, kept += at.all) {
+        const float by = s->by[r * rounded(a->actions) + chosen[r]];
+        const float *from = s->from_obs + r * a->embedding;
+        const float *add = a->of_phi + chosen[r] * a->embedding;
+        for (int i = 0; i < a->embedding; i++) kept[at.x + wide + i] = by * (from[i] + add[i]);
+        kept[at.size] = 1 / by;
+    }
 }
 
 /* Agents' values of actions, of the rows `from` to `to`.
@@ -84,13 +106,13 @@ TARGET int OWN(sale_values)(const float *hidden, const float *obs, const uint8_t
                             float *of_chosen, float *kept, int from, int to, const int *sizes)
 {
     Agent a = sized_agent(sizes);
-    const int pair = a.wide + a.embedding, all = kept_of(&a).all;
-    const long size = shared_size(&a) + GROUP * (pair + rounded(a.head_dim) + 1);
+    const int all = kept_of(&a).all;
+    const long size = shared_size(&a) + GROUP * (a.wide + rounded(a.head_dim));
     float *memory = malloc(size * sizeof(float)), *x = memory, *weights = (float *)packed;
     if (!memory) return 1;
     fill_agent(&a, NULL, &weights);
     const Shared s = make_shared(&a, &x);
-    float *y = x + GROUP * pair, *norms = y + GROUP * a.pair.stride;
+    float *y = x + GROUP * a.wide;
     for (long row = from; row < to; row += GROUP) {
         const int n = to - row < GROUP ? to - row : GROUP;
         OWN(share)(&a, &s, hidden + row * a.hidden, obs + row * a.obs, n);
@@ -101,7 +123,7 @@ TARGET int OWN(sale_values)(const float *hidden, const float *obs, const uint8_t
         }
         if (chosen)
             OWN(choice)(&a, &s, chosen + row, of_chosen + row, kept ? kept + row * all : NULL, n, x,
-                        y, norms);
+                        y);
     }
     free(memory);
     return 0;
