@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from env_registry.contract import ACTION_MASK, OBS
-from rllib_mmsa.algorithms.mmsa_modules import MMSAModule
-from rllib_mmsa.algorithms.model_data import ModelInputs, chequered
-from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK
+from env_registry.contract import ACTION_MASK
+from rllib_mmsa.algorithms.model_data import ModelBatch, ModelInputs, chequered
+from rllib_mmsa.common.batch import LOSS_MASK
 from rllib_mmsa.nets.kernels import Kernels
 from rllib_mmsa.nets.world_model import WorldModel
 from rllib_mmsa.td import StepMean
+
+if TYPE_CHECKING:
+    from rllib_mmsa.algorithms.mmsa_modules import MMSAModule
 
 #: Names of the losses in the order of ``model_losses``, as the learner logs them.
 _NAMES = (
@@ -50,17 +52,36 @@ def are_compiled(config: Any) -> bool:
     )
 
 
+class Prepared(NamedTuple):
+    """What the losses need, and what they are, of a batch alone: before hidden states are known.
+
+    Attributes:
+        loss, gradients: SALE's of observations.
+        data: what ``model_losses`` reads besides hidden states.
+        before: (P,) int32, the row one step before each, -1 for first steps.
+        first: (P, 1) bool, where the posterior's sample is decoded, and not the prior's.
+    """
+
+    loss: Tensor
+    gradients: list[Tensor]
+    data: list[Tensor]
+    before: Tensor
+    first: Tensor
+
+
 class CompiledLosses:
     """All losses of MMSA but L_TD, with what learns from them.
 
     Args:
+        kernels: the compiled functions.
         module: whose encoders and world model learn.
         config: the losses' weights; ``are_compiled`` is true of it.
     """
 
-    def __init__(self, module: MMSAModule, config: Any):
+    def __init__(self, kernels: Kernels, module: MMSAModule, config: Any):
         model, sale = module.world_model, module.learning_sale
-        self._module, self._sale_weight, self._scales = module, config.sale_weight, _scales(config)
+        self._kernels, self._module = kernels, module
+        self._sale_weight, self._scales = config.sale_weight, _scales(config)
         self._encoders = [*sale.f.parameters(), *sale.g.parameters()]
         self._weights = list(_weights(model))
         #: What the gradients are of.
@@ -71,25 +92,47 @@ class CompiledLosses:
         self._counted = torch.tensor([by[0], config.kl_weight, *by[3:6], *by[5:], 0.0])
 
     @torch.no_grad()
-    def __call__(
-        self, kernels: Kernels, inputs: ModelInputs
-    ) -> tuple[Tensor, dict[str, Tensor], list[Tensor]]:
-        """The sum of the losses, each by its name, and the gradients of ``parameters``."""
-        module, packed = self._module, inputs.packed
-        obs, actions = packed.pack(inputs.batch[OBS]), packed.pack_steps(inputs.batch[ACTIONS])
+    def prepare(self, share: ModelBatch) -> Prepared:
+        """What needs no hidden states."""
+        module, packed, obs = self._module, share.packed, share.obs
         before = packed.packing.rows_before()
         ends = StepMean(packed.packing.before(packed.learned)).weights
         after = F.pad(ends, (packed.packing.counts[0], 0))
-        seen = _observations(module, obs, actions, before, after)
-        loss, of_encoders = kernels.sale_loss(seen, self._encoders, self._sale_weight)
-        module.update_model_scales(inputs, obs)
-        data = [*_data(module, inputs, obs), after]
-        first = packed.pack(chequered(inputs.batch[LOSS_MASK]))
-        read = data, (actions, inputs.greedy.contiguous()), before, first
-        found, of_model = kernels.model_losses(read, self._weights, self._scales, self._sizes)
-        losses = dict(zip(_NAMES, found.unbind(), strict=True), sale_observation_loss=loss)
-        total = self._sale_weight * loss + torch.dot(self._counted, found)
-        return total, losses, [*of_encoders, *of_model]
+        seen = _observations(module, obs, share.actions, before, after)
+        sale = self._kernels.sale_loss(seen, self._encoders, self._sale_weight)
+        scale = module.world_model.obs_scale
+        if module.training:
+            scale.update(obs, packed.read)
+        data = [
+            scale(obs),
+            packed.pack(share.batch[ACTION_MASK]).to(obs.dtype),
+            module.latent_noise(packed),
+            module.latent_noise(packed),
+            StepMean(packed.learned).weights,
+            StepMean(packed.read).weights,
+            after,
+        ]
+        return Prepared(*sale, data, before, packed.pack(chequered(share.batch[LOSS_MASK])))
+
+    @torch.no_grad()
+    def __call__(self, inputs: ModelInputs) -> tuple[Tensor, dict[str, Tensor], list[Tensor]]:
+        """The sum of the losses, each by its name, and the gradients of ``parameters``.
+
+        Args:
+            inputs: ``prepared`` among them.
+        """
+        prepared: Prepared = inputs.prepared
+        scale = self._module.world_model.hidden_scale
+        if self._module.training:
+            scale.update(inputs.hidden, inputs.packed.read)
+        data = [scale(inputs.hidden), *prepared.data]
+        actions = inputs.actions, inputs.greedy.contiguous()
+        read = data, actions, prepared.before, prepared.first
+        found, of_model = self._kernels.model_losses(read, self._weights, self._scales, self._sizes)
+        losses = dict(zip(_NAMES, found.unbind(), strict=True))
+        losses["sale_observation_loss"] = prepared.loss
+        total = self._sale_weight * prepared.loss + torch.dot(self._counted, found)
+        return total, losses, [*prepared.gradients, *of_model]
 
 
 def _observations(
@@ -101,20 +144,6 @@ def _observations(
     rows = torch.where(before.unsqueeze(1) < 0, before.unsqueeze(1), rows).flatten()
     one_hot = module.agent.one_hot(actions).flatten(0, 1)
     return obs.flatten(0, 1), one_hot, rows, after.repeat_interleave(agents) / agents
-
-
-def _data(module: MMSAModule, inputs: ModelInputs, obs: Tensor) -> list[Tensor]:
-    """``data`` of ``model_losses`` but for its last."""
-    model, packed = module.world_model, inputs.packed
-    return [
-        model.hidden_scale(inputs.hidden),
-        model.obs_scale(obs),
-        packed.pack(inputs.batch[ACTION_MASK]).to(obs.dtype),
-        module.latent_noise(packed),
-        module.latent_noise(packed),
-        StepMean(packed.learned).weights,
-        StepMean(packed.read).weights,
-    ]
 
 
 def _scales(config: Any) -> list[float]:

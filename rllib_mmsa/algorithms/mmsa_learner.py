@@ -17,7 +17,7 @@ from rllib_mmsa.algorithms.model_quality import model_quality, prediction_errors
 from rllib_mmsa.common.batch import ACTIONS
 from rllib_mmsa.common.q_learner import QLearner
 from rllib_mmsa.nets.beside import beside, two_threads
-from rllib_mmsa.nets.kernels import Kernels, kernels_for
+from rllib_mmsa.nets.kernels import kernels_for
 from rllib_mmsa.nets.reduce import num_learners
 from rllib_mmsa.nets.sale import sale_prediction_error
 from rllib_mmsa.nets.world_model import Gaussian
@@ -56,26 +56,18 @@ class MMSALearner(QLearner):
 
     def _learn_model(self, inputs: ModelInputs) -> tuple[Tensor, dict[Any, Tensor]]:
         """The model losses apart from L_TD: their sum, and gradients of what they reach."""
+        compiled = self.team_module.compiled_losses
+        if compiled is not None:
+            loss, losses, found = compiled(inputs)
+            self.log_tensors({**losses, **self._model_quality})
+            names = {id(parameter): name for name, parameter in self._params.items()}
+            learned = zip(compiled.parameters, found, strict=True)
+            return loss, {names[id(parameter)]: gradient for parameter, gradient in learned}
         config = self.config.get_config_for_module(TEAM)
-        kernels = kernels_for(inputs.hidden, with_gradient=True)
-        if kernels is not None and are_compiled(config) and not self._measures_model(config):
-            return self._learn_compiled(kernels, config, inputs)
         loss = self.model_loss(config, self.team_module.forward_model(inputs))
         gradients = torch.autograd.grad(loss, list(self._params.values()), allow_unused=True)
         reached = zip(self._params, gradients, strict=True)
         return loss.detach(), {name: grad for name, grad in reached if grad is not None}
-
-    def _learn_compiled(
-        self, kernels: Kernels, config: Any, inputs: ModelInputs
-    ) -> tuple[Tensor, dict[Any, Tensor]]:
-        """The same, compiled."""
-        if self._compiled_losses is None:
-            self._compiled_losses = CompiledLosses(self.team_module, config)
-        loss, losses, gradients = self._compiled_losses(kernels, inputs)
-        self.log_tensors({**losses, **self._model_quality})
-        names = {id(parameter): name for name, parameter in self._params.items()}
-        learned = zip(self._compiled_losses.parameters, gradients, strict=True)
-        return loss, {names[id(parameter)]: gradient for parameter, gradient in learned}
 
     def compute_gradients(self, loss_per_module: dict, **kwargs: Any) -> dict:
         """The parent's, and those of the model losses where they are learned from apart."""
@@ -138,7 +130,7 @@ class MMSALearner(QLearner):
         model, decoded = self.team_module.world_model, outputs.decoded
         mean = outputs.observation_mean
         hidden = model.hidden_scale(outputs.inputs.hidden)
-        obs = model.obs_scale(outputs.obs)
+        obs = model.obs_scale(outputs.inputs.obs)
         mask_errors = F.binary_cross_entropy_with_logits(
             decoded.mask_logits, outputs.legal, reduction="none"
         )
@@ -192,13 +184,22 @@ class MMSALearner(QLearner):
         super().before_gradient_based_update(timesteps=timesteps)
         # Noise derived from the update's number: a resumed run draws what it would have drawn.
         self.team_module.seed_noise((self.config.seed or 0) * 1_000_003 + self._num_updates)
-        due = self._num_updates % self.config.model_updates_every == 0
         module = self.team_module
-        module.learns_model = due
+        module.learns_model = self._num_updates % self.config.model_updates_every == 0
         # A learner among several finds out what it shares with them in one pass.
         alone = module.model_stands_alone and num_learners() == 1
-        compiled = kernels_for(module.agent.input.weight, with_gradient=True) is not None
-        module.learns_apart = alone and (compiled or two_threads())
+        module.compiled_losses = self._losses_for_this_update() if alone else None
+        module.learns_apart = alone and (module.compiled_losses is not None or two_threads())
+
+    def _losses_for_this_update(self) -> CompiledLosses | None:
+        """The model losses, compiled; None where PyTorch is to compute them."""
+        config = self.config.get_config_for_module(TEAM)
+        kernels = kernels_for(self.team_module.agent.input.weight, with_gradient=True)
+        if kernels is None or not are_compiled(config) or self._measures_model(config):
+            return None
+        if self._compiled_losses is None:
+            self._compiled_losses = CompiledLosses(kernels, self.team_module, config)
+        return self._compiled_losses
 
     @torch.no_grad()
     def prediction_errors(self, batch: MultiAgentBatch) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from env_registry.contract import ACTION_MASK, OBS
 from rllib_mmsa.algorithms.model_data import (
     Imagined,
+    ModelBatch,
     ModelInputs,
     ModelOutputs,
     SaleOutputs,
@@ -22,13 +23,16 @@ from rllib_mmsa.common.packed import Packed
 from rllib_mmsa.common.q_modules import QModule, Unrolled, frozen_copy
 from rllib_mmsa.nets.agents import RecurrentAgent
 from rllib_mmsa.nets.aggregator import RolloutAggregator
-from rllib_mmsa.nets.beside import at_once, in_parts
+from rllib_mmsa.nets.beside import at_once, beside, in_parts
 from rllib_mmsa.nets.frozen_imagination import ROLLOUTS_AT_A_TIME, FrozenImagination
 from rllib_mmsa.nets.packing import Packing
 from rllib_mmsa.nets.sale import SaleEncoder
 from rllib_mmsa.nets.sale_agents import SALE_AGENTS
 from rllib_mmsa.nets.world_model import WorldModel, standard_normal
 from rllib_mmsa.td import StepMean
+
+if TYPE_CHECKING:
+    from rllib_mmsa.algorithms.compiled_losses import CompiledLosses
 
 #: Keys of what ``forward_train`` returns beside the shared ones.
 SALE_OBS = "sale_obs"  # SaleOutputs of the agents' encoders
@@ -86,6 +90,7 @@ class MMSAModule(QModule):
         # from all else: then it finds here what that needs.
         self.learns_model, self.learns_apart = True, False
         self.model_inputs: Callable[[], ModelInputs] | None = None
+        self.compiled_losses: CompiledLosses | None = None  # for this update; the learner sets it
 
     def _freeze_imagination(self) -> FrozenImagination | None:
         """The frozen model's imagination without Python, where nothing in it is drawn or asked."""
@@ -201,40 +206,51 @@ class MMSAModule(QModule):
             and not config["sample_rollout"]  # one source of noise for both
         )
 
+    def prepare_more(self, batch: dict[str, Any], packed: Packed) -> Callable[[], ModelBatch]:
+        """The share of the episodes that the model losses go over, while the GRU runs."""
+        return beside(lambda: self._share(batch, packed)) if self.learns_model else lambda: None
+
+    def _share(self, batch: dict[str, Any], packed: Packed) -> tuple[ModelBatch, Any]:
+        every = round(1 / self.model_config["model_batch_share"])
+        some = {name: values[::every] for name, values in batch.items()}
+        rows = (packed.episode % every == 0).nonzero().squeeze(1)
+        own = Packed(some[LOSS_MASK])
+        share = ModelBatch(some, own, rows, own.pack(some[OBS]), own.pack_steps(some[ACTIONS]))
+        compiled = self.compiled_losses
+        return share, None if compiled is None else compiled.prepare(share)
+
     def learn_more(
-        self, batch: dict[str, Any], packed: Packed, hidden: Tensor, greedy: Tensor
+        self, packed: Packed, hidden: Tensor, greedy: Tensor, prepared: Callable[[], Any]
     ) -> dict[str, Any]:
         """What the model losses need; nothing where they are learned from apart."""
         if not self.learns_model:
             return {}
-        inputs = partial(self._model_inputs, batch, packed, hidden, greedy)
+        inputs = partial(self._model_inputs, packed, hidden, greedy, prepared)
         if not self.learns_apart:
             return self.forward_model(inputs())
         self.model_inputs = inputs
         return {}
 
     def _model_inputs(
-        self, batch: dict[str, Any], packed: Packed, hidden: Tensor, greedy: Tensor
+        self, packed: Packed, hidden: Tensor, greedy: Tensor, prepared: Callable[[], Any]
     ) -> ModelInputs:
-        """The share of the episodes that the model losses go over, of (P, N, H) and (R, N)."""
-        every = round(1 / self.model_config["model_batch_share"])
-        some = {name: values[::every] for name, values in batch.items()}
-        rows = (packed.episode % every == 0).nonzero().squeeze(1)
+        """The share's, of hidden states (P, N, H) and greedy actions (R, N) of the whole batch."""
+        (some, own, rows, obs, actions), of_losses = prepared()
         if not self.model_config["model_gradient_to_agent"]:
             hidden = hidden.detach()
-        greedy = packed.unpick_read(greedy)
-        return ModelInputs(some, Packed(some[LOSS_MASK]), hidden[rows], greedy[rows])
+        read = hidden[rows], packed.unpick_read(greedy)[rows]
+        return ModelInputs(some, own, obs, actions, *read, of_losses)
 
     def forward_model(self, inputs: ModelInputs) -> dict[str, Any]:
         """What the losses of the world model and of SALE need: ``SALE_OBS`` and ``MODEL``."""
         packed = inputs.packed
-        obs, actions = packed.pack(inputs.batch[OBS]), packed.pack_steps(inputs.batch[ACTIONS])
         ends = packed.packing, StepMean(packed.packing.before(packed.learned))
         outputs: dict[str, Any] = {}
         if self.model_config["use_sale"]:
-            outputs[SALE_OBS] = SaleOutputs(*self._sale_of_observations(obs, actions), *ends)
+            of_obs = self._sale_of_observations(inputs.obs, inputs.actions)
+            outputs[SALE_OBS] = SaleOutputs(*of_obs, *ends)
         if self.model_config["use_world_model"]:
-            outputs[MODEL] = self._forward_model(inputs, obs, actions, *ends)
+            outputs[MODEL] = self._forward_model(inputs, *ends)
         return outputs
 
     def _sale_of_observations(self, obs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
@@ -248,16 +264,14 @@ class MMSAModule(QModule):
         return self.learned_sale if self._fixes_encoders else self.agent.sale
 
     def _forward_model(
-        self,
-        inputs: ModelInputs,
-        obs: Tensor,
-        actions: Tensor,
-        packing: Packing,
-        sale_mean: StepMean,
+        self, inputs: ModelInputs, packing: Packing, sale_mean: StepMean
     ) -> ModelOutputs:
         """Posterior, prior and decoders for every step (Figure 2)."""
-        model, packed, hidden = self.world_model, inputs.packed, inputs.hidden
-        self.update_model_scales(inputs, obs)
+        model, packed, obs, actions = self.world_model, *inputs[1:4]
+        hidden = inputs.hidden
+        if self.training:
+            model.hidden_scale.update(hidden.detach(), packed.read)
+            model.obs_scale.update(obs, packed.read)
         posterior = model.posterior(hidden, obs)
         latent = posterior.sample(self.latent_noise(packed))
         sale = self._sale_of_latents(latent.detach(), actions)
@@ -270,7 +284,6 @@ class MMSAModule(QModule):
         latents = torch.where(first, latent, prior.sample(self.latent_noise(packed)))
         return ModelOutputs(
             inputs=inputs,
-            obs=obs,
             legal=packed.pack(inputs.batch[ACTION_MASK]).to(obs.dtype),
             posterior=posterior,
             prior=prior,
@@ -281,13 +294,6 @@ class MMSAModule(QModule):
             step_mean=StepMean(packed.learned),
             observation_mean=StepMean(packed.read),
         )
-
-    def update_model_scales(self, inputs: ModelInputs, obs: Tensor) -> None:
-        """Moves what standardises the world model's inputs, (P, N, D) among them, in training."""
-        if self.training:
-            read = inputs.packed.read
-            self.world_model.hidden_scale.update(inputs.hidden.detach(), read)
-            self.world_model.obs_scale.update(obs, read)
 
     def latent_noise(self, packed: Packed) -> Tensor:
         """Standard normal numbers for the latents of P observations, (P, J).

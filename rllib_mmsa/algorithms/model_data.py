@@ -37,20 +37,40 @@ class Imagined(NamedTuple):
     next_rollouts: Tensor
 
 
-class ModelInputs(NamedTuple):
-    """What the world model and the encoders learn from: M of a batch's B episodes.
+class ModelBatch(NamedTuple):
+    """The share of a batch that the model losses go over: M of its B episodes.
 
     Attributes:
         batch: the fields of these episodes (common/batch.py), as the networks read them.
         packed: their P played observations.
-        hidden: (P, N, H), the online agents' hidden states.
-        greedy: (P, N) int64, what they would do.
+        rows: (P,) int64, where these lie among those of the whole batch.
+        obs, actions: (P, N, D), (P, N) int64.
     """
 
     batch: dict[str, Any]
     packed: Packed
+    rows: Tensor
+    obs: Tensor
+    actions: Tensor
+
+
+class ModelInputs(NamedTuple):
+    """What the world model and the encoders learn from.
+
+    Attributes:
+        batch, packed, obs, actions: see ``ModelBatch``.
+        hidden: (P, N, H), the online agents' hidden states.
+        greedy: (P, N) int64, what they would do.
+        prepared: what the compiled losses made of the batch already; None without them.
+    """
+
+    batch: dict[str, Any]
+    packed: Packed
+    obs: Tensor
+    actions: Tensor
     hidden: Tensor
     greedy: Tensor
+    prepared: Any = None
 
 
 class SaleOutputs(NamedTuple):
@@ -73,7 +93,7 @@ class ModelOutputs(NamedTuple):
 
     Attributes:
         inputs: what they go over.
-        obs, legal: (P, N, D) and (P, N, A) float.
+        legal: (P, N, A) float.
         posterior: q(s_t | h_t), (P, J).
         prior: p(s_t | embeddings of t-1), (P, J).
         decoded: (P, ...), decoded from samples of the posterior and of the prior in turn.
@@ -84,7 +104,6 @@ class ModelOutputs(NamedTuple):
     """
 
     inputs: ModelInputs
-    obs: Tensor
     legal: Tensor
     posterior: Gaussian
     prior: Gaussian

@@ -7,6 +7,7 @@ Shapes: B episodes, T steps, N agents, A actions, H hidden, S state numbers, M m
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -216,6 +217,7 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         read_obs = packed.pick_read(obs)
         encoded = beside(lambda: self.agent.encode_obs(read_obs))
         target = beside(lambda: self._run_target(obs, read_obs, actions, packed))
+        more = self.prepare_more(batch, packed)
         hidden = self.agent.run(obs, actions, packed.packing)
         read_hidden = packed.pick_read(hidden)
         prepared = self.agent.prepare(read_hidden, encoded())
@@ -230,7 +232,7 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         read = self.look_ahead(read_obs, online, followers)
         next_q, _ = next_values()
         next_q_tot = beside(lambda: self._mix_target(batch, packed, next_q, read))
-        extra = self.learn_more(batch, packed, hidden, greedy)
+        extra = self.learn_more(packed, hidden, greedy, more)
         q_tot = self.mixer(chosen, *self.mixer_state(batch, packed, read))
         return {
             CHOSEN_Q_TOT: packed.spread_steps(q_tot),
@@ -299,8 +301,16 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         """What the target mixer reads where it ends, (L, S) in parts."""
         return (packed.pack_ends(batch[STATE]),)
 
+    def prepare_more(self, batch: dict[str, Any], packed: Packed) -> Callable[[], Any]:
+        """Begins what ``learn_more`` needs of the batch alone, and returns what waits for it."""
+        return lambda: None
+
     def learn_more(
-        self, batch: dict[str, Any], packed: Packed, hidden: Tensor, greedy: Tensor
+        self, packed: Packed, hidden: Tensor, greedy: Tensor, prepared: Callable[[], Any]
     ) -> dict[str, Any]:
-        """What losses besides L_TD need of the online agents: (P, N, H) and (R, N)."""
+        """What losses besides L_TD need of the online agents: (P, N, H) and (R, N).
+
+        Args:
+            prepared: what ``prepare_more`` returned.
+        """
         return {}

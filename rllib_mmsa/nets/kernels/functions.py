@@ -78,7 +78,7 @@ class Kernels:
             sizes = len(counts), x.shape[1], size, *sequences
             self._call("gru", x, weights, states, kept, counts, sizes)
 
-        at_once(run, _halves(counts[0]))
+        at_once(run, _parts(counts[0], 2))
         return states, kept
 
     def gru_back(
@@ -106,7 +106,7 @@ class Kernels:
             self._call("gru_back", x, weights, *made, of_states, of_x, of_weights, counts, sizes)
             return of_weights
 
-        return of_x, _sums(at_once(run, _halves(counts[0])))
+        return of_x, _sums(at_once(run, _parts(counts[0], 2)))
 
     def linear(self, parts: Sequence[Tensor], weight: Tensor, bias: Tensor | None) -> Tensor:
         """W x + b (``linear_of_parts``), (R, outputs).
@@ -256,7 +256,7 @@ class Kernels:
             self._call("sale_values_back", *read, of_weights, *rows, sizes)
             return of_weights
 
-        return of_hidden, _sums(at_once(run, _halves(len(hidden))))
+        return of_hidden, _sums(at_once(run, _parts(len(hidden), 4)))
 
     def imagine(
         self,
@@ -338,18 +338,15 @@ def _sums(parts: Sequence[Sequence[Tensor]]) -> list[Tensor]:
     return [sum(each[1:], each[0]) for each in zip(*parts, strict=True)]
 
 
-def _halves(count: int) -> list[tuple[int, int]]:
-    """0 to ``count`` in two, for two threads."""
-    middle = (count + 1) // 2
-    return [(0, middle), (middle, count)] if count > 1 else [(0, count)]
+def _parts(count: int, number: int | None = None) -> list[tuple[int, int]]:
+    """0 to ``count`` in parts, which threads take in turn.
 
-
-def _parts(count: int) -> list[tuple[int, int]]:
-    """0 to ``count`` in an even number of parts, which threads take in turn; few in one."""
-    if count <= _FEW:
-        return [(0, count)]
-    parts = 2 * -(-count // (4 * _FEW))
-    ends = [count * part // parts for part in range(parts + 1)]
+    Args:
+        number: of parts; by default an even one, and one alone where there are few rows.
+    """
+    if number is None:
+        number = 1 if count <= _FEW else 2 * -(-count // (4 * _FEW))
+    ends = [count * part // number for part in range(number + 1)]
     return list(zip(ends, ends[1:], strict=False))
 
 
