@@ -206,11 +206,12 @@ class MMSAModule(QModule):
             and not config["sample_rollout"]  # one source of noise for both
         )
 
-    def prepare_more(self, batch: dict[str, Any], packed: Packed) -> Callable[[], ModelBatch]:
-        """The share of the episodes that the model losses go over, while the GRU runs."""
+    def prepare_more(self, batch: dict[str, Any], packed: Packed) -> Callable[[], Any]:
+        """What the model losses need of the batch alone, made while the GRU runs."""
         return beside(lambda: self._share(batch, packed)) if self.learns_model else lambda: None
 
     def _share(self, batch: dict[str, Any], packed: Packed) -> tuple[ModelBatch, Any]:
+        """The episodes that the model losses go over, and what compiled ones make of them."""
         every = round(1 / self.model_config["model_batch_share"])
         some = {name: values[::every] for name, values in batch.items()}
         rows = (packed.episode % every == 0).nonzero().squeeze(1)
@@ -267,8 +268,8 @@ class MMSAModule(QModule):
         self, inputs: ModelInputs, packing: Packing, sale_mean: StepMean
     ) -> ModelOutputs:
         """Posterior, prior and decoders for every step (Figure 2)."""
-        model, packed, obs, actions = self.world_model, *inputs[1:4]
-        hidden = inputs.hidden
+        model, packed, hidden = self.world_model, inputs.packed, inputs.hidden
+        obs, actions = inputs.obs, inputs.actions
         if self.training:
             model.hidden_scale.update(hidden.detach(), packed.read)
             model.obs_scale.update(obs, packed.read)
