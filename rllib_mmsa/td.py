@@ -119,6 +119,19 @@ def gaussian_kl(mean_p: Tensor, log_std_p: Tensor, mean_q: Tensor, log_std_q: Te
     return 0.5 * (variance_ratio + distance - 1.0) + log_std_q - log_std_p
 
 
+def kl_shares(balance: str | None, alpha: float) -> tuple[float, float]:
+    """What counts of KL(posterior || prior) at the posterior and at the prior (section 4.4).
+
+    Args:
+        balance: whose gradient has ``alpha``, "posterior" or "prior", and the other the rest; None:
+            both count in full.
+    """
+    if balance is None:
+        return 1.0, 1.0
+    of_posterior = alpha if balance == "posterior" else 1 - alpha
+    return of_posterior, 1 - of_posterior
+
+
 def standard_normal_kl(mean: Tensor, log_std: Tensor) -> Tensor:
     """KL(p || N(0, I)) of a diagonal Gaussian, per dimension, in nats: (..., L) to (..., L)."""
     return 0.5 * (mean**2 + torch.exp(2.0 * log_std) - 1.0) - log_std

@@ -19,7 +19,7 @@ from rllib_mmsa.algorithms.model_data import ModelBatch, ModelInputs, chequered
 from rllib_mmsa.common.batch import LOSS_MASK
 from rllib_mmsa.nets.kernels import Kernels
 from rllib_mmsa.nets.world_model import WorldModel
-from rllib_mmsa.td import StepMean
+from rllib_mmsa.td import StepMean, kl_shares
 
 if TYPE_CHECKING:
     from rllib_mmsa.algorithms.mmsa_modules import MMSAModule
@@ -86,8 +86,6 @@ class CompiledLosses:
         self._weights = list(_weights(model))
         #: What the gradients are of.
         self.parameters = [*self._encoders, *self._weights]
-        sizes = module.num_agents, module.num_actions, module.obs_size, model.hidden_dim
-        self._sizes = *sizes, model.latent_dim, model.action_embedding.out_features, model.width
         by = self._scales
         self._counted = torch.tensor([by[0], config.kl_weight, *by[3:6], *by[5:], 0.0])
 
@@ -122,13 +120,13 @@ class CompiledLosses:
             inputs: ``prepared`` among them.
         """
         prepared: Prepared = inputs.prepared
-        scale = self._module.world_model.hidden_scale
+        model = self._module.world_model
         if self._module.training:
-            scale.update(inputs.hidden, inputs.packed.read)
-        data = [scale(inputs.hidden), *prepared.data]
+            model.hidden_scale.update(inputs.hidden, inputs.packed.read)
+        data = [model.hidden_scale(inputs.hidden), *prepared.data]
         actions = inputs.actions, inputs.greedy.contiguous()
         read = data, actions, prepared.before, prepared.first
-        found, of_model = self._kernels.model_losses(read, self._weights, self._scales, self._sizes)
+        found, of_model = self._kernels.model_losses(read, self._weights, self._scales, model.sizes)
         losses = dict(zip(_NAMES, found.unbind(), strict=True))
         losses["sale_observation_loss"] = prepared.loss
         total = self._sale_weight * prepared.loss + torch.dot(self._counted, found)
@@ -148,11 +146,7 @@ def _observations(
 
 def _scales(config: Any) -> list[float]:
     """``by`` of ``model_losses``."""
-    of_posterior = of_prior = 1.0
-    if config.kl_balance is not None:
-        alpha = config.kl_balance_alpha
-        of_posterior = alpha if config.kl_balance == "posterior" else 1 - alpha
-        of_prior = 1 - of_posterior
+    of_posterior, of_prior = kl_shares(config.kl_balance, config.kl_balance_alpha)
     kl, reconstruction = config.kl_weight, config.reconstruction_weight
     return [
         kl * config.kl_prior_weight,

@@ -21,7 +21,7 @@ from rllib_mmsa.nets.kernels import kernels_for
 from rllib_mmsa.nets.reduce import num_learners
 from rllib_mmsa.nets.sale import sale_prediction_error
 from rllib_mmsa.nets.world_model import Gaussian
-from rllib_mmsa.td import StepMean, gaussian_kl, squared_error, standard_normal_kl
+from rllib_mmsa.td import StepMean, gaussian_kl, kl_shares, squared_error, standard_normal_kl
 
 
 class MMSALearner(QLearner):
@@ -114,10 +114,9 @@ class MMSALearner(QLearner):
         if config.kl_balance is not None:
             # The two terms differ in who gets a gradient alone: one, with each side's gradient
             # scaled, is their sum.
-            alpha = config.kl_balance_alpha
-            of_posterior = alpha if config.kl_balance == "posterior" else 1 - alpha
+            of_posterior, of_prior = kl_shares(config.kl_balance, config.kl_balance_alpha)
             posterior = posterior.scale_gradient(of_posterior)
-            prior = prior.scale_gradient(1 - of_posterior)
+            prior = prior.scale_gradient(of_prior)
         per_latent = mean.weights @ gaussian_kl(*posterior, *prior)  # (J,)
         return per_latent.clamp(min=config.free_bits).mean()
 

@@ -45,17 +45,8 @@ class FrozenImagination:
         model = self._model
         scales = [model.hidden_scale, model.obs_scale]
         of_scales = [part for scale in scales for part in (scale.mean, scale.deviation())]
-        sizes = (
-            model.num_agents,
-            model.num_actions,
-            model.obs_size,
-            model.hidden_dim,
-            model.latent_dim,
-            model.action_embedding.out_features,
-            model.width,
-        )
         weights = [*of_scales, *(self._layers or [])]
-        return kernels.imagine(read, weights, sizes, self._horizon)
+        return kernels.imagine(read, weights, model.sizes, self._horizon)
 
 
 def _is_known(model: WorldModel) -> bool:

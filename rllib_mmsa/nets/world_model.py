@@ -151,6 +151,12 @@ class WorldModel(nn.Module):
         self.hidden_scale = Standardiser(hidden_dim)
         self.obs_scale = Standardiser(obs_size)
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """N, A, D, H, L, numbers of an embedded action, width: what compiled functions are told."""
+        given = self.num_agents, self.num_actions, self.obs_size, self.hidden_dim, self.latent_dim
+        return *given, self.action_embedding.out_features, self.width
+
     def posterior(self, hidden: Tensor, obs: Tensor) -> Gaussian:
         """q(s_t | h_t), per agent with shared weights: (..., N, H), (..., N, D) to (..., J)."""
         mean, log_std = self.posterior_net(*self._seen(hidden, obs)).chunk(2, -1)

@@ -18,17 +18,6 @@ STEPS = {"num_env_steps_sampled_lifetime": 0, "num_episodes_lifetime": 0}
 pytestmark = pytest.mark.usefixtures("ray_session")
 
 
-@pytest.fixture(params=["avx2", "avx512"])
-def kind(request, monkeypatch):
-    """One instruction set after the other, as if the processor had no better one."""
-    kinds = {each.instructions: each for each in kernels.every_kind()}
-    if request.param not in kinds:
-        pytest.skip(f"no compiled functions for {request.param} here")
-    monkeypatch.setattr(kernels, "_best", kinds[request.param])
-    kernels.use_kernels(True)
-    return kinds[request.param]
-
-
 def what_is_learned_from(algorithm, monkeypatch):
     """The learner, and what its model losses go over in an update on some episodes."""
     one, given = learner(algorithm), []

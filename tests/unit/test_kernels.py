@@ -27,18 +27,6 @@ FORAGING = {"env": "lbf", "env_config": {"task": "5x5-2p-1f-v3", "max_episode_st
 STEPS = {"num_env_steps_sampled_lifetime": 0, "num_episodes_lifetime": 0}
 
 
-@pytest.fixture(params=["avx2", "avx512"])
-def kind(request, monkeypatch):
-    """One instruction set after the other, as if the processor had no better one."""
-    kinds = {each.instructions: each for each in kernels.every_kind()}
-    if request.param not in kinds:
-        pytest.skip(f"no compiled functions for {request.param} here")
-    monkeypatch.setattr(kernels, "_best", kinds[request.param])
-    kernels.use_kernels(True)
-    torch.manual_seed(0)
-    return kinds[request.param]
-
-
 def both_ways(compute):
     """What ``compute`` returns compiled, and by PyTorch."""
     with torch.no_grad():

@@ -2,13 +2,12 @@
  * (kernels.c). What sale.py, world_model.py, mmsa_modules.py and mmsa_learner.py say, by default.
  */
 
-/* y = e^(scale x) */
-TARGET static void OWN(exponentials)(const float *x, float scale, float *y, long count)
+/* y = e^x */
+TARGET static void OWN(exponentials)(const float *x, float *y, long count)
 {
     long i = 0;
-    for (; i + LANES <= count; i += LANES)
-        OWN(store)(y + i, OWN(exponential)(scale * OWN(load)(x + i)));
-    for (; i < count; i++) y[i] = expf(scale * x[i]);
+    for (; i + LANES <= count; i += LANES) OWN(store)(y + i, OWN(exponential)(OWN(load)(x + i)));
+    for (; i < count; i++) y[i] = expf(x[i]);
 }
 
 TARGET static void OWN(add)(float *restrict to, const float *restrict from, long count)
@@ -123,7 +122,7 @@ TARGET static void OWN(draw)(const float *found, const float *noise, Normal *to,
             to->mean[r * size + i] = found[2 * r * size + i];
             to->log_std[r * size + i] = log_std < LEAST ? LEAST : log_std > MOST ? MOST : log_std;
         }
-    OWN(exponentials)(to->log_std, 1, to->std, rows * size);
+    OWN(exponentials)(to->log_std, to->std, rows * size);
     for (long i = 0; i < rows * size; i++) to->sample[i] = to->mean[i] + to->std[i] * noise[i];
 }
 
