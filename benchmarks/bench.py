@@ -21,8 +21,8 @@ from benchmarks.random_numbers import Sizes, random_episode
 from benchmarks.slower import register_slower
 from benchmarks.stages import StageClock, install
 from benchmarks.variants import ENVIRONMENTS, MEASURED_SETTINGS
-from rllib_mmsa.algorithms import ALGORITHMS
-from rllib_mmsa.common.q_learning import QLearning
+from rllib_mmsa.rllib import ALGORITHMS
+from rllib_mmsa.rllib.algorithm import QLearning
 
 FILLED_EPISODES = 40
 _WARM_UP_UPDATES = 3

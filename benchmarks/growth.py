@@ -10,7 +10,7 @@ from benchmarks.bench import build_algorithm, sizes_of, timed_update
 from benchmarks.random_numbers import RandomNumbersEnv, random_episode
 from benchmarks.replay_memory import held_bytes
 from benchmarks.sizes import EPISODES_PER_UPDATE, Shape
-from rllib_mmsa.common.q_learning import QLearning
+from rllib_mmsa.rllib.algorithm import QLearning
 
 _OBS, _STATE, _ACTIONS = 30, 60, 8  # the same everywhere, so that one thing grows at a time
 

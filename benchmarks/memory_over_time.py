@@ -18,7 +18,7 @@ import torch
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 
 from benchmarks.machine import machine, machine_words, peak_memory_mb, resident_bytes
-from rllib_mmsa.algorithms import ALGORITHMS
+from rllib_mmsa.rllib import ALGORITHMS
 
 LIMIT = 1.05
 POINTS = 10

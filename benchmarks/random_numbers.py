@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.sizes import Sizes
 from env_registry.contract import ACTION_MASK, OBS, STATE, TEAM, GroupedEnv, StepResult
-from rllib_mmsa.common.batch import Recording, TeamEpisode
+from rllib_mmsa.rllib.batch import Recording, TeamEpisode
 
 
 def random_observation(sizes: Sizes, rng: np.random.Generator) -> dict[str, np.ndarray]:

@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.machine import peak_memory_mb, resident_bytes
 from benchmarks.random_numbers import random_episode
 from benchmarks.sizes import SHAPES, Shape
-from rllib_mmsa.common.replay import EpisodeReplay
+from rllib_mmsa.rllib.replay import EpisodeReplay
 
 
 def fill(shape: Shape, count: int) -> EpisodeReplay:

@@ -10,7 +10,7 @@ import numpy as np
 from ray.rllib.env.env_context import EnvContext
 from ray.tune.registry import register_env
 
-from rllib_mmsa.common.vector_env import find_creator, make_at_once
+from rllib_mmsa.rllib.vector_env import find_creator, make_at_once
 
 
 def register_slower(env: str, step_ms: float) -> str:

@@ -20,7 +20,7 @@ import env_registry
 from benchmarks.machine import machine, machine_words
 from benchmarks.statistics import ratio, summary, words
 from env_registry.contract import ACTION_MASK, ALL, TEAM
-from rllib_mmsa.common.vector_env import SyncVectorEnv
+from rllib_mmsa.rllib.vector_env import SyncVectorEnv
 
 REQUIRED_RATIO = 3.0
 

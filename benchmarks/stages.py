@@ -39,7 +39,7 @@ class Point(NamedTuple):
 #: Everything that is timed. A method that is renamed is renamed here.
 POINTS = (
     Point("replay read", "algorithm.replay", "sample"),
-    Point("replay read", "rllib_mmsa.common.q_learning", "to_train_batch"),
+    Point("replay read", "rllib_mmsa.rllib.algorithm", "to_train_batch"),
     Point("agents", "module.agent", "run"),
     Point("agents", "module", "_run_target"),
     Point("agents", "module.agent", "encode_obs"),

@@ -172,7 +172,7 @@ class SmaxEnv(GroupedEnv):
 class SmaxVectorEnv(VectorMultiAgentEnv):
     """All sub-environments of a runner, stepped by one call of one compiled program.
 
-    The interface is that of `rllib_mmsa.common.vector_env`. An error in the program concerns all
+    The interface is that of `rllib_mmsa.rllib.vector_env`. An error in the program concerns all
     slots, so `step_slots` raises it and returns none for single slots.
     """
 

@@ -13,7 +13,7 @@ import env_registry  # noqa: F401  (registers the environments)
 from rllib_mmsa.registration import register
 
 if TYPE_CHECKING:
-    from rllib_mmsa.algorithms import (
+    from rllib_mmsa.rllib import (
         ALGORITHMS,
         MMSA,
         QMIX,
@@ -44,6 +44,6 @@ register()
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from rllib_mmsa import algorithms
+    from rllib_mmsa import rllib
 
-    return getattr(algorithms, name)
+    return getattr(rllib, name)

@@ -10,7 +10,7 @@ ALGORITHM_NAMES = ("MMSA", "QMIX", "VDN", "IndependentQ")
 
 def load_algorithm(name: str) -> type:
     """The class of an algorithm; imports RLlib and torch."""
-    from rllib_mmsa.algorithms import ALGORITHMS
+    from rllib_mmsa.rllib import ALGORITHMS
 
     return ALGORITHMS[name]
 

@@ -9,9 +9,9 @@ import torch
 
 import env_registry  # noqa: F401  (registers the environments)
 from env_registry.contract import TEAM
-from rllib_mmsa.algorithms import ALGORITHMS
-from rllib_mmsa.common.batch import TeamEpisode, Window, to_train_batch
-from rllib_mmsa.common.q_learning import QLearning
+from rllib_mmsa.rllib import ALGORITHMS
+from rllib_mmsa.rllib.algorithm import QLearning
+from rllib_mmsa.rllib.batch import TeamEpisode, Window, to_train_batch
 
 SMALL = {
     "hidden_dim": 8,

@@ -16,7 +16,7 @@ PROJECT = ("rllib_mmsa", "env_registry")
 
 MATHS = ("rllib_mmsa.nets", "rllib_mmsa.td")
 COMMON = (*MATHS, "rllib_mmsa.common", "env_registry.contract")
-ALGORITHMS = (*COMMON, "rllib_mmsa.algorithms")
+ALGORITHMS = (*COMMON, "rllib_mmsa.rllib")
 
 
 class Rule(NamedTuple):
@@ -36,16 +36,17 @@ RULES = {
     "rllib_mmsa.nets": Rule(MATHS, forbidden=("ray",)),
     "rllib_mmsa.td": Rule(MATHS, forbidden=("ray",)),
     "rllib_mmsa.common": Rule(COMMON),
-    "rllib_mmsa.algorithms": Rule(ALGORITHMS),
+    "rllib_mmsa.rllib": Rule(ALGORITHMS),
     "rllib_mmsa.__init__": Rule((*ALGORITHMS, "env_registry", "rllib_mmsa.registration")),
     "rllib_mmsa.registration": Rule(ALGORITHMS),
     # Reads what runs wrote, on a machine that need not be able to run anything.
     "rllib_mmsa.report": Rule(
-        ("rllib_mmsa.report", "rllib_mmsa.checks"), forbidden=("ray", "torch", "env_registry")
+        ("rllib_mmsa.report", "rllib_mmsa.command.experiment.checks"),
+        forbidden=("ray", "torch", "env_registry"),
     ),
     # experiments.py and the files beside it: all but the command line.
-    "rllib_mmsa": Rule(PROJECT, forbidden=("rllib_mmsa.cli",)),
-    "rllib_mmsa.cli": Rule(PROJECT),
+    "rllib_mmsa": Rule(PROJECT, forbidden=("rllib_mmsa.command.cli",)),
+    "rllib_mmsa.command.cli": Rule(PROJECT),
     "rllib_mmsa.__main__": Rule(PROJECT),
     "env_registry": Rule(("env_registry",)),
 }
@@ -123,16 +124,16 @@ def test_each_rule_has_files(prefix):
         ("rllib_mmsa.nets.__init__", "from ..common import batch"),
         ("rllib_mmsa.td", "from rllib_mmsa import MMSA"),
         ("rllib_mmsa.td", "def late():\n    import env_registry.contract"),
-        ("rllib_mmsa.common.batch", "from env_registry.lbf import make"),
-        ("rllib_mmsa.common.batch", "import env_registry"),
-        ("rllib_mmsa.common.batch", "from rllib_mmsa.algorithms.qmix import QMIX"),
-        ("rllib_mmsa.common.batch", "import rllib_mmsa.experiments as experiments"),
-        ("rllib_mmsa.algorithms.qmix", "from rllib_mmsa.experiments import load"),
-        ("rllib_mmsa.algorithms.qmix", "from env_registry import registry"),
-        ("rllib_mmsa.experiments", "from rllib_mmsa.cli import app"),
+        ("rllib_mmsa.rllib.batch", "from env_registry.lbf import make"),
+        ("rllib_mmsa.rllib.batch", "import env_registry"),
+        ("rllib_mmsa.rllib.batch", "from rllib_mmsa.rllib.qmix import QMIX"),
+        ("rllib_mmsa.rllib.batch", "import rllib_mmsa.command.experiment.experiments as experiments"),
+        ("rllib_mmsa.rllib.qmix", "from rllib_mmsa.command.experiment.experiments import load"),
+        ("rllib_mmsa.rllib.qmix", "from env_registry import registry"),
+        ("rllib_mmsa.command.experiment.experiments", "from rllib_mmsa.command.cli import app"),
         ("rllib_mmsa.report.tune", "import ray"),
         ("rllib_mmsa.report.tune", "from rllib_mmsa import evaluate"),
-        ("rllib_mmsa.progress", "from . import cli"),
+        ("rllib_mmsa.command.run.progress", "from . import cli"),
         ("rllib_mmsa.__init__", "from .cli import app"),
         ("env_registry.lbf", "from rllib_mmsa.td import td_target"),
         ("env_registry.registry", "import importlib\nimportlib.import_module('rllib_mmsa.td')"),
@@ -149,12 +150,12 @@ def test_checker_sees_a_broken_rule(module, source):
         ("rllib_mmsa.nets.agents", "from .sale import SALE\nfrom .. import td"),
         ("rllib_mmsa.nets.agents", "import rayleigh"),
         ("rllib_mmsa.nets.__init__", "from .agents import AgentNet"),
-        ("rllib_mmsa.common.batch", "import ray\nfrom env_registry.contract import STATE"),
-        ("rllib_mmsa.common.batch", "from env_registry import contract"),
-        ("rllib_mmsa.algorithms.mmsa", "from ..common.q_learning import QLearning"),
-        ("rllib_mmsa.algorithms.mmsa", "from env_registry.contract import STATE"),
-        ("rllib_mmsa.experiments", "import env_registry\nfrom .algorithms import ALGORITHMS"),
-        ("rllib_mmsa.cli", "from rllib_mmsa import experiments, report"),
+        ("rllib_mmsa.rllib.batch", "import ray\nfrom env_registry.contract import STATE"),
+        ("rllib_mmsa.rllib.batch", "from env_registry import contract"),
+        ("rllib_mmsa.rllib.mmsa", "from ..common.q_learning import QLearning"),
+        ("rllib_mmsa.rllib.mmsa", "from env_registry.contract import STATE"),
+        ("rllib_mmsa.command.experiment.experiments", "import env_registry\nfrom .algorithms import ALGORITHMS"),
+        ("rllib_mmsa.command.cli", "from rllib_mmsa import experiments, report"),
         ("rllib_mmsa.__init__", "from env_registry import register"),
         ("env_registry.toy", "from .contract import STATE\nimport gymnasium as gym"),
     ],

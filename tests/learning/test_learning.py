@@ -2,7 +2,7 @@
 
 import pytest
 
-from rllib_mmsa.algorithms import ALGORITHMS
+from rllib_mmsa.rllib import ALGORITHMS
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 

@@ -13,8 +13,8 @@ from benchmarks.bench import CLOCK, AlgorithmBench, build_algorithm
 from benchmarks.protocol import BenchmarkError
 from benchmarks.slower import register_slower
 from benchmarks.stages import SECOND_THREAD, STAGES, install
-from rllib_mmsa.common.collect import _TAG
-from rllib_mmsa.common.vector_env import find_creator
+from rllib_mmsa.rllib.collect import _TAG
+from rllib_mmsa.rllib.vector_env import find_creator
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -113,7 +113,7 @@ def test_mistakes_are_said(tmp_path):
 
 
 def test_a_renamed_method_is_named(monkeypatch):
-    from rllib_mmsa.common.replay import EpisodeReplay
+    from rllib_mmsa.rllib.replay import EpisodeReplay
 
     algorithm = build_algorithm("VDN", "counter", {}, {"hidden_dim": 8})
     del algorithm.replay.sample

@@ -236,7 +236,7 @@ def test_what_is_missing_is_printed_with_the_extra_that_installs_it(monkeypatch,
     from typer.testing import CliRunner
 
     import env_registry
-    from rllib_mmsa.cli import app
+    from rllib_mmsa.command.cli import app
 
     words = "environment 'lbf' needs x; install with: pip install \"rllib-mmsa[lbf]\""
     monkeypatch.setattr(env_registry, "installed", lambda name: (name != "lbf", words))

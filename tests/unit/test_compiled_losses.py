@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from env_registry.contract import TEAM
-from rllib_mmsa.algorithms import compiled_losses
-from rllib_mmsa.algorithms.model_data import ModelBatch
-from rllib_mmsa.common.batch import Window, to_train_batch
 from rllib_mmsa.nets import kernels
+from rllib_mmsa.rllib import compiled_losses
+from rllib_mmsa.rllib.batch import Window, to_train_batch
+from rllib_mmsa.rllib.model_data import ModelBatch
 from tests.algorithms import build, learner, train_batch
 
 FORAGING = {"env": "lbf", "env_config": {"task": "5x5-2p-1f-v3", "max_episode_steps": 12}}

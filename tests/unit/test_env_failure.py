@@ -12,7 +12,7 @@ from env_registry.contract import EnvFailure
 from env_registry.toy import CounterEnv
 from tests.algorithms import build
 
-RUNNER = "rllib_mmsa.common.env_runner"
+RUNNER = "rllib_mmsa.rllib.runner"
 pytestmark = pytest.mark.usefixtures("ray_session")
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 import env_registry
-from rllib_mmsa import checks, experiments, preflight
-from rllib_mmsa.checks import ConfigError
-from rllib_mmsa.evaluate import interval, locate
-from rllib_mmsa.experiments import load_file, parse_experiment, read_file
+from rllib_mmsa.command.evaluate import interval, locate
+from rllib_mmsa.command.experiment import checks, experiments, preflight
+from rllib_mmsa.command.experiment.checks import ConfigError
+from rllib_mmsa.command.experiment.experiments import load_file, parse_experiment, read_file
 
 ROOT = Path(__file__).resolve().parents[2]
 MINIMAL = {"run": "QMIX", "env": "two_step"}
@@ -214,7 +214,7 @@ def test_mistakes_in_search_spaces(space, words):
 def test_search_spaces_become_tunes_own():
     from ray.tune.search.sample import Categorical, Float, Integer
 
-    from rllib_mmsa.schedulers import search_space
+    from rllib_mmsa.command.run.schedulers import search_space
 
     space = search_space(
         {
@@ -406,7 +406,7 @@ def test_a_scheduler_is_completed_and_read_back_from_the_record():
 def test_schedulers_become_tunes_own_and_populations_keep_more_checkpoints():
     from ray.tune.schedulers import AsyncHyperBandScheduler, PopulationBasedTraining
 
-    from rllib_mmsa.schedulers import build
+    from rllib_mmsa.command.run.schedulers import build
 
     asha = parse_experiment("a", {**MINIMAL, "stop": STOP, "scheduler": {"type": "asha"}})
     assert isinstance(build(asha.scheduler), AsyncHyperBandScheduler)
@@ -450,13 +450,14 @@ def test_what_a_population_changes_is_an_option_of_the_algorithm():
 
 
 def test_every_setting_that_may_change_in_flight_is_one_of_mmsa():
-    from rllib_mmsa import MMSAConfig, search
+    from rllib_mmsa import MMSAConfig
+    from rllib_mmsa.command.experiment import search
 
     assert set(search.IN_FLIGHT) <= MMSAConfig().to_dict().keys()
 
 
 def test_samples_count_their_seeds_up():
-    from rllib_mmsa.search import with_seeds
+    from rllib_mmsa.command.experiment.search import with_seeds
 
     assert with_seeds({"seed": 5, "lr": 1}, 3) == ({"seed": {"grid_search": [5, 6, 7]}, "lr": 1}, 1)
     for config, samples in (({}, 3), ({"seed": 5}, 1), ({"seed": 5}, -1)):
@@ -477,7 +478,7 @@ def test_samples_count_their_seeds_up():
     ],
 )
 def test_trials_beside_each_other_have_one_thread_each(config, samples, threads):
-    from rllib_mmsa.search import with_threads
+    from rllib_mmsa.command.experiment.search import with_threads
 
     assert with_threads(config, samples).get("learner_threads") == threads
 
@@ -528,7 +529,7 @@ def test_the_interval_is_that_of_the_mean():
 
 
 def test_a_progress_line_says_what_a_person_asks():
-    from rllib_mmsa.progress import TrialProgress
+    from rllib_mmsa.command.run.progress import TrialProgress
 
     progress = TrialProgress({"num_env_steps_sampled_lifetime": 200_000})
     result = {
@@ -557,7 +558,7 @@ def test_a_progress_line_says_what_a_person_asks():
 
 
 def test_durations_and_gaps():
-    from rllib_mmsa.progress import format_duration, format_number
+    from rllib_mmsa.command.run.progress import format_duration, format_number
 
     assert [format_duration(s) for s in (5, 194, 7394, math.nan)] == [
         "0:05",
@@ -569,7 +570,7 @@ def test_durations_and_gaps():
 
 
 def test_imports_are_made_absolute_and_loaded_once(tmp_path):
-    from rllib_mmsa import imports
+    from rllib_mmsa.command.experiment import imports
 
     (tmp_path / "users_own_env.py").write_text("import json\nLOADED = True\n")
     path = write(tmp_path, "import: [users_own_env.py, json]\na: {run: QMIX, env: lbf}")
@@ -592,7 +593,7 @@ def test_logs_are_cut_back_to_the_checkpoint(tmp_path):
     import csv
     import json
 
-    from rllib_mmsa.rewind import rewind
+    from rllib_mmsa.command.run.rewind import rewind
 
     rows = [{"training_iteration": i, "text": f"a,{i}"} for i in range(1, 6)]
     (tmp_path / "result.json").write_text("".join(json.dumps(row) + "\n" for row in rows))

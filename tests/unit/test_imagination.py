@@ -15,9 +15,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from env_registry.draw import FOOD, PLAYER
-from rllib_mmsa import cli
-from rllib_mmsa.algorithms.imagination import DepthErrors, depth_errors, foresee
-from rllib_mmsa.algorithms.imagination_pictures import (
+from rllib_mmsa.command import cli
+from rllib_mmsa.rllib.imagination import DepthErrors, depth_errors, foresee
+from rllib_mmsa.rllib.metrics import IMAGINED_PNG
+from rllib_mmsa.rllib.pictures import (
     GAP,
     LABEL_HEIGHT,
     LABEL_WIDTH,
@@ -26,7 +27,6 @@ from rllib_mmsa.algorithms.imagination_pictures import (
     sheet,
     spread_steps,
 )
-from rllib_mmsa.common.metrics import IMAGINED_PNG
 from rllib_mmsa.td import greedy_actions
 from tests.algorithms import build, learner
 
@@ -233,7 +233,7 @@ def test_what_cannot_be_imagined_is_said_in_words(trained, tmp_path):
 def test_training_pictures_go_to_tensorboard_and_into_no_log(trained, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    from rllib_mmsa.imagine.tensorboard import ImaginedPictures
+    from rllib_mmsa.command.imagine.tensorboard import ImaginedPictures
 
     pictures = [result.get(IMAGINED_PNG) for result in trained.results]
     steps = [result["num_env_steps_sampled_lifetime"] for result in trained.results]

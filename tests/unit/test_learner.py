@@ -6,9 +6,9 @@ import torch
 from ray.rllib.utils.metrics import LEARNER_RESULTS
 
 from env_registry.contract import TEAM
-from rllib_mmsa.common.batch import Window
-from rllib_mmsa.common.q_modules import QModule
-from rllib_mmsa.common.replay import EpisodeReplay
+from rllib_mmsa.rllib.batch import Window
+from rllib_mmsa.rllib.module import QModule
+from rllib_mmsa.rllib.replay import EpisodeReplay
 from rllib_mmsa.td import StepMean
 from tests.algorithms import batch_of, build, learner, losses, train_batch, weights
 
@@ -63,7 +63,7 @@ def reached(loss: str, **config) -> set[str]:
     module.learns_apart = False
     out = module.forward_train(batch[TEAM])
     settings, fields = algorithm.config, batch[TEAM]
-    from rllib_mmsa.algorithms.mmsa_modules import MODEL
+    from rllib_mmsa.rllib.mmsa_modules import MODEL
 
     value = {
         "td": lambda: own.td_loss(settings, fields, out),
@@ -304,7 +304,7 @@ def test_target_networks_move_when_due(settings, now, moves):
 
 def test_algorithms_differ_only_where_they_say():
     """Fair comparison: everything but this is shared."""
-    from rllib_mmsa.algorithms import ALGORITHMS
+    from rllib_mmsa.rllib import ALGORITHMS
 
     configs = {name: cls.get_default_config().to_dict() for name, cls in ALGORITHMS.items()}
     differing = {
@@ -320,8 +320,8 @@ def test_algorithms_differ_only_where_they_say():
 
 
 def test_names_registered_without_importing_are_the_algorithms():
-    from rllib_mmsa.algorithms import ALGORITHMS
     from rllib_mmsa.registration import ALGORITHM_NAMES
+    from rllib_mmsa.rllib import ALGORITHMS
 
     assert tuple(ALGORITHMS) == ALGORITHM_NAMES
 
@@ -349,7 +349,7 @@ def test_names_registered_without_importing_are_the_algorithms():
     ],
 )
 def test_bad_settings_are_said_in_words(name, settings, words):
-    from rllib_mmsa.algorithms import ALGORITHMS
+    from rllib_mmsa.rllib import ALGORITHMS
 
     config = ALGORITHMS[name].get_default_config().environment("counter")
     config.update_from_dict(settings)
@@ -358,7 +358,7 @@ def test_bad_settings_are_said_in_words(name, settings, words):
 
 
 def test_old_qmix_options_are_accepted():
-    from rllib_mmsa.algorithms import QMIXConfig
+    from rllib_mmsa.rllib import QMIXConfig
 
     old = {
         "mixer": "vdn", "mixing_embed_dim": 16, "double_q": False, "optim_alpha": 0.9,
@@ -373,7 +373,7 @@ def test_old_qmix_options_are_accepted():
 
 
 def test_own_settings_are_set_like_rllibs():
-    from rllib_mmsa.algorithms import MMSAConfig
+    from rllib_mmsa.rllib import MMSAConfig
 
     config = MMSAConfig().training(rollout_horizon=5, lr=1e-4, train_batch_size=8)
     assert (config.rollout_horizon, config.lr, config.train_batch_episodes) == (5, 1e-4, 8)
@@ -471,7 +471,7 @@ def test_a_replay_too_small_for_a_batch_is_said():
 
 
 def test_a_replay_larger_than_the_memory_is_said_once(monkeypatch):
-    from rllib_mmsa.common import q_learning
+    from rllib_mmsa.rllib import algorithm as q_learning
 
     said = []
     monkeypatch.setattr(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rllib_mmsa.common.batch import Window, to_train_batch
+from rllib_mmsa.rllib.batch import Window, to_train_batch
 from tests.algorithms import build
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_session")]

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from env_registry.contract import OBS, TEAM
-from rllib_mmsa.algorithms.model_quality import prediction_errors
+from rllib_mmsa.rllib.model_quality import prediction_errors
 from tests.algorithms import batch_of, build, learner
 
 pytestmark = pytest.mark.usefixtures("ray_session")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rllib_mmsa.common.env_runner import EpisodeRunner
+from rllib_mmsa.rllib.runner import EpisodeRunner
 from tests.algorithms import build, learner
 
 pytestmark = pytest.mark.usefixtures("ray_session")

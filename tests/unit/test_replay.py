@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from env_registry.contract import ACTION_MASK, OBS, STATE, TEAM
-from rllib_mmsa.common.batch import (
+from rllib_mmsa.rllib.batch import (
     ACTIONS,
     LOSS_MASK,
     REWARDS,
@@ -17,7 +17,7 @@ from rllib_mmsa.common.batch import (
     to_arrays,
     to_train_batch,
 )
-from rllib_mmsa.common.replay import EpisodeReplay
+from rllib_mmsa.rllib.replay import EpisodeReplay
 
 N, A, D, S = 2, 3, 4, 5
 

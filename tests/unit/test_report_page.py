@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from rllib_mmsa import report
-from rllib_mmsa.cli import app
+from rllib_mmsa.command.cli import app
 from rllib_mmsa.report import (
     charts,
     contents,

@@ -6,7 +6,7 @@ from ray.rllib.callbacks.callbacks import RLlibCallback
 
 from env_registry.contract import OBS, STATE, TEAM
 from env_registry.toy import CounterEnv
-from rllib_mmsa.common.batch import ACTIONS, LOSS_MASK, REWARDS, TERMINATED
+from rllib_mmsa.rllib.batch import ACTIONS, LOSS_MASK, REWARDS, TERMINATED
 from tests.algorithms import batch_of, build, learner, weights
 
 pytestmark = pytest.mark.usefixtures("ray_session")

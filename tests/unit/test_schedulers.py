@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from rllib_mmsa import interrupt, schedulers
-from rllib_mmsa.search import ENV_STEPS, TEST_RETURN, check_scheduler
+from rllib_mmsa.command.experiment.search import ENV_STEPS, TEST_RETURN, check_scheduler
+from rllib_mmsa.command.run import interrupt, schedulers
 
 ASHA = check_scheduler(
     {"type": "asha", "max_t": 100, "grace_period": 10, "reduction_factor": 2}, "x", {}

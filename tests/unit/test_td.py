@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rllib_mmsa.common.exploration import epsilon_at, epsilon_greedy
+from rllib_mmsa.rllib.exploration import epsilon_at, epsilon_greedy
 from rllib_mmsa.td import (
     StepMean,
     gaussian_kl,

@@ -1,0 +1,83 @@
+"""The absolute metric: the best checkpoint of a trial, played once more for many episodes.
+
+Gorsane et al. (2022), "Towards a Standardised Performance Evaluation Protocol for Cooperative
+MARL": the checkpoint that did best in the evaluations during training is evaluated anew, for ten
+times their 32 episodes, so that the luck of that evaluation does not count.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+from pathlib import Path
+
+import numpy as np
+
+from rllib_mmsa.command import evaluate
+from rllib_mmsa.command.experiment.checks import ConfigError
+from rllib_mmsa.report import tune
+from rllib_mmsa.report.runs import Run
+
+EPISODES = 320
+STEPS_FILE = "env_runner/state.pkl"
+
+
+def best_checkpoint(path: str | Path) -> Path:
+    """Find the checkpoint to play.
+
+    Args:
+        path: A checkpoint, which is taken as it is; or what else `evaluate.locate` understands.
+
+    Returns:
+        The one whose nearest evaluation during training had the highest return, among those that
+        the trial has kept (`checkpoint_config` says which); the newest of equals.
+
+    Raises:
+        ConfigError: If there is none, or no telling which was when.
+    """
+    newest = evaluate.locate(path)
+    kept = evaluate.checkpoints(newest.parent)
+    if len(kept) < 2 or newest == Path(path).expanduser().resolve():
+        return newest
+    run = tune.read_trial(newest.parent)
+    scores = [_score(run, checkpoint) for checkpoint in kept]
+    if any(math.isnan(score) for score in scores):
+        names = "\n  ".join(str(checkpoint) for checkpoint in kept)
+        raise ConfigError(
+            f"'{path}': which checkpoint was best cannot be told (its results have no evaluation, "
+            f"or the checkpoints no env steps); name one of them:\n  {names}"
+        )
+    return max(zip(scores, kept, strict=True), key=lambda pair: pair[0])[1]
+
+
+def _score(run: Run, checkpoint: Path) -> float:
+    """The return of the evaluation nearest to a checkpoint; NaN where that cannot be told."""
+    try:
+        state = pickle.loads((checkpoint / STEPS_FILE).read_bytes())
+        steps = state["num_env_steps_sampled_lifetime"]
+    except (OSError, pickle.UnpicklingError, KeyError, TypeError, EOFError):
+        return math.nan
+    if not steps or not run.env_steps.size:
+        return math.nan
+    return float(run.test_return[np.argmin(np.abs(run.env_steps - steps))])
+
+
+def save(found: evaluate.Evaluation) -> Path:
+    """Write an evaluation beside its checkpoint's trial, where `rllib report` finds it.
+
+    Returns:
+        The file.
+    """
+    file = found.checkpoint.parent / tune.ABSOLUTE
+    content = {
+        "checkpoint": found.checkpoint.name,
+        "algorithm": found.algorithm,
+        "env": found.env,
+        "episodes": len(found.returns),
+        "returns": found.returns,
+        "wins": found.wins,
+        "lengths": found.lengths,
+    }
+    file.write_text(json.dumps(content) + "\n", encoding="utf-8")
+    return file

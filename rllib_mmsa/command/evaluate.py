@@ -1,0 +1,250 @@
+"""Greedy evaluation of a checkpoint on fresh environments, in this process, without Ray running.
+
+Only the acting part of the checkpoint is loaded: no learner, no optimiser, no replay.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import pickle
+import re
+import statistics
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from rllib_mmsa.command.experiment import imports, preflight
+from rllib_mmsa.command.experiment.checks import ConfigError
+from rllib_mmsa.command.experiment.experiments import RECORD
+
+if TYPE_CHECKING:
+    from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+
+CLASS_FILE = "class_and_ctor_args.pkl"  # RLlib's; marks a checkpoint of the new API stack
+MAX_RENDERED_EPISODES = 5
+FRAME_MS = 150
+TEAM = "team"
+MODULE_FOLDER = f"learner_group/learner/rl_module/{TEAM}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What evaluation episodes came to.
+
+    Attributes:
+        checkpoint: The checkpoint's folder.
+        algorithm: The algorithm's name.
+        env: The environment's name, with its task where it has one.
+        returns: Team return of each episode.
+        lengths: Length of each episode, in env steps.
+        wins: Whether each episode was won; empty where the game cannot be won.
+    """
+
+    checkpoint: Path
+    algorithm: str
+    env: str
+    returns: list[float]
+    lengths: list[int]
+    wins: list[bool]
+
+    def summary(self) -> str:
+        """Return the lines that the command prints."""
+        lines = [
+            f"checkpoint  {self.checkpoint}",
+            f"algorithm   {self.algorithm} on {self.env}",
+            f"episodes    {len(self.returns)}",
+            f"return      {interval(self.returns)}",
+        ]
+        if self.wins:
+            lines.append(f"win rate    {interval([float(win) for win in self.wins])}")
+        lines.append(f"length      {statistics.fmean(self.lengths):.1f} env steps")
+        return "\n".join(lines)
+
+
+def interval(values: list[float]) -> str:
+    """Format a mean with its 95 % interval (normal approximation over episodes)."""
+    mean = statistics.fmean(values)
+    if len(values) < 2:
+        return f"{mean:.3f}  (one episode: no interval)"
+    half = 1.96 * statistics.stdev(values) / math.sqrt(len(values))
+    return f"{mean:.3f}  (95 % interval {mean - half:.3f} to {mean + half:.3f})"
+
+
+def locate(path: str | Path) -> Path:
+    """Find the checkpoint that a path means.
+
+    Args:
+        path: A checkpoint, a trial's folder (its latest checkpoint is taken), or the folder of an
+            experiment with one trial.
+
+    Returns:
+        The checkpoint's folder.
+
+    Raises:
+        ConfigError: If there is none, or more than one trial to choose from.
+    """
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        what = "is not a directory" if folder.exists() else "does not exist"
+        raise ConfigError(f"checkpoint '{path}' {what}; name a folder such as checkpoint_000000.")
+    if (folder / CLASS_FILE).exists():
+        return folder.resolve()
+    latest = _latest(folder)
+    trials = [t for t in sorted(folder.iterdir()) if t.is_dir() and _latest(t)]
+    if latest is None and len(trials) == 1:
+        latest = _latest(trials[0])
+    if latest:
+        return latest.resolve()
+    if trials:
+        names = "\n  ".join(str(trial) for trial in trials[:10])
+        raise ConfigError(f"'{path}' holds {len(trials)} trials; name one of them:\n  {names}")
+    empty = "is empty" if not any(folder.iterdir()) else "holds no checkpoint"
+    raise ConfigError(
+        f"'{path}' {empty}; name a checkpoint_000000 folder, or the folder of the trial above it "
+        "(`rllib train` prints it at the end)."
+    )
+
+
+def checkpoints(trial: Path) -> list[Path]:
+    """The checkpoints of a trial's folder by number, the newest first."""
+    found = [
+        c
+        for c in trial.glob("checkpoint_*")
+        if re.fullmatch(r"checkpoint_\d+", c.name) and (c / CLASS_FILE).exists()
+    ]
+    return sorted(found, key=lambda c: int(c.name.rsplit("_", 1)[1]), reverse=True)
+
+
+def _latest(trial: Path) -> Path | None:
+    """The newest checkpoint of a trial's folder; None where there is none."""
+    return next(iter(checkpoints(trial)), None)
+
+
+def read_config(checkpoint: Path) -> tuple[str, AlgorithmConfig]:
+    """Read the algorithm's name and options from a checkpoint.
+
+    Raises:
+        ConfigError: If it is damaged, or no checkpoint of an algorithm that acts as ours do.
+    """
+    _import_users_modules(checkpoint)
+    from rllib_mmsa.rllib import ALGORITHMS
+
+    try:
+        content = pickle.loads((checkpoint / CLASS_FILE).read_bytes())
+        algorithm, (args, kwargs) = content["class"], content["ctor_args_and_kwargs"]
+        options = kwargs.get("config") if "config" in kwargs else args[0]
+    except Exception as err:  # a damaged pickle raises anything
+        raise ConfigError(
+            f"'{checkpoint}' cannot be read: {type(err).__name__}: {err}. Was it made by another "
+            "version of Ray or Python?"
+        ) from None
+    if not issubclass(algorithm, tuple(ALGORITHMS.values())):
+        raise ConfigError(
+            f"'{checkpoint}' was made by {algorithm.__module__}.{algorithm.__name__}; this command "
+            f"evaluates {', '.join(ALGORITHMS)}."
+        )
+    if isinstance(options, dict):
+        options = algorithm.get_default_config().update_from_dict(options)
+    return algorithm.__name__, options.copy(copy_frozen=False)
+
+
+def _import_users_modules(checkpoint: Path) -> None:
+    """Import what the experiment imported, as its record beside the trials says."""
+    record = checkpoint.parent.parent / RECORD
+    if record.exists():
+        (entry,) = yaml.safe_load(record.read_text(encoding="utf-8")).values()
+        imports.load(entry.get("import", []))
+
+
+def evaluate(
+    path: str | Path, *, episodes: int, seed: int | None = None, render: str | None = None
+) -> Evaluation:
+    """Play greedy episodes with a checkpoint's policy.
+
+    Args:
+        path: What `locate` understands.
+        episodes: Number of episodes.
+        seed: Seed of the environments; None: another each time.
+        render: A .gif file to write the first episodes to.
+
+    Returns:
+        What they came to.
+    """
+    if render and not render.lower().endswith(".gif"):
+        raise ConfigError(f"--render writes a GIF; '{render}' does not end in .gif.")
+    checkpoint = locate(path)
+    name, config = read_config(checkpoint)
+    preflight.quiet_logs()  # after the import of RLlib, which sets its level
+    recorder = Recorder() if render else None
+    runner = build_runner(config, checkpoint, seed=seed, recorder=recorder)
+    try:
+        backend = runner.env_backend
+        played = runner.sample(num_episodes=episodes, explore=False)
+    finally:
+        runner.stop()
+    if recorder:
+        recorder.save(Path(render).expanduser())
+    task = (config.env_config or {}).get("task")
+    return Evaluation(
+        checkpoint=checkpoint,
+        algorithm=name,
+        env=f"{config.env}{f' ({task})' if task else ''}{f' on {backend}' if backend else ''}",
+        returns=[float(episode.episode_return) for episode in played],
+        lengths=[len(episode) for episode in played],
+        wins=[bool(episode.win) for episode in played if episode.win is not None],
+    )
+
+
+def build_runner(
+    config: AlgorithmConfig, checkpoint: Path, *, seed: int | None, recorder: Recorder | None
+) -> Any:
+    """Build the environment runner of an evaluation and load the acting module into it."""
+    settings = config.get_evaluation_config_object().copy(copy_frozen=False)
+    settings.update_from_dict({"seed": seed, "explore": False, "num_env_runners": 0})
+    settings.in_evaluation = True
+    if recorder:
+        settings.num_envs_per_env_runner = 1  # one after another, as a film needs them
+        settings.callbacks(
+            on_episode_start=recorder.on_episode_start, on_episode_step=recorder.on_frame
+        )
+    runner = settings.env_runner_cls(config=settings)
+    module = checkpoint / MODULE_FOLDER
+    if not module.is_dir():
+        raise ConfigError(f"'{checkpoint}' lacks {MODULE_FOLDER}; is the copy complete?")
+    runner.module[TEAM].restore_from_path(module)
+    return runner
+
+
+class Recorder:
+    """Collects the frames of the first episodes and writes them as a GIF."""
+
+    def __init__(self) -> None:
+        self._frames: list[Any] = []
+        self._episodes = 0
+
+    def __deepcopy__(self, memo: dict) -> Recorder:
+        """RLlib copies the options, and these methods with them; the film stays one."""
+        return self
+
+    def on_episode_start(self, *, env: Any, env_index: int, **kwargs: Any) -> None:
+        """Count the episode and take its first frame."""
+        self._episodes += 1
+        self.on_frame(env=env, env_index=env_index)
+
+    def on_frame(self, *, env: Any, env_index: int, **kwargs: Any) -> None:
+        """Take a frame, as long as the film is not full."""
+        if self._episodes <= MAX_RENDERED_EPISODES:
+            frame = env.envs[env_index].render()
+            if frame is None:
+                raise ConfigError("--render: this environment's render() returns no picture.")
+            self._frames.append(frame)
+
+    def save(self, path: Path) -> None:
+        """Write the film."""
+        from PIL import Image
+
+        pictures = [Image.fromarray(frame) for frame in self._frames]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=FRAME_MS, loop=0)

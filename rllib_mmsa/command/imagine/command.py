@@ -1,0 +1,235 @@
+"""`rllib imagine`: greedy episodes with a checkpoint, and what its world model foresaw in them."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rllib_mmsa.command import evaluate
+from rllib_mmsa.command.experiment import preflight
+from rllib_mmsa.command.experiment.checks import ConfigError
+
+LEAST_DEPTH = 10  # steps ahead that errors are measured for, at least: where does it go wrong?
+
+
+@dataclasses.dataclass(frozen=True)
+class Imagined:
+    """What `run` found.
+
+    Attributes:
+        checkpoint: The checkpoint's folder.
+        env: The environment's name, with its task where it has one.
+        horizon: The roll-out horizon that was trained with.
+        episodes: How many the errors are of.
+        length: Env steps of the episode that is drawn.
+        depths: For each depth its errors, as in errors.csv.
+        files: What was written.
+    """
+
+    checkpoint: Path
+    env: str
+    horizon: int
+    episodes: int
+    length: int
+    depths: list[dict[str, Any]]
+    files: list[Path]
+
+    def summary(self) -> str:
+        """Return the lines that the command prints."""
+        lines = [
+            f"checkpoint  {self.checkpoint}",
+            f"MMSA on {self.env}, roll-out horizon {self.horizon}",
+            f"mean squared error of observations, {self.episodes} greedy episodes:",
+            "  steps ahead   imagined   told the actions   nothing changes",
+        ]
+        for row in self.depths:
+            if row["steps"]:
+                lines.append(
+                    f"  {row['depth']:>11}   {row['imagined']:8.4g}   {row['told']:16.4g}   "
+                    f"{row['nothing_changes']:15.4g}"
+                )
+        return "\n".join([*lines, *(f"wrote       {path}" for path in self.files)])
+
+
+def parse_steps(text: str | None) -> list[int] | None:
+    """Read "0,10,20" as steps; None stays None.
+
+    Raises:
+        ConfigError: If it is anything else.
+    """
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdigit() for part in parts):
+        raise ConfigError(f"--steps takes env steps such as 0,10,20, not '{text}'.")
+    return sorted({int(part) for part in parts})
+
+
+def run(
+    path: str | Path,
+    *,
+    out: str | Path,
+    steps: list[int] | None = None,
+    episodes: int = 20,
+    seed: int | None = None,
+) -> Imagined:
+    """Play greedy episodes, draw the longest and measure all.
+
+    Writes step_<t>.png for each step, errors.png, errors.csv and imagined.json.
+
+    Args:
+        path: What `evaluate.locate` understands.
+        out: Folder to write to; made where it is missing.
+        steps: Steps of the longest episode that are drawn; None: three, spread over it.
+        episodes: How many are played.
+        seed: Seed of the environments; None: another each time.
+
+    Returns:
+        What was found.
+
+    Raises:
+        ConfigError: If the checkpoint has no world model, or the episode not these steps.
+    """
+    checkpoint = evaluate.locate(path)
+    config = _read_config(checkpoint)
+    preflight.quiet_logs()
+    played, env = _play(config, checkpoint, episodes, seed)
+    longest = max(played, key=len)  # they come in the order they ended: the first is short
+    steps = _drawn_steps(steps, len(longest))
+    return _draw(checkpoint, config, played, longest, env, steps, Path(out).expanduser(), seed)
+
+
+def _drawn_steps(steps: list[int] | None, length: int) -> list[int]:
+    """The steps that are drawn of an episode, checked."""
+    from rllib_mmsa.rllib.pictures import spread_steps
+
+    if not steps:
+        return spread_steps(length)
+    if steps[-1] >= length:
+        raise ConfigError(
+            f"--steps: step {steps[-1]} is past the end; the longest episode has the steps 0 to "
+            f"{length - 1} (--seed plays the same ones again)."
+        )
+    return steps
+
+
+def _draw(
+    checkpoint: Path, config: Any, played: list, longest: Any, env: Any, steps: list[int],
+    folder: Path, seed: int | None,
+) -> Imagined:  # fmt: skip
+    """Measure all episodes, draw one, write both."""
+    from rllib_mmsa.rllib.imagination import depth_errors, foresee
+    from rllib_mmsa.rllib.pictures import painter
+
+    module, horizon = _load_module(checkpoint), config.rollout_horizon
+    errors = depth_errors(module, played, max(horizon, LEAST_DEPTH))
+    task = (config.env_config or {}).get("task")
+    found = Imagined(
+        checkpoint=checkpoint,
+        env=f"{config.env}{f' ({task})' if task else ''}",
+        horizon=horizon,
+        episodes=len(played),
+        length=len(longest),
+        depths=_rows(errors),
+        files=[],
+    )
+    foresight = foresee(module, longest, horizon)
+    paint, _ = painter(env, longest.obs)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_figures(folder, found, foresight, steps, paint, errors)
+    _write_numbers(folder, found, foresight, steps, seed)
+    return found
+
+
+def _read_config(checkpoint: Path) -> Any:
+    """The options of an MMSA checkpoint with a world model, or an error in words."""
+    name, config = evaluate.read_config(checkpoint)
+    if name != "MMSA":
+        raise ConfigError(f"'{checkpoint}' was made by {name}, which imagines nothing; only MMSA.")
+    if not config.use_world_model:
+        raise ConfigError(
+            f"'{checkpoint}' was trained with use_world_model: false: there is no world model."
+        )
+    return config
+
+
+def _load_module(checkpoint: Path) -> Any:
+    """The team's module with the parts that only learn, on the CPU."""
+    from rllib_mmsa.rllib.mmsa_modules import MMSAModule
+
+    folder = checkpoint / evaluate.MODULE_FOLDER
+    if not folder.is_dir():
+        raise ConfigError(f"'{checkpoint}' lacks {evaluate.MODULE_FOLDER}; is the copy complete?")
+    module = MMSAModule.from_checkpoint(folder)
+    module.eval()
+    return module
+
+
+def _play(config: Any, checkpoint: Path, episodes: int, seed: int | None) -> tuple[list, Any]:
+    """Greedy episodes, and an environment, which knows how it is drawn."""
+    runner = evaluate.build_runner(config, checkpoint, seed=seed, recorder=None)
+    try:
+        return runner.sample(num_episodes=episodes, explore=False), runner.env.envs[0]
+    finally:
+        runner.stop()
+
+
+def _rows(errors: Any) -> list[dict[str, Any]]:
+    """A row per depth: the steps it was measured on, mean errors and half their 95 % intervals."""
+    rows = [{"depth": k + 1, "steps": int(n)} for k, n in enumerate(errors.steps.sum(0))]
+    for name in ("imagined", "told", "nothing_changes"):
+        for row, mean, half in zip(rows, *errors.mean(name), strict=True):
+            row[name] = None if np.isnan(mean) else float(mean)
+            row[f"{name}_half_interval"] = None if np.isnan(half) else float(half)
+    return rows
+
+
+def _write_figures(
+    folder: Path, found: Imagined, foresight: Any, steps: list[int], paint: Any, errors: Any
+) -> None:
+    """A figure per step and one of the errors."""
+    from rllib_mmsa.command.imagine.figures import draw_errors, draw_step
+
+    for step in steps:
+        path = folder / f"step_{step:04}.png"
+        draw_step(path, foresight, step, paint, f"{found.env}: what step {step} foresaw")
+        found.files.append(path)
+    path = folder / "errors.png"
+    draw_errors(path, errors, found.horizon, f"{found.env}, {found.episodes} greedy episodes")
+    found.files.append(path)
+
+
+def _write_numbers(
+    folder: Path, found: Imagined, foresight: Any, steps: list[int], seed: int | None
+) -> None:
+    """errors.csv, and imagined.json with the same and the drawn steps' observations."""
+    with (folder / "errors.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(found.depths[0]))
+        writer.writeheader()
+        writer.writerows(found.depths)
+    horizon = found.horizon
+    drawn = [
+        {
+            "step": step,
+            "happened": foresight.seen[step : step + horizon + 1].tolist(),  # (K+1, N, D)
+            "foreseen": foresight.imagined[step].tolist(),
+        }
+        for step in steps
+    ]
+    content = {
+        "checkpoint": str(found.checkpoint),
+        "env": found.env,
+        "horizon": horizon,
+        "episodes": found.episodes,
+        "seed": seed,
+        "errors": found.depths,
+        "episode_length": found.length,
+        "steps": drawn,
+    }
+    (folder / "imagined.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+    found.files.extend([folder / "errors.csv", folder / "imagined.json"])

@@ -1,0 +1,96 @@
+"""Figures of what was imagined, with matplotlib.
+
+Shapes: K depth, N agents, D observation numbers.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from rllib_mmsa.rllib.imagination import DepthErrors, Foresight
+from rllib_mmsa.rllib.pictures import Painter, pairs
+
+PANEL_INCHES = 2.2
+DPI = 110
+LABELS = {
+    "imagined": "imagined, with imagined actions",
+    "told": "imagined, told the actions taken",
+    "nothing_changes": "nothing changes",
+}
+COLOURS = {"imagined": "#2b5fb8", "told": "#3a9d6e", "nothing_changes": "#8a8a8a"}
+# Where the agents imagine the actions that they take, the first two lie on one another.
+DASHES = {"imagined": "-", "told": "--", "nothing_changes": "-"}
+
+
+def draw_step(path: Path, foresight: Foresight, step: int, paint: Painter, title: str) -> None:
+    """Draw one step's foresight under what happened, a column per depth.
+
+    Args:
+        path: The .png to write.
+        foresight: Of an episode of L steps.
+        step: 0..L-1.
+        paint: Draws observations.
+        title: Stands above all.
+    """
+    shown = pairs(foresight, step, paint)
+    height, width = shown[0][1].shape[:2]
+    size = (PANEL_INCHES * max(1.0, width / height), PANEL_INCHES * max(0.7, height / width))
+    figure = Figure((size[0] * len(shown) + 0.8, 2 * size[1] + 1.3), layout="constrained")
+    axes = figure.subplots(2, len(shown), squeeze=False)
+    for k, (happened, foreseen) in enumerate(shown):
+        error = ""
+        if happened is not None:
+            distance = foresight.imagined[step, k] - foresight.seen[step + k]
+            error = f"error {np.mean(distance**2):.2g}"
+        _panel(axes[0, k], happened, f"step {step + k}" if k else f"step {step}, now", "")
+        _panel(axes[1, k], foreseen, f"{k} ahead" if k else "decoded", error)
+    axes[0, 0].set_ylabel("happened")
+    axes[1, 0].set_ylabel("foreseen")
+    figure.suptitle(title)
+    figure.savefig(path, dpi=DPI)
+
+
+def _panel(axes: Any, picture: np.ndarray | None, title: str, note: str) -> None:
+    """One picture without ticks; None is the time after the episode's end."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_title(title, fontsize=9)
+    axes.set_xlabel(note, fontsize=8)
+    if picture is None:
+        axes.text(0.5, 0.5, "the episode\nhas ended", ha="center", va="center", fontsize=9)
+    else:
+        axes.imshow(picture)
+
+
+def draw_errors(path: Path, errors: DepthErrors, horizon: int, title: str) -> None:
+    """Draw the errors by depth against "nothing changes", with 95 % intervals.
+
+    Args:
+        path: The .png to write.
+        errors: Of several episodes.
+        horizon: The roll-out horizon that was trained with; marked.
+        title: Stands above.
+    """
+    figure = Figure((6.4, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for name, label in LABELS.items():
+        mean, half = errors.mean(name)
+        depth = np.arange(1, len(mean) + 1)
+        axes.plot(depth, mean, DASHES[name], marker="o", ms=4, color=COLOURS[name], label=label)
+        axes.fill_between(
+            depth, mean - half, mean + half, color=COLOURS[name], alpha=0.18, linewidth=0
+        )
+    axes.axvline(horizon, color="#c9c9c9", linestyle="--", linewidth=1, zorder=0)
+    axes.annotate(
+        f"horizon {horizon}", (horizon, 0), (3, 4), textcoords="offset points",
+        fontsize=8, color="#707070",
+    )  # fmt: skip
+    axes.set(xlabel="steps ahead", ylabel="mean squared error of observations", title=title)
+    axes.set_ylim(bottom=0)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=DPI)

@@ -1,0 +1,38 @@
+"""Pictures of what was imagined, from a trial's results into its TensorBoard folder."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+
+from rllib_mmsa.command.run.progress import STEPS
+from rllib_mmsa.rllib.metrics import IMAGINED_PNG
+
+FOLDER = "imagined"  # a run of its own: TensorBoard reads one event file per folder
+
+
+class ImaginedPictures(Callback):
+    """Takes the picture out of a result, so that no log holds its bytes, and writes it.
+
+    It must stand before Tune's loggers.
+    """
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict, **info: Any
+    ) -> None:
+        """Write the picture of a result that has one."""
+        picture = result.pop(IMAGINED_PNG, None)
+        if picture is None:
+            return
+        import numpy as np
+        from PIL import Image
+        from tensorboardX import SummaryWriter
+
+        pixels = np.asarray(Image.open(io.BytesIO(picture)))
+        # Opened and closed each time: pictures are rare, and Tune pickles this callback.
+        with SummaryWriter(str(Path(trial.local_path, FOLDER))) as writer:
+            writer.add_image("imagined", pixels, int(result[STEPS]), dataformats="HWC")

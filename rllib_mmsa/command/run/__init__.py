@@ -1,0 +1,1 @@
+"""Running an experiment with Ray Tune: start, progress, stop, resume."""

@@ -1,0 +1,248 @@
+"""MMSA: model-based multi-agent RL with joint state-action learned embeddings.
+
+Wang and Meger, "Multi-Agent Model-Based Reinforcement Learning with Joint State-Action Learned
+Embeddings", AAMAS 2026. Equations, tables and figures named here are the paper's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE
+
+from rllib_mmsa.nets.aggregator import AGGREGATIONS
+from rllib_mmsa.nets.sale import NORMALISERS
+from rllib_mmsa.nets.sale_agents import SALE_AGENTS
+from rllib_mmsa.rllib.algorithm import QLearning
+from rllib_mmsa.rllib.batch import TeamEpisode, Window, to_train_batch
+from rllib_mmsa.rllib.config import QLearningConfig
+from rllib_mmsa.rllib.imagination import foresee
+from rllib_mmsa.rllib.metrics import IMAGINED_PNG
+from rllib_mmsa.rllib.mmsa_learner import MMSALearner
+from rllib_mmsa.rllib.mmsa_modules import MMSAModule
+from rllib_mmsa.rllib.pictures import painter, sheet, spread_steps, to_png
+from rllib_mmsa.rllib.runner import EpisodeRunner
+
+#: Choices of the settings that are words.
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "sale_action": tuple(SALE_AGENTS),
+    "sale_encoders": ("live", "fixed"),
+    "normaliser": tuple(NORMALISERS),
+    "kl_balance": ("prior", "posterior", None),
+    "rollout_aggregation": AGGREGATIONS,
+    "imagined_actions": ("policy", "values"),
+    "rollout_latent": ("prior", "embedding"),
+    "rollout_model": ("own", "target", "online"),
+}
+
+
+class MMSAConfig(QLearningConfig):
+    """The shared settings and MMSA's own; docs/algorithms.md says why each default is."""
+
+    learner_class = MMSALearner
+    module_class = MMSAModule
+    module_settings = (
+        *QLearningConfig.module_settings,
+        "use_world_model",
+        "use_sale",
+        "use_global_state",
+        "sale_action",
+        "sale_encoders",
+        "sale_dim",
+        "sale_hidden_dim",
+        "sale_head_dim",
+        "normaliser",
+        "latent_dim",
+        "action_embed_dim",
+        "world_model_dim",
+        "posterior_sees_obs",
+        "prior_residual",
+        "prior_sees_latent",
+        "imagined_actions",
+        "model_batch_share",
+        "rollout_horizon",
+        "rollout_aggregation",
+        "rollout_state_dim",
+        "rollout_latent",
+        "sample_rollout",
+        "rollout_model",
+        "td_gradient_to_world_model",
+        "model_gradient_to_agent",
+    )
+
+    def __init__(self, algo_class: type | None = None):
+        super().__init__(algo_class=algo_class or MMSA)
+        # Ablations of Figure 5b: No-WM, No-SALE, No-GS; No-KLB is kl_balance = None.
+        self.use_world_model = True
+        self.use_sale = True
+        self.use_global_state = True
+        # SALE (section 4.2).
+        self.sale_action = "candidate"
+        self.sale_encoders = "fixed"
+        self.sale_dim = 32
+        self.sale_hidden_dim = 64
+        self.sale_head_dim = 64
+        self.normaliser = "avg_l1"
+        # World model (section 4.3, Table 6).
+        self.latent_dim = 16
+        self.action_embed_dim = 4
+        self.world_model_dim = 32
+        self.posterior_sees_obs = True
+        self.prior_residual = True
+        self.prior_sees_latent = True
+        self.imagined_actions = "policy"
+        self.rollout_horizon = 3
+        self.rollout_aggregation = "linear"
+        self.rollout_state_dim: int | None = None  # as the state
+        self.rollout_latent = "prior"
+        self.sample_rollout = False
+        self.rollout_model = "target"
+        self.td_gradient_to_world_model = False
+        self.model_gradient_to_agent = False
+        # Losses (section 4.4). Those of the world model and of SALE go over a share of a batch's
+        # episodes, every fourth one, in every so many gradient updates.
+        self.model_batch_share = 0.25
+        self.model_updates_every = 1
+        self.kl_balance: str | None = "prior"
+        self.kl_balance_alpha = 0.8
+        self.free_bits = 0.0
+        self.kl_weight = 0.1
+        self.kl_prior_weight = 1.0
+        self.reconstruction_weight = 1.0
+        self.hidden_weight = 1.0
+        self.observation_weight = 10.0
+        self.sale_weight = 1.0
+        self.policy_weight = 1.0
+        self.model_quality_interval = 50
+        self.imagine_interval_env_steps: int | None = None
+
+    def training(self, **kwargs: Any) -> MMSAConfig:
+        """Sets the training settings.
+
+        Args:
+            **kwargs: any attribute of this class, and all that ``QLearningConfig.training``
+                takes.
+        """
+        shared = QLearningConfig()
+        own = {k: v for k, v in kwargs.items() if hasattr(self, k) and not hasattr(shared, k)}
+        super().training(**{k: v for k, v in kwargs.items() if k not in own})
+        for name, value in own.items():
+            setattr(self, name, value)
+        return self
+
+    def validate(self) -> None:
+        """Checks the settings.
+
+        Raises:
+            ValueError: with the value, the rule and the remedy.
+        """
+        super().validate()
+        for name, choices in CHOICES.items():
+            self._require(name, getattr(self, name) in choices, f"one of {choices}")
+        self._require("rollout_horizon", self.rollout_horizon >= 1, "at least 1")
+        size = self.rollout_state_dim
+        self._require("rollout_state_dim", size is None or size >= 1, "None, or at least 1")
+        interval = self.imagine_interval_env_steps
+        self._require(
+            "imagine_interval_env_steps",
+            interval is None or (interval >= 1 and self.use_world_model),
+            "None, or at least 1 with a world model (use_world_model)",
+        )
+        share = self.model_batch_share
+        self._require(
+            "model_batch_share",
+            0 < share <= 1 and abs(1 / share - round(1 / share)) < 1e-6,
+            "1, or one half, a third, a quarter ... (1.0, 0.5, 0.25)",
+        )
+        self._require("model_updates_every", self.model_updates_every >= 1, "at least 1")
+        self._require(
+            "model_quality_interval",
+            self.model_quality_interval % self.model_updates_every == 0,
+            f"a multiple of model_updates_every ({self.model_updates_every})",
+        )
+        self._require("kl_balance_alpha", 0.0 <= self.kl_balance_alpha <= 1.0, "between 0 and 1")
+        self._require(
+            "td_gradient_to_world_model",
+            not self.td_gradient_to_world_model or self.rollout_model != "target",
+            "False where the mixer reads a frozen copy's roll-out (rollout_model is 'target')",
+        )
+        if not self.use_world_model and not self.use_global_state:
+            raise ValueError(
+                "use_world_model and use_global_state are both False: the mixer would see "
+                "nothing; keep one of them"
+            )
+
+
+class MMSA(QLearning):
+    """Q-learning with SALE agents and a world model whose roll-outs the mixer sees."""
+
+    config: MMSAConfig
+
+    @classmethod
+    def get_default_config(cls) -> MMSAConfig:
+        return MMSAConfig()
+
+    def world_model_errors(self, num_episodes: int = 100) -> dict[str, float]:
+        """Errors of the world model's predictions on episodes it has never seen.
+
+        Plays greedy episodes that go into no replay, and predicts them open loop.
+
+        Args:
+            num_episodes: episodes to play.
+
+        Returns:
+            See ``model_quality.prediction_errors``; each error of k steps stands beside the
+            error of "nothing changes".
+
+        Raises:
+            ValueError: there is no world model (``use_world_model=False``).
+        """
+        if not self.config.use_world_model:
+            raise ValueError("use_world_model is False: there is no world model to ask")
+        episodes, _ = self._play_greedily(num_episodes)
+        batch = to_train_batch([Window.whole(episode) for episode in episodes])
+        [errors, *_] = self.learner_group.foreach_learner(
+            lambda learner: learner.prediction_errors(batch)
+        )
+        return errors.get()
+
+    def _play_greedily(self, num_episodes: int) -> tuple[list[TeamEpisode], Any]:
+        """Episodes that go into no replay, and an environment, which knows how it is drawn."""
+        # A runner of its own: neither training nor evaluation sees these episodes.
+        config = self.config.get_evaluation_config_object().copy(copy_frozen=False)
+        config.num_env_runners = 0
+        config.num_envs_per_env_runner = min(config.num_envs_per_env_runner, num_episodes)
+        runner = EpisodeRunner(config=config, worker_index=0)
+        weights = self.learner_group.get_state(
+            components=f"{COMPONENT_LEARNER}/{COMPONENT_RL_MODULE}", inference_only=True
+        )[COMPONENT_LEARNER]
+        runner.module.set_state(weights[COMPONENT_RL_MODULE])
+        episodes = runner.sample(num_episodes=num_episodes, explore=False)
+        env = runner.env.envs[0]
+        runner.stop()
+        return episodes, env
+
+    def imagined_picture(self) -> np.ndarray:
+        """What the world model foresees in a new greedy episode, under what happens.
+
+        Returns:
+            (height, width, 3) uint8: three steps of the episode, two rows each, the present and
+            ``rollout_horizon`` steps ahead to the right.
+        """
+        [episode], env = self._play_greedily(1)
+        horizon = self.config.rollout_horizon
+        [foresight, *_] = self.learner_group.foreach_learner(
+            lambda learner: foresee(learner.team_module, episode, horizon)
+        )
+        paint, _ = painter(env, episode.obs)
+        return sheet(foresight.get(), spread_steps(len(episode)), paint)
+
+    def _run_one_training_iteration(self) -> tuple[dict, Any]:
+        """The shared one; at intervals a picture of what was imagined goes with its result."""
+        before = self.num_env_steps_sampled
+        results, context = super()._run_one_training_iteration()
+        interval = self.config.imagine_interval_env_steps
+        if interval and self.num_env_steps_sampled // interval > before // interval:
+            results[IMAGINED_PNG] = to_png(self.imagined_picture())
+        return results, context
