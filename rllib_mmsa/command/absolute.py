@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from rllib_mmsa.command import evaluate
-from rllib_mmsa.command.experiment.checks import ConfigError
+from rllib_mmsa.errors import ConfigError
 from rllib_mmsa.report import tune
 from rllib_mmsa.report.runs import Run
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rllib_mmsa.command.experiment.checks import ConfigError
+from rllib_mmsa.errors import ConfigError
 
 if TYPE_CHECKING:
     from rllib_mmsa.command.experiment.experiments import Experiment

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from rllib_mmsa.command.experiment import imports, preflight
-from rllib_mmsa.command.experiment.checks import ConfigError
 from rllib_mmsa.command.experiment.experiments import RECORD
+from rllib_mmsa.errors import ConfigError
 
 if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm_config import AlgorithmConfig

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rllib_mmsa.command.experiment.checks import ConfigError, unknown
+from rllib_mmsa.errors import ConfigError, unknown
 from rllib_mmsa.report import runs
 from rllib_mmsa.report.runs import Absolute, Run
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rllib_mmsa.command.experiment.checks import ConfigError, unknown
+from rllib_mmsa.errors import ConfigError, unknown
 from rllib_mmsa.report import runs, statistics
 from rllib_mmsa.report.groups import NOT_RECORDED, Group, natural, varied
 from rllib_mmsa.report.runs import Array

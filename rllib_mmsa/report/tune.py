@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from rllib_mmsa.command.experiment.checks import ConfigError
+from rllib_mmsa.errors import ConfigError
 from rllib_mmsa.report import runs
 from rllib_mmsa.report.runs import Absolute, Run
 

@@ -6,7 +6,7 @@ import pickle
 import pytest
 
 from rllib_mmsa.command import absolute, evaluate
-from rllib_mmsa.command.experiment.checks import ConfigError
+from rllib_mmsa.errors import ConfigError
 from rllib_mmsa.report import tune
 from tests.unit.report_data import config_of, result, write_trial
 

@@ -10,8 +10,8 @@ import pytest
 import env_registry
 from rllib_mmsa.command.evaluate import interval, locate
 from rllib_mmsa.command.experiment import checks, experiments, preflight
-from rllib_mmsa.command.experiment.checks import ConfigError
 from rllib_mmsa.command.experiment.experiments import load_file, parse_experiment, read_file
+from rllib_mmsa.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 MINIMAL = {"run": "QMIX", "env": "two_step"}

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from rllib_mmsa import report
 from rllib_mmsa.command.cli import app
+from rllib_mmsa.errors import ConfigError
 from rllib_mmsa.report import (
     charts,
     contents,
@@ -348,7 +349,7 @@ def test_mistakes_are_one_message_and_exit_code_2(tmp_path, arguments, message):
 
 def test_missing_package_is_named(monkeypatch):
     monkeypatch.setattr(report, "NEEDED", ("numpy", "no_such_package"))
-    with pytest.raises(report.ConfigError, match="needs no_such_package.*pip install"):
+    with pytest.raises(ConfigError, match="needs no_such_package.*pip install"):
         report.load([])
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rllib_mmsa import report
-from rllib_mmsa.command.experiment.checks import ConfigError
+from rllib_mmsa.errors import ConfigError
 from rllib_mmsa.report import data, groups, runs, tune
 from tests.unit.report_data import (
     STEPS,

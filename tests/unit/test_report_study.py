@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rllib_mmsa.command.experiment.checks import ConfigError
+from rllib_mmsa.errors import ConfigError
 from rllib_mmsa.report import contents, groups, page, runs, study
 from rllib_mmsa.report.study import Options
 from tests.unit.report_data import make_run

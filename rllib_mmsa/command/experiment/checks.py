@@ -6,9 +6,10 @@ the command line prints.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from rllib_mmsa.errors import ConfigError, nearest, unknown
 
 # Result keys that a `stop` criterion or a checkpoint score may name. Their counterparts under
 # `learners/<module>/` depend on the algorithm's losses and are accepted as they are.
@@ -80,39 +81,6 @@ SEARCH_SPACES: dict[str, tuple[int, ...]] = {
     "qrandint": (3,),
     "randn": (2,),
 }
-
-
-class ConfigError(ValueError):
-    """A user's mistake; its text names the value, the rule and the remedy."""
-
-
-def nearest(name: object, valid: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """Return the valid name most like `name`, or None where none is near."""
-    by_lower = {v.lower(): v for v in valid}
-    found = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=cutoff)
-    return by_lower[found[0]] if found else None
-
-
-def unknown(what: str, name: object, valid: Iterable[str], where: str = "") -> ConfigError:
-    """Build the error for a name that is not one of `valid`.
-
-    Args:
-        what: What the name stands for, such as "algorithm".
-        name: The name the user wrote.
-        valid: The names that exist; listed in full where there are few.
-        where: The place in the file, put first.
-
-    Returns:
-        The error, to be raised by the caller.
-    """
-    names = sorted(valid)
-    near = nearest(name, names)
-    text = f"{where + ': ' if where else ''}unknown {what} '{name}'."
-    if near:
-        text += f" Did you mean '{near}'?"
-    if len(names) <= 16:
-        text += f" Valid: {', '.join(names)}."
-    return ConfigError(text)
 
 
 def mapping(value: Any, where: str) -> dict[str, Any]:

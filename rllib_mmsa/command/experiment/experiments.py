@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from rllib_mmsa.command.experiment import checks, search
-from rllib_mmsa.command.experiment.checks import ConfigError
 from rllib_mmsa.command.experiment.yaml_text import parse_yaml
+from rllib_mmsa.errors import ConfigError, nearest, unknown
 
 EXPERIMENT_KEYS = (
     "env",
@@ -113,7 +113,7 @@ def read_file(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is a directory; name a YAML file in it.")
     if not path.exists():
         siblings = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-        near = checks.nearest(path.name, siblings)
+        near = nearest(path.name, siblings)
         hint = f" Did you mean '{path.parent / near}'?" if near else ""
         raise ConfigError(f"no experiment file '{path}'.{hint}")
     try:
@@ -255,7 +255,7 @@ def _check_experiment_keys(entry: Mapping[str, Any], name: str) -> None:
             continue
         if key in ("env_config", "seed", "lr", "gamma", "framework", "evaluation_config"):
             raise ConfigError(f"{name}: '{key}' belongs under 'config:'.")
-        raise checks.unknown("key", key, EXPERIMENT_KEYS, name)
+        raise unknown("key", key, EXPERIMENT_KEYS, name)
 
 
 def _storage(entry: Mapping[str, Any], name: str) -> str:

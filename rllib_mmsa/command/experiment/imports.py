@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rllib_mmsa.command.experiment.checks import ConfigError
+from rllib_mmsa.errors import ConfigError
 
 _VARIABLE = "RLLIB_MMSA_IMPORT"
 _PATH_VARIABLE = "RLLIB_MMSA_PATH"

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rllib_mmsa.command.experiment import checks, search
-from rllib_mmsa.command.experiment.checks import ConfigError
 from rllib_mmsa.command.experiment.experiments import EXPERIMENT_KEYS, Experiment
+from rllib_mmsa.errors import ConfigError, unknown
 
 if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm import Algorithm
@@ -74,7 +74,7 @@ def check_environment(env: str, env_config: Any, where: str) -> None:
         except ValueError as err:
             raise ConfigError(f"{where}: {err}") from None
     elif not _registered("env_creator", env):
-        error = checks.unknown("environment", env, ENVIRONMENTS, where)
+        error = unknown("environment", env, ENVIRONMENTS, where)
         raise ConfigError(
             f"{error} An environment of your own is named by `import:` (docs/cli.md)."
         )
@@ -103,7 +103,7 @@ def find_algorithm(name: str, where: str) -> type[Algorithm]:
         found = get_trainable_cls(name)
         if isinstance(found, type) and issubclass(found, Algorithm):
             return found
-    raise checks.unknown("algorithm", name, ALGORITHMS, f"{where}: run")
+    raise unknown("algorithm", name, ALGORITHMS, f"{where}: run")
 
 
 def _registered(category: str, name: str) -> bool:
@@ -135,7 +135,7 @@ def check_options(options: Mapping[str, Any], defaults: Mapping[str, Any], where
         if key not in valid:
             if key in EXPERIMENT_KEYS:
                 raise ConfigError(f"{where}: '{key}' belongs beside 'config:', not in it.")
-            raise checks.unknown("option", key, valid, where)
+            raise unknown("option", key, valid, where)
         if key == "framework" and value != "torch":
             raise ConfigError(f"{here}: RLlib has only 'torch' left, not '{value}'.")
         if key in FREE_OPTIONS:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rllib_mmsa.command.experiment import checks
-from rllib_mmsa.command.experiment.checks import ConfigError
+from rllib_mmsa.errors import ConfigError, unknown
 
 ENV_STEPS = "num_env_steps_sampled_lifetime"
 TEST_RETURN = "evaluation/env_runners/episode_return_mean"
@@ -61,7 +61,7 @@ def check_scheduler(value: Any, where: str, stop: Mapping[str, float]) -> dict[s
         return {}
     kind = given.get("type")
     if kind not in SCHEDULERS:
-        raise checks.unknown("type", kind, SCHEDULERS, where)
+        raise unknown("type", kind, SCHEDULERS, where)
     checks.check_keys(given, [*SHARED_KEYS, *SCHEDULERS[kind]], "key", where)
     settings = {"metric": TEST_RETURN, "mode": "max", "time_attr": ENV_STEPS, **given}
     for key in ("metric", "time_attr"):

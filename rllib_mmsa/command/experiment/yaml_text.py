@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from rllib_mmsa.command.experiment.checks import ConfigError
+from rllib_mmsa.errors import ConfigError
 
 
 class _Loader(yaml.SafeLoader):

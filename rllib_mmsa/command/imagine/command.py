@@ -12,7 +12,7 @@ import numpy as np
 
 from rllib_mmsa.command import evaluate
 from rllib_mmsa.command.experiment import preflight
-from rllib_mmsa.command.experiment.checks import ConfigError
+from rllib_mmsa.errors import ConfigError
 
 LEAST_DEPTH = 10  # steps ahead that errors are measured for, at least: where does it go wrong?
 

@@ -15,12 +15,12 @@ import yaml
 from ray import tune
 
 from rllib_mmsa.command.experiment import imports, preflight, search
-from rllib_mmsa.command.experiment.checks import ConfigError
 from rllib_mmsa.command.experiment.experiments import RECORD, Experiment
 from rllib_mmsa.command.imagine.tensorboard import ImaginedPictures
 from rllib_mmsa.command.run import interrupt, schedulers
 from rllib_mmsa.command.run.progress import ProgressCallback
 from rllib_mmsa.command.run.rewind import RewindLogs
+from rllib_mmsa.errors import ConfigError
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
@@ -85,7 +85,7 @@ def start_ray(experiments: Sequence[Experiment], options: LaunchOptions) -> None
     """Start a quiet Ray for this run alone, or connect to a cluster."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # see rllib_mmsa/interrupt.py
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # see rllib_mmsa/command/run/interrupt.py
     # A scheduler's metric may be an evaluation's, which most results do not have.
     os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the new reporter prints tables even at verbose=0

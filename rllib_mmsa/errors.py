@@ -1,0 +1,49 @@
+"""The error that a user's mistake raises, and its text for an unknown name. No Ray, no torch.
+
+A mistake in an environment's options is `env_registry.EnvConfigError`; the command line turns it
+into a `ConfigError`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ConfigError(ValueError):
+    """A user's mistake. Its text is the whole message: the value, the rule and the remedy."""
+
+
+def nearest(name: object, valid: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the valid name most like `name`, or None where none is near.
+
+    Args:
+        name: The name that the user wrote.
+        valid: The names that exist; upper and lower case count as equal.
+        cutoff: Least similarity, from 0 to 1, as in `difflib.get_close_matches`.
+    """
+    by_lower = {v.lower(): v for v in valid}
+    matches = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=cutoff)
+    return by_lower[matches[0]] if matches else None
+
+
+def unknown(what: str, name: object, valid: Iterable[str], where: str = "") -> ConfigError:
+    """Build the error for a name that is not one of `valid`.
+
+    Args:
+        what: What the name stands for, such as "algorithm".
+        name: The name that the user wrote.
+        valid: The names that exist; listed in full where there are at most 16.
+        where: The place in the file, put first.
+
+    Returns:
+        The error, to be raised by the caller.
+    """
+    names = sorted(valid)
+    near = nearest(name, names)
+    text = f"{where + ': ' if where else ''}unknown {what} '{name}'."
+    if near:
+        text += f" Did you mean '{near}'?"
+    if len(names) <= 16:
+        text += f" Valid: {', '.join(names)}."
+    return ConfigError(text)
