@@ -9,9 +9,10 @@ import torch
 
 import env_registry  # noqa: F401  (registers the environments)
 from env_registry.contract import TEAM
+from rllib_mmsa.method.update import Batch, draw_noise
 from rllib_mmsa.rllib import ALGORITHMS
 from rllib_mmsa.rllib.algorithm import QLearning
-from rllib_mmsa.rllib.batch import TeamEpisode, Window, to_train_batch
+from rllib_mmsa.rllib.batch import NOISE, TeamEpisode, Window, to_train_batch
 
 SMALL = {
     "hidden_dim": 8,
@@ -21,14 +22,13 @@ SMALL = {
     "min_sample_timesteps_per_iteration": 20,
     "evaluation_interval_env_steps": None,
     "lr": 1e-3,
-    "learner_threads": 1,  # tests call parts of an update by themselves
+    "learner_threads": 1,
 }
 SMALL_MMSA = {
     "latent_dim": 3,
     "world_model_dim": 16,
     "sale_dim": 5,
     "sale_hidden_dim": 12,
-    "sale_head_dim": 6,
     "rollout_horizon": 2,
     "model_quality_interval": 6,
 }
@@ -61,11 +61,17 @@ def batch_of(algorithm: QLearning, windows: list[TeamEpisode] | list[Window]) ->
     return {TEAM: dict(batch.policy_batches[TEAM])}
 
 
+def with_noise(algorithm: QLearning, fields: dict) -> dict:
+    """The fields of a batch, with noise drawn under seed 0."""
+    module = learner(algorithm).team_module
+    noise = draw_noise(module, Batch.of(fields), module.settings, 0)
+    return fields if noise is None else {**fields, NOISE: noise}
+
+
 def losses(algorithm: QLearning, batch: dict[str, dict]) -> torch.Tensor:
-    """The total loss of a batch, under fixed noise."""
+    """The total loss of a batch by RLlib's hooks, under fixed noise."""
     own = learner(algorithm)
-    if hasattr(own.team_module, "seed_noise"):
-        own.team_module.seed_noise(0)
+    batch = {TEAM: with_noise(algorithm, batch[TEAM])}
     return own.compute_losses(fwd_out=own.module.forward_train(batch), batch=batch)[TEAM]
 
 

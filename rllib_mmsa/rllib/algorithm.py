@@ -59,12 +59,18 @@ class QLearning(Algorithm):
         self._reported_at = 0  # env steps sampled when the learners last handed over their log
         self._evaluations_done = -1  # whole intervals passed at the last evaluation
         self._env_backend = self._find_env_backend()
+        self._engine = self._find_engine()
         self._version = version()
 
     def _find_env_backend(self) -> str:
         """The engine that the environments play on; "" where there is only one."""
         found = self.env_runner_group.foreach_env_runner(lambda runner: runner.env_backend)
         return ", ".join(sorted({backend for backend in found if backend}))
+
+    def _find_engine(self) -> str:
+        """How the updates are computed (rllib_mmsa/engine)."""
+        found = self.learner_group.foreach_learner(lambda learner: learner.engine.name)
+        return ", ".join(sorted({each.get() for each in found}))
 
     def training_step(self) -> None:
         """One round: episodes, then the updates they are worth.
@@ -195,6 +201,7 @@ class QLearning(Algorithm):
         results, context = super()._run_one_training_iteration()
         # Results of different versions or games must not be mixed.
         results[keys.VERSION] = self._version
+        results[keys.ENGINE] = self._engine
         if self._env_backend:
             results[keys.ENV_BACKEND] = self._env_backend
         interval = self.config.evaluation_interval_env_steps

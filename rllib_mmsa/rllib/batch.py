@@ -18,6 +18,9 @@ field                     shape               dtype    meaning
                                                        not there for the hidden state alone
 ========================  ==================  =======  =======================================
 
+The learner adds ``noise`` where there is a world model: (2, B', T+1, J) float32, standard normal,
+for the latents of posterior and prior of the B' episodes that it learns from.
+
 Padding repeats nothing: observations, states, actions and rewards are 0, masks are 1, so that
 a maximum over padded steps stays finite.
 """
@@ -30,11 +33,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from ray.rllib.env.multi_agent_episode import MultiAgentEpisode
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
-from torch import Tensor
 
 from env_registry.contract import ACTION_MASK, AGENT_REWARDS, OBS, STATE, TEAM
 
@@ -43,6 +43,7 @@ REWARDS = "rewards"
 TERMINATED = "terminated"
 TRUNCATED = "truncated"
 LOSS_MASK = "loss_mask"
+NOISE = "noise"
 
 #: Fields with one entry more than the episode has steps, and fields with one per step.
 PER_OBSERVATION = (OBS, ACTION_MASK, STATE)
@@ -224,8 +225,3 @@ def to_train_batch(windows: Sequence[Window], reward_scale: float = 1.0) -> Mult
         batch[REWARDS] = batch[REWARDS] * np.float32(reward_scale)
     env_steps = int(batch[LOSS_MASK].sum())
     return MultiAgentBatch({TEAM: SampleBatch(batch)}, env_steps=env_steps)
-
-
-def observation_mask(loss_mask: Tensor) -> Tensor:
-    """The observations before and after the steps to learn from: (B, T) to (B, T+1)."""
-    return torch.maximum(F.pad(loss_mask, (0, 1)), F.pad(loss_mask, (1, 0)))

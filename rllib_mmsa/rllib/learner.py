@@ -1,26 +1,30 @@
-"""The learner: TD loss, one optimiser over the team module, target networks."""
+"""The learner: one optimiser over the team module, target networks, and the engine's door.
+
+Equations are in rllib_mmsa/method; how an update is computed is chosen once, in ``build``.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
+from ray.rllib.policy.sample_batch import MultiAgentBatch
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, NUM_EPISODES_LIFETIME
 from ray.rllib.utils.torch_utils import clip_gradients as clip_one_by_one
 from torch import Tensor
 
 from env_registry.contract import TEAM
-from rllib_mmsa.common.rmsprop import FlatRMSprop
-from rllib_mmsa.nets.beside import use_threads
-from rllib_mmsa.nets.kernels import use_kernels
-from rllib_mmsa.nets.memory import keep_freed_memory
+from rllib_mmsa import engine
+from rllib_mmsa.method import losses as equations
+from rllib_mmsa.method import quality, update
+from rllib_mmsa.method.networks import target_pairs
+from rllib_mmsa.method.update import Batch
 from rllib_mmsa.rllib import metrics as keys
-from rllib_mmsa.rllib.batch import LOSS_MASK, REWARDS, TERMINATED, TRUNCATED
-from rllib_mmsa.rllib.module import CHOSEN_Q_TOT, NEXT_Q_TOT, QModule
-from rllib_mmsa.td import StepMean, squared_error, td_targets
+from rllib_mmsa.rllib.module import STEP, QModule
 
 _COUNTERS = (
     "_num_updates",
@@ -37,7 +41,7 @@ def global_norm(gradients: dict[Any, Tensor]) -> Tensor:
 
 
 class QLearner(TorchLearner):
-    """Minimises the squared TD error of the mixed value (section 4.4, L_TD)."""
+    """Minimises the losses of section 4.4 (``losses``)."""
 
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
@@ -47,27 +51,88 @@ class QLearner(TorchLearner):
         self._num_skipped_updates = 0
         self._global_norm: Tensor | None = None  # of this update's gradients, where it is known
         self._logged: dict[str, Tensor] = {}
-        keep_freed_memory()
-        # A seed makes RLlib ask for deterministic algorithms, under which PyTorch also fills every
-        # new tensor, in case somebody reads what was never written. Nothing here does.
-        torch.utils.deterministic.fill_uninitialized_memory = False
-        # Gradients that fade over time become denormal numbers, which a processor is slow at.
-        torch.set_flush_denormal(True)
 
     def build(self) -> None:
         super().build()
-        config = self.config
-        # A second thread beside a busy env runner is put to sleep with what the first one waits
-        # for, be it a result or Python's lock: slower than one thread.
-        plays_meanwhile = config.overlap_sampling and config.num_learners == 0
-        busy_cores = config.num_env_runners if plays_meanwhile else 0
-        use_kernels(config.compiled_kernels)
-        use_threads(config.learner_threads if self._device.type == "cpu" else 1, busy_cores)
+        self.engine = engine.choose(self.team_module, self, self.config, self._device)
 
     @property
     def team_module(self) -> QModule:
         """The module itself, also when it is wrapped for several learners."""
         return self.module[TEAM].unwrapped()
+
+    # Losses: override these to change what is learned (docs/architecture.md, "How to extend it").
+
+    def losses(self) -> dict[str, equations.Loss]:
+        """The equations of this update, by name: method/losses.py."""
+        return equations.losses_of(self.team_module.settings)
+
+    def compute_loss_for_module(
+        self, *, module_id: str, config: Any, batch: dict, fwd_out: dict
+    ) -> Tensor:
+        """L_total, the weighted sum of ``losses``, a scalar."""
+        step, settings = fwd_out[STEP], self.team_module.settings
+        losses = {name: loss(step, settings) for name, loss in self.losses().items()}
+        self.log_tensors({**losses, **equations.measures(step)})
+        return equations.total_loss(losses, settings)
+
+    # One update.
+
+    def _uncompiled_update(self, batch: dict, **kwargs: Any) -> tuple[Any, dict, dict]:
+        """RLlib's, with the gradients that the engine takes."""
+        module, played = self.team_module, Batch.of(batch[TEAM])
+        # Noise derived from the update's number: a resumed run draws what it would have drawn.
+        seed = (self.config.seed or 0) * 1_000_003 + self._num_updates
+        noise = update.draw_noise(module, played, module.settings, seed)
+        if module.training:
+            update.move_scales(module, played)
+        learned = self.engine.learn(batch[TEAM], noise)
+        self.log_tensors(learned.losses)
+        self._measure_model(played, noise)
+        gradients = {self._by_name[name]: grad for name, grad in learned.gradients.items()}
+        with contextlib.ExitStack() as stack:
+            if self.config.num_learners > 1:
+                stack.enter_context(self.module[TEAM].no_sync())
+            self.apply_gradients(self.postprocess_gradients(gradients))
+        return {}, {TEAM: learned.total}, {}
+
+    def learn_by_hooks(self, fields: dict[str, Tensor]) -> engine.Learned:
+        """The losses and gradients of a batch by RLlib's hooks, which may be overridden.
+
+        Args:
+            fields: the team's batch, ``noise`` among them.
+        """
+        batch = {TEAM: fields}
+        outputs = self.module.forward_train(batch)
+        loss = self.compute_losses(fwd_out=outputs, batch=batch)
+        gradients = self.compute_gradients(loss)
+        named = {self._names[parameter]: grad for parameter, grad in gradients.items()}
+        return engine.Learned({}, named, loss[TEAM].detach())
+
+    def compute_gradients(self, loss_per_module: dict, **kwargs: Any) -> dict:
+        """The parent's, without parameters the loss did not reach."""
+        gradients = super().compute_gradients(loss_per_module, **kwargs)
+        return {ref: grad for ref, grad in gradients.items() if grad is not None}
+
+    def _measure_model(self, played: Batch, noise: Tensor | None) -> None:
+        """The quality of the world model, at intervals; none without one."""
+        module = self.team_module
+        settings: Any = module.settings
+        if noise is None or self._num_updates % settings.model_quality_interval:
+            return
+        observed = update.observe(module, played)
+        self.log_tensors(quality.model_quality(module, observed, settings, noise))
+
+    @torch.no_grad()
+    def prediction_errors(self, batch: MultiAgentBatch) -> dict[str, float]:
+        """Errors of the world model on a batch that is not learned from (method/quality.py)."""
+        module = self.team_module
+        fields = self._convert_batch_type(batch).policy_batches[TEAM]
+        played = update.observe(module, Batch.of(fields))
+        hidden = module.agent.unroll(played.obs, played.actions)
+        horizon = module.settings.rollout_horizon
+        errors = quality.prediction_errors(module.world_model, played, hidden, horizon)
+        return {name: error.item() for name, error in errors.items()}
 
     # Optimiser.
 
@@ -75,8 +140,8 @@ class QLearner(TorchLearner):
         """One optimiser under the module's own id: RLlib clips the gradients of no other."""
         params = [p for p in self.module[module_id].parameters() if p.requires_grad]
         if config.optim == "rmsprop":
-            optimizer: torch.optim.Optimizer = FlatRMSprop(
-                params, lr=1.0, alpha=config.optim_alpha, eps=config.optim_eps
+            optimizer: torch.optim.Optimizer = torch.optim.RMSprop(
+                params, lr=1.0, alpha=config.optim_alpha, eps=config.optim_eps, foreach=True
             )
         else:
             optimizer = torch.optim.Adam(params, lr=1.0, eps=config.optim_eps, foreach=True)
@@ -84,15 +149,13 @@ class QLearner(TorchLearner):
         self.register_optimizer(
             module_id=module_id, optimizer=optimizer, params=params, lr_or_lr_schedule=config.lr
         )
+        named = self.team_module.named_parameters()
+        self._by_name = {name: parameter for name, parameter in named if parameter.requires_grad}
+        self._names = {parameter: name for name, parameter in self._by_name.items()}
 
     def get_parameters(self, module: Any) -> list[torch.nn.Parameter]:
         """The parameters that learn: target networks do not."""
         return [p for p in module.parameters() if p.requires_grad]
-
-    def compute_gradients(self, loss_per_module: dict, **kwargs: Any) -> dict:
-        """The parent's, without parameters the loss did not reach."""
-        gradients = super().compute_gradients(loss_per_module, **kwargs)
-        return {ref: grad for ref, grad in gradients.items() if grad is not None}
 
     def apply_gradients(self, gradients_dict: dict) -> None:
         """One optimiser step; skipped, and said, where a gradient is not finite."""
@@ -131,32 +194,7 @@ class QLearner(TorchLearner):
         gradients_dict.update(zip(gradients_dict, clipped, strict=True))
         return norm
 
-    # Loss.
-
-    def compute_loss_for_module(
-        self, *, module_id: str, config: Any, batch: dict, fwd_out: dict
-    ) -> Tensor:
-        """The total loss, a scalar."""
-        return self.td_loss(config, batch, fwd_out)
-
-    def td_loss(self, config: Any, batch: dict, fwd_out: dict) -> Tensor:
-        """L_TD = (y^tot - Q_tot)^2, y^tot = r + gamma (1 - terminated) max_a' Q_tot^-."""
-        chosen, mean = fwd_out[CHOSEN_Q_TOT], StepMean(batch[LOSS_MASK])
-        ended = batch[TERMINATED]
-        if not config.bootstrap_truncated:
-            ended = ended | batch[TRUNCATED]
-        targets = td_targets(batch[REWARDS], ended, fwd_out[NEXT_Q_TOT], config.gamma).detach()
-        loss = mean(squared_error(chosen, targets))
-        with torch.no_grad():
-            self.log_tensors(
-                {
-                    keys.TD_LOSS: loss,
-                    keys.TD_ERROR_ABS: mean((chosen - targets).abs()),
-                    keys.Q_TOT_MEAN: mean(chosen),
-                    keys.TD_TARGET_MEAN: mean(targets),
-                }
-            )
-        return loss
+    # After the update: the log, and the target networks.
 
     def log_tensors(self, values: dict[str, Tensor]) -> None:
         """Keeps scalars for the log; they leave the device together, once per update.
@@ -164,8 +202,6 @@ class QLearner(TorchLearner):
         What an update says nothing of is logged as it was: RLlib reports what is missing as NaN.
         """
         self._logged.update({name: value.detach() for name, value in values.items()})
-
-    # Before and after the update.
 
     def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
         """Moves the target networks when they are due and writes the log."""
@@ -203,7 +239,7 @@ class QLearner(TorchLearner):
     def sync_targets(self, tau: float) -> None:
         """target <- tau * network + (1 - tau) * target, buffers copied."""
         self._num_target_updates += 1
-        for network, target in self.team_module.target_pairs():
+        for network, target in target_pairs(self.team_module):
             for ours, theirs in zip(network.parameters(), target.parameters(), strict=True):
                 theirs.lerp_(ours, tau)
             for ours, theirs in zip(network.buffers(), target.buffers(), strict=True):
@@ -225,3 +261,7 @@ class QLearner(TorchLearner):
         if "q_learner" in state:
             for name in _COUNTERS:
                 setattr(self, name, state["q_learner"][name])
+
+
+class MMSALearner(QLearner):
+    """Minimises L_total = L_TD + L_KL + L_REC + L(f, g), each with a weight (1 in the paper)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 # At the top of a result.
 ENV_BACKEND = "env_backend"
+ENGINE = "engine"
 VERSION = "version"
 IMAGINED_PNG = "imagined_png"  # a picture's bytes; taken out before a result is logged
 

@@ -11,124 +11,65 @@ from typing import Any
 import numpy as np
 from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE
 
-from rllib_mmsa.nets.aggregator import AGGREGATIONS
-from rllib_mmsa.nets.sale import NORMALISERS
-from rllib_mmsa.nets.sale_agents import SALE_AGENTS
+from rllib_mmsa.method.foresight import foresee
+from rllib_mmsa.method.settings import (
+    KL_BALANCES,
+    NORMALISERS,
+    PRESETS,
+    WORLD_MODEL_FORMS,
+    MMSASettings,
+)
 from rllib_mmsa.rllib.algorithm import QLearning
 from rllib_mmsa.rllib.batch import TeamEpisode, Window, to_train_batch
 from rllib_mmsa.rllib.config import QLearningConfig
-from rllib_mmsa.rllib.imagination import foresee
+from rllib_mmsa.rllib.learner import MMSALearner
 from rllib_mmsa.rllib.metrics import IMAGINED_PNG
-from rllib_mmsa.rllib.mmsa_learner import MMSALearner
-from rllib_mmsa.rllib.mmsa_modules import MMSAModule
+from rllib_mmsa.rllib.module import MMSAModule
 from rllib_mmsa.rllib.pictures import painter, sheet, spread_steps, to_png
 from rllib_mmsa.rllib.runner import EpisodeRunner
 
 #: Choices of the settings that are words.
 CHOICES: dict[str, tuple[Any, ...]] = {
-    "sale_action": tuple(SALE_AGENTS),
-    "sale_encoders": ("live", "fixed"),
-    "normaliser": tuple(NORMALISERS),
-    "kl_balance": ("prior", "posterior", None),
-    "rollout_aggregation": AGGREGATIONS,
-    "imagined_actions": ("policy", "values"),
-    "rollout_latent": ("prior", "embedding"),
-    "rollout_model": ("own", "target", "online"),
+    "normaliser": NORMALISERS,
+    "kl_balance": KL_BALANCES,
+    "world_model_form": WORLD_MODEL_FORMS,
+    "preset": (None, *PRESETS),
 }
 
 
 class MMSAConfig(QLearningConfig):
-    """The shared settings and MMSA's own; docs/algorithms.md says why each default is."""
+    """The shared settings and MMSA's (``MMSASettings``).
+
+    ``preset: paper`` sets the equations and weights as section 4 prints them; what is set beside
+    it, or later, counts more.
+    """
 
     learner_class = MMSALearner
     module_class = MMSAModule
-    module_settings = (
-        *QLearningConfig.module_settings,
-        "use_world_model",
-        "use_sale",
-        "use_global_state",
-        "sale_action",
-        "sale_encoders",
-        "sale_dim",
-        "sale_hidden_dim",
-        "sale_head_dim",
-        "normaliser",
-        "latent_dim",
-        "action_embed_dim",
-        "world_model_dim",
-        "posterior_sees_obs",
-        "prior_residual",
-        "prior_sees_latent",
-        "imagined_actions",
-        "model_batch_share",
-        "rollout_horizon",
-        "rollout_aggregation",
-        "rollout_state_dim",
-        "rollout_latent",
-        "sample_rollout",
-        "rollout_model",
-        "td_gradient_to_world_model",
-        "model_gradient_to_agent",
-    )
+    settings_class = MMSASettings
 
     def __init__(self, algo_class: type | None = None):
         super().__init__(algo_class=algo_class or MMSA)
-        # Ablations of Figure 5b: No-WM, No-SALE, No-GS; No-KLB is kl_balance = None.
-        self.use_world_model = True
-        self.use_sale = True
-        self.use_global_state = True
-        # SALE (section 4.2).
-        self.sale_action = "candidate"
-        self.sale_encoders = "fixed"
-        self.sale_dim = 32
-        self.sale_hidden_dim = 64
-        self.sale_head_dim = 64
-        self.normaliser = "avg_l1"
-        # World model (section 4.3, Table 6).
-        self.latent_dim = 16
-        self.action_embed_dim = 4
-        self.world_model_dim = 32
-        self.posterior_sees_obs = True
-        self.prior_residual = True
-        self.prior_sees_latent = True
-        self.imagined_actions = "policy"
-        self.rollout_horizon = 3
-        self.rollout_aggregation = "linear"
-        self.rollout_state_dim: int | None = None  # as the state
-        self.rollout_latent = "prior"
-        self.sample_rollout = False
-        self.rollout_model = "target"
-        self.td_gradient_to_world_model = False
-        self.model_gradient_to_agent = False
-        # Losses (section 4.4). Those of the world model and of SALE go over a share of a batch's
-        # episodes, every fourth one, in every so many gradient updates.
-        self.model_batch_share = 0.25
-        self.model_updates_every = 1
-        self.kl_balance: str | None = "prior"
-        self.kl_balance_alpha = 0.8
-        self.free_bits = 0.0
-        self.kl_weight = 0.1
-        self.kl_prior_weight = 1.0
-        self.reconstruction_weight = 1.0
-        self.hidden_weight = 1.0
-        self.observation_weight = 10.0
-        self.sale_weight = 1.0
-        self.policy_weight = 1.0
-        self.model_quality_interval = 50
-        self.imagine_interval_env_steps: int | None = None
+        self.preset: str | None = None
 
-    def training(self, **kwargs: Any) -> MMSAConfig:
+    def training(self, *, preset: str | None = None, **kwargs: Any) -> MMSAConfig:
         """Sets the training settings.
 
         Args:
-            **kwargs: any attribute of this class, and all that ``QLearningConfig.training``
+            preset: a name of ``method.settings.PRESETS``.
+            **kwargs: attributes of ``MMSASettings``, and all that ``QLearningConfig.training``
                 takes.
         """
-        shared = QLearningConfig()
-        own = {k: v for k, v in kwargs.items() if hasattr(self, k) and not hasattr(shared, k)}
-        super().training(**{k: v for k, v in kwargs.items() if k not in own})
-        for name, value in own.items():
-            setattr(self, name, value)
+        if preset is not None:
+            self.preset = preset
+            kwargs = {**PRESETS.get(preset, {}), **kwargs}
+        super().training(**kwargs)
+        return self
+
+    def update_from_dict(self, config_dict: dict[str, Any]) -> MMSAConfig:
+        """RLlib's; a preset comes before the settings beside it."""
+        preset = config_dict.get("preset")
+        super().update_from_dict({**PRESETS.get(preset, {}), **config_dict})
         return self
 
     def validate(self) -> None:
@@ -141,8 +82,6 @@ class MMSAConfig(QLearningConfig):
         for name, choices in CHOICES.items():
             self._require(name, getattr(self, name) in choices, f"one of {choices}")
         self._require("rollout_horizon", self.rollout_horizon >= 1, "at least 1")
-        size = self.rollout_state_dim
-        self._require("rollout_state_dim", size is None or size >= 1, "None, or at least 1")
         interval = self.imagine_interval_env_steps
         self._require(
             "imagine_interval_env_steps",
@@ -155,18 +94,8 @@ class MMSAConfig(QLearningConfig):
             0 < share <= 1 and abs(1 / share - round(1 / share)) < 1e-6,
             "1, or one half, a third, a quarter ... (1.0, 0.5, 0.25)",
         )
-        self._require("model_updates_every", self.model_updates_every >= 1, "at least 1")
-        self._require(
-            "model_quality_interval",
-            self.model_quality_interval % self.model_updates_every == 0,
-            f"a multiple of model_updates_every ({self.model_updates_every})",
-        )
+        self._require("model_quality_interval", self.model_quality_interval >= 1, "at least 1")
         self._require("kl_balance_alpha", 0.0 <= self.kl_balance_alpha <= 1.0, "between 0 and 1")
-        self._require(
-            "td_gradient_to_world_model",
-            not self.td_gradient_to_world_model or self.rollout_model != "target",
-            "False where the mixer reads a frozen copy's roll-out (rollout_model is 'target')",
-        )
         if not self.use_world_model and not self.use_global_state:
             raise ValueError(
                 "use_world_model and use_global_state are both False: the mixer would see "

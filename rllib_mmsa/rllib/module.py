@@ -1,14 +1,12 @@
-"""The team's RLModule: the agents act; mixer and target networks stay with the learner.
+"""The team's RLModule: the agents act; all other networks stay with the learner.
 
-Shapes: B episodes, T steps, N agents, A actions, H hidden, S state numbers, M mixed values
-(1 with a mixer, N without), E environments of a runner; P, R and L as in ``packed.Packed``.
+Shapes: B episodes, T steps, N agents, A actions, D observation numbers, H hidden, S state numbers,
+E environments of a runner.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,55 +17,45 @@ from ray.rllib.utils.numpy import convert_to_numpy
 from torch import Tensor, nn
 
 from env_registry.contract import ACTION_MASK, OBS, STATE
-from rllib_mmsa.common.packed import Packed
-from rllib_mmsa.nets.agents import RecurrentAgent
-from rllib_mmsa.nets.beside import beside
-from rllib_mmsa.nets.mixers import IndependentMixer, QMixer, VDNMixer
-from rllib_mmsa.nets.standardiser import Standardiser
-from rllib_mmsa.rllib.batch import ACTIONS, LOSS_MASK, observation_mask
+from rllib_mmsa.method import networks, update
+from rllib_mmsa.method.agents import RecurrentAgent
+from rllib_mmsa.method.mixers import RolloutAggregator
+from rllib_mmsa.method.settings import MMSASettings, Settings, from_older, names
+from rllib_mmsa.method.standardiser import Standardiser
+from rllib_mmsa.method.targets import greedy_actions
+from rllib_mmsa.method.world_model import WorldModel
+from rllib_mmsa.rllib.batch import NOISE
 from rllib_mmsa.rllib.exploration import epsilon_at, epsilon_greedy
-from rllib_mmsa.td import greedy_actions, mask_illegal
 
-#: Keys of what ``forward_train`` returns: values of the actions taken (B, T, M) and the
-#: target networks' values of the next step (B, T, M).
-CHOSEN_Q_TOT = "chosen_q_tot"
-NEXT_Q_TOT = "next_q_tot"
-
-
-class Unrolled(NamedTuple):
-    """What agents make of whole episodes.
-
-    Attributes:
-        hidden: (R, N, H), recurrent state after each observation.
-        greedy: (R, N) int64, the legal actions that follow; the target agents follow those of the
-            online agents under ``double_q``, as their values do.
-    """
-
-    hidden: Tensor
-    greedy: Tensor
-
-
-def frozen_copy(network: nn.Module) -> nn.Module:
-    """A copy that no optimiser moves: a target network."""
-    return copy.deepcopy(network).requires_grad_(False)
+#: Key of what ``forward_train`` returns: the ``update.Step`` that the losses go over.
+STEP = "step"
+#: Key of a batch to act on: values of all actions, where an engine has computed them.
+Q_VALUES = "q_values"
 
 
 class QModule(TorchRLModule, InferenceOnlyAPI):
     """Recurrent agents with shared weights, a mixer and their target networks.
 
     Acting needs ``agent`` alone. Its recurrent state travels as RLlib's ``state_in`` /
-    ``state_out``: {"hidden": (E, N, H), "last_action": (E, N), ...}.
+    ``state_out``: {"hidden": (E, N, H), "last_action": (E, N)}.
 
-    ``model_config`` keys are those of ``QLearningConfig``.
+    ``model_config`` has the names of ``settings_class``, and ``epsilon``. ``make_agent``,
+    ``make_mixer`` and ``make_world_model`` may be overridden.
     """
+
+    settings_class: type[Settings] = Settings
 
     def setup(self) -> None:
         spaces = self.observation_space
         self.num_agents, self.obs_size = spaces[OBS].shape
         self.num_actions = spaces[ACTION_MASK].shape[1]
         self.state_size = spaces[STATE].shape[0]
+        config = from_older(self.model_config)
+        known = {name: config[name] for name in names(self.settings_class) if name in config}
+        self.settings = self.settings_class(**known)
         self.agent = self.make_agent()
-        if self.model_config["normalise_observations"]:
+        self.obs_scale = self.state_scale = None
+        if self.settings.normalise_observations:
             self.obs_scale = Standardiser(self.num_agents, self.obs_size)
             self.state_scale = Standardiser(self.state_size)
         if self.inference_only:
@@ -77,40 +65,41 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
 
     def make_agent(self) -> RecurrentAgent:
         """The network that acts."""
-        return RecurrentAgent(**self.agent_arguments())
-
-    def agent_arguments(self) -> dict[str, Any]:
-        """Arguments every agent network has."""
-        config = self.model_config
-        return {
-            "num_agents": self.num_agents,
-            "num_actions": self.num_actions,
-            "obs_size": self.obs_size,
-            "hidden_dim": config["hidden_dim"],
-            "observe_last_action": config["observe_last_action"],
-            "observe_agent_id": config["observe_agent_id"],
-        }
-
-    def setup_training(self) -> None:
-        """What only the learner has."""
-        self.mixer = self.make_mixer(self.state_size)
-        self.target_agent = frozen_copy(self.agent)
-        self.target_mixer = frozen_copy(self.mixer)
+        return networks.make_agent(self, self.settings)
 
     def make_mixer(self, state_size: int) -> nn.Module:
-        """The mixer for a state of ``state_size`` numbers."""
-        config = self.model_config
-        if config["mixer"] == "qmix":
-            return QMixer(
-                self.num_agents,
-                state_size,
-                config["mixing_embed_dim"],
-                config["hypernet_embed_dim"],
-            )
-        return VDNMixer() if config["mixer"] == "vdn" else IndependentMixer()
+        """The mixer for a state of ``state_size`` numbers, the roll-out's among them."""
+        return networks.make_mixer(self, state_size, self.settings)
+
+    def make_world_model(self) -> WorldModel:
+        """The world model (MMSA)."""
+        assert isinstance(self.settings, MMSASettings)
+        return networks.make_world_model(self, self.settings)
+
+    def setup_training(self) -> None:
+        """What only the learner has. Checkpoints keep the networks in this order."""
+        settings, frozen_copy = self.settings, networks.frozen_copy
+        self.world_model = self.aggregator = self.learned_sale = None
+        self.target_world_model = self.target_aggregator = None
+        state_size = self.state_size if settings.use_global_state else 0
+        if settings.use_world_model:
+            self.world_model = self.make_world_model()
+            joint, horizon = self.world_model.joint_dim, settings.rollout_horizon
+            self.aggregator = RolloutAggregator(joint, horizon, self.state_size)
+            state_size += self.aggregator.out_size
+        self.mixer = self.make_mixer(state_size)
+        if settings.use_sale:
+            self.learned_sale = networks.learning_copy(self.agent.sale)
+        self.target_agent = frozen_copy(self.agent)
+        self.target_mixer = frozen_copy(self.mixer)
+        if settings.use_world_model:
+            self.target_aggregator = frozen_copy(self.aggregator)
+            self.target_world_model = frozen_copy(self.world_model)
 
     def get_non_inference_attributes(self) -> list[str]:
-        return ["mixer", "target_agent", "target_mixer", "state_scale"]
+        learned = ["mixer", "world_model", "aggregator", "learned_sale", "state_scale"]
+        targets = ["target_agent", "target_mixer", "target_world_model", "target_aggregator"]
+        return [*learned, *targets]
 
     def get_state(self, *args: Any, inference_only: bool = False, **kwargs: Any) -> dict[str, Any]:
         """RLlib's; for those who act, without walking through all that they do not need."""
@@ -118,45 +107,15 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
             return super().get_state(*args, inference_only=inference_only, **kwargs)
         left_out = self.get_non_inference_attributes()
         state: dict[str, Any] = {}
-        self._save_to_state_dict(state, "", False)  # a subclass's own parameters
+        self._save_to_state_dict(state, "", False)  # a subclass's parameters
         for name, network in self.named_children():
             if name not in left_out:
                 network.state_dict(destination=state, prefix=f"{name}.")
         return convert_to_numpy(state)
 
-    def target_pairs(self) -> list[tuple[nn.Module, nn.Module]]:
-        """(network, its target network)."""
-        return [(self.agent, self.target_agent), (self.mixer, self.target_mixer)]
-
     def train(self, mode: bool = True) -> QModule:
         """PyTorch's, which walks through every network: RLlib asks in every step and update."""
         return self if self.training == mode else super().train(mode)
-
-    # What the networks read.
-
-    def scale_inputs(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """The batch with standardised observations and states (``normalise_observations``)."""
-        if not self.model_config["normalise_observations"]:
-            return batch
-        return {**batch, OBS: self.obs_scale(batch[OBS]), STATE: self.state_scale(batch[STATE])}
-
-    def _update_scales(self, batch: dict[str, Any]) -> None:
-        """Moves the statistics towards a batch.
-
-        They are part of the weights: acting, evaluation and checkpoints have those of the last
-        update.
-        """
-        if self.model_config["normalise_observations"] and self.training:
-            mask = observation_mask(batch[LOSS_MASK])
-            self.obs_scale.update(batch[OBS], mask)
-            self.state_scale.update(batch[STATE], mask)
-
-    def _q_values(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Values of every action (E, N, A) and the next recurrent state."""
-        obs = batch[Columns.OBS][OBS]
-        if self.model_config["normalise_observations"]:
-            obs = self.obs_scale(obs)
-        return self.agent.step(obs, batch[Columns.STATE_IN])
 
     # Acting.
 
@@ -164,9 +123,25 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         """Recurrent state of one environment, without the batch dimension."""
         return {name: value[0] for name, value in self.agent.initial_state(1).items()}
 
+    def scale_observations(self, obs: Tensor) -> Tensor:
+        """Observations (..., N, D) as the networks read them (``normalise_observations``)."""
+        return obs if self.obs_scale is None else self.obs_scale(obs)
+
+    def _values_and_state(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Values of every action (E, N, A) and the next recurrent state."""
+        if Q_VALUES in batch:
+            return batch[Q_VALUES], batch[Columns.STATE_OUT]
+        obs = self.scale_observations(batch[Columns.OBS][OBS])
+        return self.agent.step(obs, batch[Columns.STATE_IN])
+
     def _forward_inference(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        """Greedy legal actions (E, N)."""
-        q_values, state = self._q_values(batch)
+        """Greedy legal actions (E, N).
+
+        Args:
+            batch: {"obs": {"obs", "action_mask"}, "state_in": recurrent state}; "q_values" and
+                "state_out" where an engine has computed them.
+        """
+        q_values, state = self._values_and_state(batch)
         actions = greedy_actions(q_values, batch[Columns.OBS][ACTION_MASK])
         return self._acted(actions, state)
 
@@ -181,13 +156,13 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         """Epsilon-greedy legal actions (E, N).
 
         Args:
-            batch: {"obs": {"obs", "action_mask"}, "state_in": recurrent state}.
+            batch: see ``_forward_inference``.
             t: environment steps sampled by all runners, for the schedule of epsilon.
             rng: source of randomness; None draws a new one.
             epsilon: instead of the schedule.
         """
         mask = batch[Columns.OBS][ACTION_MASK]
-        q_values, state = self._q_values(batch)
+        q_values, state = self._values_and_state(batch)
         if epsilon is None:
             epsilon = epsilon_at(self.model_config["epsilon"], t)
         actions = epsilon_greedy(
@@ -204,113 +179,17 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
 
     # Training.
 
-    def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
-        """Values of the actions taken and of the next steps (batch contract: batch.py).
+    def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """One update up to its losses (batch contract: batch.py).
 
         Returns:
-            ``CHOSEN_Q_TOT`` (B, T, M), with gradient, and ``NEXT_Q_TOT`` (B, T, M), without.
+            {``STEP``: ``update.Step``}.
         """
-        self._update_scales(batch)
-        batch = self.scale_inputs(batch)
-        packed = Packed(batch[LOSS_MASK])
-        obs, actions = packed.pack(batch[OBS]), packed.pack_steps(batch[ACTIONS])
-        read_obs = packed.pick_read(obs)
-        encoded = beside(lambda: self.agent.encode_obs(read_obs))
-        target = beside(lambda: self._run_target(obs, read_obs, actions, packed))
-        more = self.prepare_more(batch, packed)
-        hidden = self.agent.run(obs, actions, packed.packing)
-        read_hidden = packed.pick_read(hidden)
-        prepared = self.agent.prepare(read_hidden, encoded())
-        legal = packed.pick_read(packed.pack(batch[ACTION_MASK])).bool()
-        taken = packed.pick_read(actions)
-        legal_q, taken_q = self.agent.legal_and_chosen_q(prepared, legal, taken)
-        greedy, chosen = greedy_actions(legal_q, legal), packed.starts(taken_q)
-        target_hidden, prepared_target = target()
-        next_values = beside(lambda: self._target_values(prepared_target, greedy, legal))
-        followed = greedy if self.model_config["double_q"] else next_values()[1]
-        online, followers = Unrolled(read_hidden, greedy), Unrolled(target_hidden, followed)
-        read = self.look_ahead(read_obs, online, followers)
-        next_q, _ = next_values()
-        next_q_tot = beside(lambda: self._mix_target(batch, packed, next_q, read))
-        extra = self.learn_more(packed, hidden, greedy, more)
-        q_tot = self.mixer(chosen, *self.mixer_state(batch, packed, read))
-        return {
-            CHOSEN_Q_TOT: packed.spread_steps(q_tot),
-            NEXT_Q_TOT: packed.spread_steps(next_q_tot()),
-            **extra,
-        }
+        played = update.observe(self, update.Batch.of(batch))
+        return {STEP: update.forward(self, played, self.settings, batch.get(NOISE))}
 
-    @torch.no_grad()
-    def _run_target(
-        self, obs: Tensor, read_obs: Tensor, actions: Tensor, packed: Packed
-    ) -> tuple[Tensor, Any]:
-        """The target agents' hidden states (R, N, H), and what their values are made of."""
-        hidden = packed.pick_read(self.target_agent.run(obs, actions, packed.packing))
-        return hidden, self.target_agent.prepare(hidden, self.target_agent.encode_obs(read_obs))
 
-    @torch.no_grad()
-    def _target_values(self, prepared: Any, greedy: Tensor, legal: Tensor) -> tuple[Tensor, Tensor]:
-        """The target agents' values of R observations, and the actions that have them.
+class MMSAModule(QModule):
+    """Agents with SALE, a world model, and a mixer that sees its roll-out."""
 
-        Args:
-            prepared: what ``_run_target`` returned.
-            greedy: (R, N) int64, the online agents' actions (double Q).
-            legal: (R, N, A) bool.
-
-        Returns:
-            (R, N) and (R, N) int64.
-        """
-        if self.model_config["double_q"]:
-            return self.target_agent.chosen_q(prepared, greedy), greedy
-        values = mask_illegal(self.target_agent.legal_q(prepared, legal), legal)
-        best = values.max(-1)
-        return best.values, best.indices
-
-    @torch.no_grad()
-    def _mix_target(
-        self, batch: dict[str, Any], packed: Packed, next_q: Tensor, read: Any
-    ) -> Tensor:
-        """The target mixer's value of the next steps, (L, M), of the agents' (R, N)."""
-        next_state = self.next_mixer_state(batch, packed, read)
-        return self.target_mixer(packed.ends(next_q), *next_state)
-
-    # What an algorithm may add.
-
-    def look_ahead(self, obs: Tensor, online: Unrolled, target: Unrolled) -> Any:
-        """What the mixers read besides the state.
-
-        Args:
-            obs: (R, N, D), as the networks read them.
-            online, target: what the agents make of it.
-        """
-        return None
-
-    def mixer_state(self, batch: dict[str, Any], packed: Packed, read: Any) -> tuple[Tensor, ...]:
-        """What the mixer reads where a step to learn from begins, (L, S) in parts.
-
-        Args:
-            batch: what the networks read.
-            packed: its played steps.
-            read: what ``look_ahead`` returned.
-        """
-        return (packed.pack_starts(batch[STATE]),)
-
-    def next_mixer_state(
-        self, batch: dict[str, Any], packed: Packed, read: Any
-    ) -> tuple[Tensor, ...]:
-        """What the target mixer reads where it ends, (L, S) in parts."""
-        return (packed.pack_ends(batch[STATE]),)
-
-    def prepare_more(self, batch: dict[str, Any], packed: Packed) -> Callable[[], Any]:
-        """Begins what ``learn_more`` needs of the batch alone, and returns what waits for it."""
-        return lambda: None
-
-    def learn_more(
-        self, packed: Packed, hidden: Tensor, greedy: Tensor, prepared: Callable[[], Any]
-    ) -> dict[str, Any]:
-        """What losses besides L_TD need of the online agents: (P, N, H) and (R, N).
-
-        Args:
-            prepared: what ``prepare_more`` returned.
-        """
-        return {}
+    settings_class = MMSASettings

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rllib_mmsa.rllib.imagination import Foresight
+from rllib_mmsa.method.foresight import Foresight
 
 #: Observations (N, D) to a picture (height, width, 3) uint8.
 Painter = Callable[[np.ndarray], np.ndarray]

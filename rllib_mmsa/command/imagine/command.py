@@ -123,7 +123,7 @@ def _draw(
     folder: Path, seed: int | None,
 ) -> Imagined:  # fmt: skip
     """Measure all episodes, draw one, write both."""
-    from rllib_mmsa.rllib.imagination import depth_errors, foresee
+    from rllib_mmsa.method.foresight import depth_errors, foresee
     from rllib_mmsa.rllib.pictures import painter
 
     module, horizon = _load_module(checkpoint), config.rollout_horizon

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from rllib_mmsa.rllib.imagination import DepthErrors, Foresight
+from rllib_mmsa.method.foresight import DepthErrors, Foresight
 from rllib_mmsa.rllib.pictures import Painter, pairs
 
 PANEL_INCHES = 2.2

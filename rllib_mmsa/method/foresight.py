@@ -6,19 +6,32 @@ Observations and errors are in the environment's units.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from env_registry.contract import OBS, STATE
-from rllib_mmsa.rllib.batch import TeamEpisode
-from rllib_mmsa.rllib.mmsa_modules import MMSAModule
-from rllib_mmsa.td import greedy_actions
+from rllib_mmsa.method.networks import TeamNetworks
+from rllib_mmsa.method.targets import greedy_actions
+
+
+class Played(Protocol):
+    """A whole episode of L steps.
+
+    Attributes:
+        obs: (L+1, N, D) float32, in the environment's units.
+        action_mask: (L+1, N, A), 1 where legal.
+        actions: (L, N), integers.
+    """
+
+    obs: np.ndarray
+    action_mask: np.ndarray
+    actions: np.ndarray
+
+    def __len__(self) -> int: ...
 
 
 class Foresight(NamedTuple):
@@ -74,59 +87,48 @@ class DepthErrors(NamedTuple):
 
 
 @torch.no_grad()
-def foresee(module: MMSAModule, episode: TeamEpisode, horizon: int) -> Foresight:
-    """Imagines ``horizon`` steps from every step of an episode.
-
-    The means of the latents are followed, as ``sample_rollout=False`` does.
+def foresee(nets: TeamNetworks, episode: Played, horizon: int) -> Foresight:
+    """Imagines ``horizon`` steps from every step of an episode, following the latents' means.
 
     Args:
-        module: the team module with a world model, on any device.
+        nets: networks with a world model, on any device.
         episode: a whole episode.
         horizon: K, 1 or more; need not be the one that was trained with.
 
     Returns:
         What was foreseen.
     """
-    # The mixers may be handed embeddings, which nothing decodes; this copy shares all weights.
-    model = copy.copy(module.world_model)
-    model.rollout_latent = "prior"
-    obs, actions, hidden = _read(module, episode)
-    mask = torch.from_numpy(episode.action_mask[None]).to(obs.device)
-    greedy = greedy_actions(module.agent.q_values(hidden, obs), mask)
-    latents = model.imagine(hidden, obs, greedy, horizon=horizon, agent=module.agent)
-    present = model.posterior_mean(hidden, obs)
+    model = nets.world_model
+    device = nets.agent.input.weight.device
+    obs = torch.from_numpy(episode.obs[None]).to(device)
+    if nets.obs_scale is not None:
+        obs = nets.obs_scale(obs)
+    actions = torch.from_numpy(episode.actions[None].astype(np.int64)).to(device)
+    mask = torch.from_numpy(episode.action_mask[None]).to(device)
+    hidden = nets.agent.unroll(obs, actions)
+    greedy = greedy_actions(nets.agent.q_values(hidden, obs), mask)
+    latents = model.imagine(hidden, obs, greedy, horizon)
+    present = model.posterior(hidden, obs).mean
     reach = min(horizon, len(episode))
     told = torch.stack(model.predict(present[:, :-1], actions, reach), 2)
     told = F.pad(told, (0, 0, 0, horizon - reach), value=torch.nan)
-    return Foresight(episode.obs, _observations(module, latents), _observations(module, told))
+    return Foresight(episode.obs, _observations(nets, latents), _observations(nets, told))
 
 
-def _read(module: MMSAModule, episode: TeamEpisode) -> tuple[Tensor, Tensor, Tensor]:
-    """An episode as the networks read it, with a leading 1: obs, actions, agents' hidden states."""
-    device = module.agent.input.weight.device
-    fields = {
-        OBS: torch.from_numpy(episode.obs[None]).to(device),
-        STATE: torch.from_numpy(episode.state[None]).to(device),
-    }
-    obs = module.scale_inputs(fields)[OBS]
-    actions = torch.from_numpy(episode.actions[None].astype(np.int64)).to(device)
-    return obs, actions, module.agent.unroll(obs, actions)
-
-
-def _observations(module: MMSAModule, latents: Tensor) -> np.ndarray:
+def _observations(nets: TeamNetworks, latents: Tensor) -> np.ndarray:
     """Latents (1, ..., J) decoded into the environment's units, (..., N, D)."""
-    model = module.world_model
+    model = nets.world_model
     obs = model.obs_scale.invert(model.decode(latents[0]).obs)
-    if module.model_config["normalise_observations"]:
-        obs = module.obs_scale.invert(obs)
+    if nets.obs_scale is not None:
+        obs = nets.obs_scale.invert(obs)
     return obs.cpu().numpy()
 
 
-def depth_errors(module: MMSAModule, episodes: Sequence[TeamEpisode], depth: int) -> DepthErrors:
+def depth_errors(nets: TeamNetworks, episodes: Sequence[Played], depth: int) -> DepthErrors:
     """Errors of every depth over whole episodes.
 
     Args:
-        module: the team module with a world model.
+        nets: networks with a world model.
         episodes: E of them, such as greedy ones that nothing was learned from.
         depth: K.
 
@@ -136,7 +138,7 @@ def depth_errors(module: MMSAModule, episodes: Sequence[TeamEpisode], depth: int
     sums = np.zeros((3, len(episodes), depth))
     steps = np.zeros((len(episodes), depth), int)
     for e, episode in enumerate(episodes):
-        foresight = foresee(module, episode, depth)
+        foresight = foresee(nets, episode, depth)
         for k in range(1, min(depth, len(episode)) + 1):
             later = episode.obs[k:].astype(np.float64)
             reach = len(later)  # steps t with an observation at t + k
@@ -148,4 +150,4 @@ def depth_errors(module: MMSAModule, episodes: Sequence[TeamEpisode], depth: int
             for row, forecast in enumerate(forecasts):
                 sums[row, e, k - 1] = ((forecast - later) ** 2).mean((1, 2)).sum()
             steps[e, k - 1] = reach
-    return DepthErrors(*sums, steps)
+    return DepthErrors(sums[0], sums[1], sums[2], steps)

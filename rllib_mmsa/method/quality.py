@@ -1,54 +1,71 @@
 """How good the world model is: errors of its predictions, and whether its latents are alive.
 
-Shapes: B episodes, T steps, N agents, D observation numbers, J numbers of the joint latent.
+Shapes: B episodes, T steps, N agents, D observation numbers, H hidden size, J numbers of the joint
+latent, K roll-out horizon.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from env_registry.contract import OBS
-from rllib_mmsa.rllib.batch import ACTIONS, LOSS_MASK, observation_mask
-from rllib_mmsa.rllib.mmsa_modules import MMSAModule
-from rllib_mmsa.rllib.model_data import ModelOutputs
-from rllib_mmsa.td import StepMean, gaussian_kl, squared_error, standard_normal_kl
+from rllib_mmsa.method.losses import gaussian_kl, squared_error, standard_normal_kl
+from rllib_mmsa.method.networks import TeamNetworks
+from rllib_mmsa.method.settings import MMSASettings
+from rllib_mmsa.method.targets import StepMean
+from rllib_mmsa.method.update import Batch
+from rllib_mmsa.method.world_model import Gaussian, WorldModel
 
 #: Variance of a latent's posterior mean above which it is counted as active
 #: (Burda et al., 2016, "Importance weighted autoencoders", section 5).
 ACTIVE_VARIANCE = 0.01
 
 
-def model_quality(module: MMSAModule, outputs: ModelOutputs, horizon: int) -> dict[str, Tensor]:
-    """``latent_statistics`` and ``prediction_errors`` of the episodes that are learned from."""
-    inputs = outputs.inputs
-    hidden = inputs.packed.spread(inputs.hidden)
+@torch.no_grad()
+def model_quality(
+    nets: TeamNetworks, batch: Batch, settings: MMSASettings, noise: Tensor
+) -> dict[str, Tensor]:
+    """``latent_statistics`` and ``prediction_errors`` of the share that is learned from.
+
+    Args:
+        batch: as the networks read it.
+        noise: (2, B', T+1, J), see ``update.forward``.
+    """
+    share, model = batch.every(settings.share_every), nets.world_model
+    hidden = nets.agent.unroll(share.obs, share.actions)
+    posterior = model.posterior(hidden, share.obs)
+    latent = posterior.sample(noise[0])[:, :-1]
+    before = torch.zeros_like(latent[:, :1])
+    embeddings = model.embed(latent, share.actions)
+    first = torch.zeros_like(embeddings[:, :1])
+    prior = model.prior(torch.cat([first, embeddings], 1), torch.cat([before, latent], 1))
     return {
-        **latent_statistics(outputs),
-        **prediction_errors(module, inputs.batch, hidden, horizon),
+        **latent_statistics(posterior, prior, share.read_mask),
+        **prediction_errors(model, share, hidden, settings.rollout_horizon),
     }
 
 
 @torch.no_grad()
-def latent_statistics(outputs: ModelOutputs) -> dict[str, Tensor]:
+def latent_statistics(posterior: Gaussian, prior: Gaussian, mask: Tensor) -> dict[str, Tensor]:
     """Is the posterior alive?
+
+    Args:
+        posterior, prior: (B, T+1, J).
+        mask: (B, T+1), 1 on observations that count.
 
     Returns:
         ``kl_posterior_prior`` and ``kl_prior_normal``: nats, summed over the joint latent;
         ``latent_active_dims``: latents whose posterior mean moves with the data;
         ``latent_active_share``: the same as a share of J.
     """
-    posterior, size = outputs.posterior, outputs.prior.mean.shape[-1]
-    weights = outputs.observation_mean.weights
-    weights = weights / weights.sum()
-    variance = weights @ (posterior.mean - weights @ posterior.mean).square()
+    mean, size = StepMean(mask), prior.mean.shape[-1]
+    weights = mean.weights / mean.weights.sum()
+    means = posterior.mean.flatten(0, 1)
+    variance = weights @ (means - weights @ means).square()
     active = (variance > ACTIVE_VARIANCE).float().sum()
-    posterior_kl = gaussian_kl(*posterior, *outputs.prior)
     return {
-        "kl_posterior_prior": size * outputs.observation_mean(posterior_kl),
-        "kl_prior_normal": size * outputs.observation_mean(standard_normal_kl(*outputs.prior)),
+        "kl_posterior_prior": size * mean(gaussian_kl(posterior, prior)),
+        "kl_prior_normal": size * mean(standard_normal_kl(prior)),
         "latent_active_dims": active,
         "latent_active_share": active / size,
     }
@@ -56,7 +73,7 @@ def latent_statistics(outputs: ModelOutputs) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def prediction_errors(
-    module: MMSAModule, batch: dict[str, Any], hidden: Tensor, horizon: int
+    model: WorldModel, batch: Batch, hidden: Tensor, horizon: int
 ) -> dict[str, Tensor]:
     """Open-loop predictions under the actions really taken, against "nothing changes".
 
@@ -64,8 +81,8 @@ def prediction_errors(
     ``horizon`` steps. Observation errors are in the units that the networks read.
 
     Args:
-        module: the team module with a world model.
-        batch: see common/batch.py; observations as the networks read them.
+        model: the world model.
+        batch: as the networks read it.
         hidden: (B, T+1, N, H), the agents' hidden states.
         horizon: K.
 
@@ -74,17 +91,16 @@ def prediction_errors(
         ``latent_error_{k}_step``, ``latent_nothing_changes_{k}_step``; and
         ``obs_error_0_step``, the error of decoding the present.
     """
-    model, obs = module.world_model, batch[OBS]
-    latent = model.posterior_mean(hidden, obs)
-    mask = observation_mask(batch[LOSS_MASK])
+    obs, mask = batch.obs, batch.read_mask
+    latent = model.posterior(hidden, obs).mean
 
     def decoded_error(latents: Tensor, target: Tensor, mean: StepMean) -> Tensor:
         predicted = model.obs_scale.invert(model.decode(latents).obs)
         return mean(squared_error(predicted, target))
 
     errors = {"obs_error_0_step": decoded_error(latent, obs, StepMean(mask))}
-    steps = batch[ACTIONS].shape[1]
-    predictions = model.predict(latent[:, :-1], batch[ACTIONS], min(horizon, steps))
+    steps = batch.actions.shape[1]
+    predictions = model.predict(latent[:, :-1], batch.actions, min(horizon, steps))
     for k in sorted({1, len(predictions)}):
         reach = steps - k + 1  # steps t with an observation at t + k
         foreseen, mean = predictions[k - 1][:, :reach], StepMean(mask[:, k:])

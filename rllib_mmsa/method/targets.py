@@ -1,4 +1,4 @@
-"""Pure tensor functions of Q-learning with whole episodes: no Ray, no modules, no state.
+"""Targets, legal actions and means over steps: functions of tensors.
 
 Shapes: B episodes, T steps, N agents, A actions, M mixed values (1 with a mixer, N without).
 """
@@ -6,10 +6,9 @@ Shapes: B episodes, T steps, N agents, A actions, M mixed values (1 with a mixer
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from rllib_mmsa.nets.reduce import mean_over_learners
+from rllib_mmsa.method.reduce import mean_over_learners
 
 #: Value of an illegal action wherever a maximum is taken over actions.
 ILLEGAL = -1e9
@@ -98,40 +97,3 @@ class StepMean:
             )
         per_step = values.flatten(leading).mean(-1) if values.dim() > leading else values
         return torch.dot(per_step.flatten(), self.weights)
-
-
-def squared_error(predicted: Tensor, target: Tensor) -> Tensor:
-    """(predicted - sg(target))^2, (...)."""
-    return F.mse_loss(predicted, target.detach(), reduction="none")
-
-
-def gaussian_kl(mean_p: Tensor, log_std_p: Tensor, mean_q: Tensor, log_std_q: Tensor) -> Tensor:
-    """KL(p || q) of diagonal Gaussians, per dimension, in nats.
-
-    Args:
-        mean_p, log_std_p, mean_q, log_std_q: (..., L) float.
-
-    Returns:
-        (..., L) float, >= 0.
-    """
-    variance_ratio = torch.exp(2.0 * (log_std_p - log_std_q))
-    distance = ((mean_p - mean_q) * torch.exp(-log_std_q)) ** 2
-    return 0.5 * (variance_ratio + distance - 1.0) + log_std_q - log_std_p
-
-
-def kl_shares(balance: str | None, alpha: float) -> tuple[float, float]:
-    """What counts of KL(posterior || prior) at the posterior and at the prior (section 4.4).
-
-    Args:
-        balance: whose gradient has ``alpha``, "posterior" or "prior", and the other the rest; None:
-            both count in full.
-    """
-    if balance is None:
-        return 1.0, 1.0
-    of_posterior = alpha if balance == "posterior" else 1 - alpha
-    return of_posterior, 1 - of_posterior
-
-
-def standard_normal_kl(mean: Tensor, log_std: Tensor) -> Tensor:
-    """KL(p || N(0, I)) of a diagonal Gaussian, per dimension, in nats: (..., L) to (..., L)."""
-    return 0.5 * (mean**2 + torch.exp(2.0 * log_std) - 1.0) - log_std

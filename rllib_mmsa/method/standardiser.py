@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from rllib_mmsa.nets.reduce import sum_over_learners
+from rllib_mmsa.method.reduce import sum_over_learners
 
 
 class Standardiser(nn.Module):
@@ -34,15 +34,12 @@ class Standardiser(nn.Module):
     @torch.no_grad()
     def update(self, x: Tensor, mask: Tensor) -> None:
         """Moves the statistics towards a batch: x (B, T, ..., *shape), mask (B, T)."""
-        weights, per_step = mask.flatten(), (-1, *self.mean.shape)
-        rows = x.reshape(len(weights), -1)
-        count = sum_over_learners(mask.sum()).clamp(min=1.0) * (rows.shape[1] // self.mean.numel())
-
-        def mean_of(values: Tensor) -> Tensor:
-            return sum_over_learners((weights @ values).view(per_step).sum(0)) / count
-
-        mean = mean_of(rows)
-        variance = mean_of((x - mean).square_().view_as(rows))
+        weights = mask.reshape(*mask.shape, *[1] * (x.dim() - mask.dim()))
+        over = tuple(range(x.dim() - self.mean.dim()))
+        rows = x[0, 0].numel() // self.mean.numel()
+        count = sum_over_learners(mask.sum()).clamp(min=1.0) * rows
+        mean = sum_over_learners((weights * x).sum(over)) / count
+        variance = sum_over_learners((weights * (x - mean) ** 2).sum(over)) / count
         keep = (self.updates / (self.updates + 1)).clamp(max=self.momentum)
         self.mean.lerp_(mean, 1 - keep)
         self.variance.lerp_(variance, 1 - keep)

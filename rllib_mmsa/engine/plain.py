@@ -1,0 +1,32 @@
+"""The plain engine: PyTorch's forward pass, losses and autograd, by RLlib's hooks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from rllib_mmsa.engine.learned import Learned
+from rllib_mmsa.method.agents import AgentState
+
+
+class PlainEngine:
+    """Whatever the module and the learner compute, or override, on any device.
+
+    Args:
+        module: the team's networks.
+        learner: whose ``learn_by_hooks`` is asked; None where nothing is learned.
+    """
+
+    name = "plain"
+
+    def __init__(self, module: Any, learner: Any):
+        self._module, self._learner = module, learner
+
+    def learn(self, batch: dict[str, Tensor], noise: Tensor | None) -> Learned:
+        """One update up to its gradients; see ``Engine``."""
+        return self._learner.learn_by_hooks(batch if noise is None else {**batch, "noise": noise})
+
+    def act(self, obs: Tensor, state: AgentState) -> tuple[Tensor, AgentState]:
+        """One step of acting; see ``Engine``."""
+        return self._module.agent.step(obs, state)

@@ -1,0 +1,113 @@
+"""The networks of one team: those that learn, and their target networks.
+
+Shapes: N agents, A actions, D observation numbers, S state numbers.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Protocol, TypeVar
+
+from torch import nn
+
+from rllib_mmsa.method.agents import RecurrentAgent, SaleAgent
+from rllib_mmsa.method.mixers import MAKE_MIXER, RolloutAggregator
+from rllib_mmsa.method.sale import SaleEncoder
+from rllib_mmsa.method.settings import MMSASettings, Settings
+from rllib_mmsa.method.standardiser import Standardiser
+from rllib_mmsa.method.world_model import WorldModel
+
+_M = TypeVar("_M", bound=nn.Module)
+
+
+class Sizes(Protocol):
+    """What an environment says of itself: N, A, D, S."""
+
+    num_agents: int
+    num_actions: int
+    obs_size: int
+    state_size: int
+
+
+class TeamNetworks(Protocol):
+    """What an update reads and moves. The team's RLModule is one (rllib_mmsa/rllib/module.py).
+
+    ``aggregator`` and the world models are None without a world model, ``learned_sale`` without
+    SALE, the scales without ``normalise_observations``. Target networks move when ``target_pairs``
+    are copied.
+    """
+
+    training: bool
+    agent: Any  # RecurrentAgent or SaleAgent
+    mixer: nn.Module
+    aggregator: RolloutAggregator | None
+    world_model: Any  # WorldModel
+    learned_sale: Any  # SaleEncoder
+    target_agent: Any
+    target_mixer: nn.Module
+    target_aggregator: RolloutAggregator | None
+    target_world_model: Any
+    obs_scale: Standardiser | None
+    state_scale: Standardiser | None
+
+
+def frozen_copy(network: _M) -> _M:
+    """A copy that no optimiser moves: a target network."""
+    return copy.deepcopy(network).requires_grad_(False)
+
+
+def make_agent(sizes: Sizes, settings: Settings) -> RecurrentAgent:
+    """The network that acts."""
+    arguments: dict[str, Any] = {
+        "num_agents": sizes.num_agents,
+        "num_actions": sizes.num_actions,
+        "obs_size": sizes.obs_size,
+        "hidden_dim": settings.hidden_dim,
+        "observe_last_action": settings.observe_last_action,
+        "observe_agent_id": settings.observe_agent_id,
+    }
+    if not (isinstance(settings, MMSASettings) and settings.use_sale):
+        return RecurrentAgent(**arguments)
+    return SaleAgent(
+        sale_dim=settings.sale_dim,
+        sale_hidden_dim=settings.sale_hidden_dim,
+        normaliser=settings.normaliser,
+        **arguments,
+    )
+
+
+def make_mixer(sizes: Sizes, state_size: int, settings: Settings) -> nn.Module:
+    """The mixer for a state of ``state_size`` numbers, the roll-out's among them."""
+    return MAKE_MIXER[settings.mixer](sizes.num_agents, state_size, settings)
+
+
+def make_world_model(sizes: Sizes, settings: MMSASettings) -> WorldModel:
+    """The world model (section 4.3)."""
+    return WorldModel(sizes.num_agents, sizes.num_actions, sizes.obs_size, settings)
+
+
+def learning_copy(acting: SaleEncoder) -> SaleEncoder:
+    """The encoders f and g that learn, beside the ones that act, which stand still (TD7)."""
+    learned = frozen_copy(acting)
+    for parameter in learned.encoder_parameters():
+        parameter.requires_grad_(True)
+    return learned
+
+
+def target_pairs(nets: TeamNetworks) -> list[tuple[nn.Module, nn.Module]]:
+    """(network, its target network), in the order in which they are copied.
+
+    The order matters: the target agents take over the encoders that acted so far, then the acting
+    ones take over what was learned since.
+    """
+    pairs: list[tuple[nn.Module, nn.Module]] = [
+        (nets.agent, nets.target_agent),
+        (nets.mixer, nets.target_mixer),
+    ]
+    if nets.aggregator is not None and nets.target_aggregator is not None:
+        pairs.append((nets.aggregator, nets.target_aggregator))
+        pairs.append((nets.world_model, nets.target_world_model))
+    if nets.learned_sale is not None:
+        learned, acting = nets.learned_sale, nets.agent.sale
+        pairs += [(learned.f, acting.f), (learned.f_norm, acting.f_norm), (learned.g, acting.g)]
+    return pairs

@@ -1,0 +1,225 @@
+"""The settings of the method, with the paper's values (Table 6) or what replaced them, and why.
+
+docs/algorithms.md says for every default that is not the paper's what was measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+MIXERS = ("qmix", "vdn", None)
+NORMALISERS = ("avg_l1", "none", "layer", "batch", "softmax", "l2")
+KL_BALANCES = ("prior", "posterior", None)
+WORLD_MODEL_FORMS = ("residual", "printed")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What QMIX, VDN and independent Q-learning have, and MMSA shares with them.
+
+    Attributes:
+        gamma: discount factor per environment step.
+        double_q: the target's actions are the online agents' greedy ones. False is the maximum
+            as printed in section 4.4.
+        bootstrap_truncated: targets look past a time limit. False learns the limit as an end.
+        mixer: "qmix", "vdn" or None (nothing is mixed).
+        mixing_embed_dim: width of QMIX's mixing layer (Table 6).
+        hypernet_embed_dim: hidden width of QMIX's hypernetworks (Table 6).
+        hidden_dim: hidden size of the agents' GRU (Table 6).
+        observe_agent_id: each agent's index is part of its input.
+        observe_last_action: each agent's last action is part of its input.
+        normalise_observations: standardise observations (per agent) and states by running
+            statistics, which are saved with the weights and stand still in evaluation.
+    """
+
+    #: Parts that MMSA alone has.
+    use_world_model: ClassVar[bool] = False
+    use_sale: ClassVar[bool] = False
+    use_global_state: ClassVar[bool] = True
+
+    gamma: float = 0.99
+    double_q: bool = True
+    bootstrap_truncated: bool = True
+    mixer: str | None = "qmix"
+    mixing_embed_dim: int = 32
+    hypernet_embed_dim: int = 64
+    hidden_dim: int = 64
+    observe_agent_id: bool = True
+    observe_last_action: bool = True
+    normalise_observations: bool = False
+
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """What each loss counts in the sum that is minimised; a loss not named here counts 1."""
+        return {"td_loss": 1.0}
+
+
+@dataclass(frozen=True)
+class MMSASettings(Settings):
+    """What MMSA has besides.
+
+    Attributes:
+        use_world_model: False is the ablation No-WM of Figure 5b.
+        use_sale: False is No-SALE.
+        use_global_state: False is No-GS. (No-KLB is ``kl_balance=None``.)
+        sale_dim: E, numbers of an embedding of an agent's observation.
+        sale_hidden_dim: width of the hidden layers of f, g and the head on embeddings.
+        normaliser: what f and phi end in (Figure 7), one of ``NORMALISERS``.
+        latent_dim: L, latent numbers per agent (Table 6).
+        action_embed_dim: numbers an action is embedded in (Table 6).
+        world_model_dim: hidden width of the world model's networks.
+        world_model_form: "residual": the posterior reads o_t beside h_t, the prior's network reads
+            s_{t-1} beside its embeddings, and says how s_{t-1} changes. "printed": section 4.3.
+        rollout_horizon: K, imagined steps (Table 6).
+        model_batch_share: share of a batch's episodes that the world model and SALE learn from.
+        kl_balance: which side of KL[posterior || prior] has ``kl_balance_alpha``: "prior" (the
+            paper's prose, DreamerV2), "posterior" (its equation), or None (No-KLB, plain KL).
+        kl_balance_alpha: alpha (section 4.4).
+        kl_weight: of L_KL.
+        reconstruction_weight: of L_REC.
+        observation_weight: of the observation and action-mask heads within L_REC.
+        sale_weight: of L(f, g), on observations and on latents.
+        policy_weight: of the imagination's policy.
+        model_quality_interval: gradient updates between two measurements of the world model.
+        imagine_interval_env_steps: env steps between two pictures of what is imagined; None: none.
+    """
+
+    use_world_model: bool = True  # type: ignore[misc]
+    use_sale: bool = True  # type: ignore[misc]
+    use_global_state: bool = True  # type: ignore[misc]
+    sale_dim: int = 32
+    sale_hidden_dim: int = 64
+    normaliser: str = "avg_l1"
+    latent_dim: int = 16
+    action_embed_dim: int = 4
+    world_model_dim: int = 32
+    world_model_form: str = "residual"
+    rollout_horizon: int = 3
+    model_batch_share: float = 0.25
+    kl_balance: str | None = "prior"
+    kl_balance_alpha: float = 0.8
+    kl_weight: float = 0.1
+    reconstruction_weight: float = 1.0
+    observation_weight: float = 10.0
+    sale_weight: float = 1.0
+    policy_weight: float = 1.0
+    model_quality_interval: int = 50
+    imagine_interval_env_steps: int | None = None
+
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """See ``Settings.loss_weights``. In the paper each is 1."""
+        heads = self.reconstruction_weight * self.observation_weight
+        return {
+            **super().loss_weights,
+            "kl_prior_loss": self.kl_weight,
+            "kl_balanced_loss": self.kl_weight,
+            "reconstruction_embeddings_loss": self.reconstruction_weight,
+            "reconstruction_hidden_loss": self.reconstruction_weight,
+            "reconstruction_obs_loss": heads,
+            "reconstruction_mask_loss": heads,
+            "sale_observation_loss": self.sale_weight,
+            "sale_latent_loss": self.sale_weight,
+            "policy_loss": self.policy_weight,
+        }
+
+    @property
+    def share_every(self) -> int:
+        """1 / ``model_batch_share``: the model losses go over every so many-th episode."""
+        return round(1 / self.model_batch_share)
+
+
+#: Named sets of settings. ``preset: paper``: section 4's equations and weights as they are printed.
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {
+        "double_q": False,
+        "world_model_form": "printed",
+        "model_batch_share": 1.0,
+        "kl_balance": "posterior",
+        "kl_weight": 1.0,
+        "observation_weight": 1.0,
+    },
+}
+
+_AS = "it is now always as `{}` was"
+#: Settings that are gone, each with what to do instead.
+REMOVED: dict[str, str] = {
+    "sale_action": _AS.format("sale_action: candidate"),
+    "sale_encoders": _AS.format("sale_encoders: fixed"),
+    "sale_head_dim": "sale_hidden_dim is the width of the head on embeddings, too",
+    "posterior_sees_obs": "set `world_model_form`: residual (true) or printed (false)",
+    "prior_residual": "set `world_model_form`: residual (true) or printed (false)",
+    "prior_sees_latent": "set `world_model_form`: residual (true) or printed (false)",
+    "imagined_actions": _AS.format("imagined_actions: policy"),
+    "rollout_aggregation": _AS.format("rollout_aggregation: linear"),
+    "rollout_state_dim": "the aggregated roll-out has as many numbers as the state",
+    "rollout_latent": _AS.format("rollout_latent: prior"),
+    "sample_rollout": _AS.format("sample_rollout: false"),
+    "rollout_model": _AS.format("rollout_model: target"),
+    "td_gradient_to_world_model": _AS.format("td_gradient_to_world_model: false"),
+    "model_gradient_to_agent": _AS.format("model_gradient_to_agent: false"),
+    "model_updates_every": _AS.format("model_updates_every: 1"),
+    "free_bits": _AS.format("free_bits: 0"),
+    "kl_prior_weight": "both terms of L_KL have `kl_weight`",
+    "hidden_weight": "the term has `reconstruction_weight`, as the embeddings have",
+    "compiled_kernels": "set `engine`: plain (false), or auto (true)",
+}
+
+#: What the settings that are gone always are now; a checkpoint of another value is refused.
+_FIXED: dict[str, Any] = {
+    "sale_action": "candidate",
+    "sale_encoders": "fixed",
+    "imagined_actions": "policy",
+    "rollout_aggregation": "linear",
+    "rollout_state_dim": None,
+    "rollout_latent": "prior",
+    "sample_rollout": False,
+    "rollout_model": "target",
+    "td_gradient_to_world_model": False,
+    "model_gradient_to_agent": False,
+    "model_updates_every": 1,
+    "free_bits": 0.0,
+    "kl_prior_weight": 1.0,
+    "hidden_weight": 1.0,
+}
+
+
+def names(settings: type[Settings]) -> tuple[str, ...]:
+    """The names of a class of settings, in their order."""
+    return tuple(field.name for field in fields(settings))
+
+
+def from_older(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that an older version saved, in today's names.
+
+    Args:
+        saved: by name; others than the method's may be among them.
+
+    Raises:
+        ValueError: a setting had a value that is gone.
+    """
+    for name, value in _FIXED.items():
+        if saved.get(name, value) != value:
+            raise ValueError(
+                f"{name} was {saved[name]!r} when this was saved, which is gone: {REMOVED[name]}"
+            )
+    today = {name: value for name, value in saved.items() if name not in REMOVED}
+    if "sale_head_dim" in saved and saved["sale_head_dim"] != saved["sale_hidden_dim"]:
+        raise ValueError(
+            f"sale_head_dim was {saved['sale_head_dim']} and sale_hidden_dim "
+            f"{saved['sale_hidden_dim']} when this was saved; today both are sale_hidden_dim"
+        )
+    paths = ("posterior_sees_obs", "prior_residual", "prior_sees_latent")
+    form = {saved[name] for name in paths if name in saved}
+    if len(form) > 1:
+        raise ValueError(
+            "posterior_sees_obs, prior_residual and prior_sees_latent differed when this was "
+            "saved; today they are one setting, world_model_form"
+        )
+    if form:
+        today["world_model_form"] = "residual" if form == {True} else "printed"
+    if "compiled_kernels" in saved:
+        today["engine"] = "auto" if saved["compiled_kernels"] else "plain"
+    return today

@@ -1,0 +1,273 @@
+"""One update, from a batch of episodes to everything that its losses need.
+
+``forward`` is the algorithm: read it first. ``losses.py`` has the equations of section 4.4 on what
+it returns, and the engine (``rllib_mmsa/engine``) takes the gradient of their weighted sum.
+
+Shapes: B episodes, T steps of the longest, N agents, A actions, D observation numbers, S state
+numbers, H hidden size, M mixed values (1 with a mixer, N without), K roll-out horizon, J numbers of
+the joint latent, E embedding size. An episode of L steps has L + 1 observations; what lies behind
+its end is padding, which ``loss_mask`` leaves out of every mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rllib_mmsa.method.mixers import RolloutAggregator
+from rllib_mmsa.method.networks import TeamNetworks
+from rllib_mmsa.method.reduce import own_share
+from rllib_mmsa.method.settings import MMSASettings, Settings
+from rllib_mmsa.method.targets import StepMean, greedy_actions, mask_illegal, td_targets
+from rllib_mmsa.method.world_model import Decoded, Gaussian
+
+
+class Batch(NamedTuple):
+    """The fields of a batch (rllib_mmsa/rllib/batch.py has the table), as tensors of one device.
+
+    Attributes:
+        obs, action_mask, state: (B, T+1, N, D), (B, T+1, N, A), (B, T+1, S).
+        actions, rewards: (B, T, N) int64, (B, T).
+        terminated, truncated: (B, T) bool.
+        loss_mask: (B, T), 1 on the steps to learn from.
+    """
+
+    obs: Tensor
+    action_mask: Tensor
+    state: Tensor
+    actions: Tensor
+    rewards: Tensor
+    terminated: Tensor
+    truncated: Tensor
+    loss_mask: Tensor
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Tensor]) -> Batch:
+        """The fields by their names; others are left out."""
+        return cls(*(fields[name] for name in cls._fields))
+
+    def every(self, nth: int) -> Batch:
+        """Every ``nth`` episode, beginning with the first."""
+        return Batch(*(values[::nth] for values in self))
+
+    @property
+    def read_mask(self) -> Tensor:
+        """(B, T+1): 1 on the observations around the steps to learn from."""
+        return torch.maximum(F.pad(self.loss_mask, (0, 1)), F.pad(self.loss_mask, (1, 0)))
+
+
+class SaleStep(NamedTuple):
+    """Embeddings that L(f, g) goes over, with gradient into f and g alone.
+
+    Attributes:
+        z: (B', T+1, ..., E), f of each observation or latent.
+        z_a: (B', T, ..., E), g of it and the action taken.
+    """
+
+    z: Tensor
+    z_a: Tensor
+
+
+class ModelStep(NamedTuple):
+    """What the world model says of its share of the batch, B' episodes.
+
+    Attributes:
+        batch: that share.
+        hidden: h_t, (B', T+1, N, H), detached.
+        greedy: u_t, (B', T+1, N) int64.
+        posterior, prior: q(s_t | h_t) and p(s_t | ...), (B', T+1, J).
+        embeddings: (z^sa, z^s, phi^sa)_t of the actions taken, (B', T, F).
+        decoded: from samples of the posterior and of the prior in turn, (B', T+1, ...).
+        policy: pi on the same samples, logits (B', T+1, N, A).
+        sale: of the latents; None without SALE.
+    """
+
+    batch: Batch
+    hidden: Tensor
+    greedy: Tensor
+    posterior: Gaussian
+    prior: Gaussian
+    embeddings: Tensor
+    decoded: Decoded
+    policy: Tensor
+    sale: SaleStep | None
+
+
+class Step(NamedTuple):
+    """What the losses of one update need.
+
+    Attributes:
+        q_tot: Q_tot of the actions taken, (B, T, M), with gradient.
+        target: y^tot, (B, T, M), without.
+        steps: the mean over the steps to learn from.
+        networks: whose update it is.
+        share_steps, share_observations: means over the model's share: over its steps to learn from,
+            and over the observations around them.
+        sale: of the agents' observations; None without SALE.
+        model: None without a world model.
+    """
+
+    q_tot: Tensor
+    target: Tensor
+    steps: StepMean
+    networks: TeamNetworks
+    share_steps: StepMean | None = None
+    share_observations: StepMean | None = None
+    sale: SaleStep | None = None
+    model: ModelStep | None = None
+
+
+def forward(
+    nets: TeamNetworks, batch: Batch, settings: Settings, noise: Tensor | None = None
+) -> Step:
+    """One update of MMSA, QMIX, VDN or independent Q-learning, up to its losses.
+
+    Args:
+        nets: the networks that learn and their target networks.
+        batch: what was played; observations and states as the networks read them.
+        noise: (2, B', T+1, J) standard normal, for the latents of posterior and prior.
+    """
+    o, s, a, legal = batch.obs, batch.state, batch.actions, batch.action_mask
+
+    # Agents (section 4.2): hidden states, the values of the actions taken, greedy actions.
+    h = nets.agent.unroll(o, a)
+    q = nets.agent.q_value(h[:, :-1], o[:, :-1], a)
+    with torch.no_grad():
+        u = greedy_actions(nets.agent.q_values(h, o), legal)
+
+    # Target agents: the value of the online agents' greedy actions, or their own maximum.
+    with torch.no_grad():
+        h_target = nets.target_agent.unroll(o, a)
+        if settings.double_q:
+            u_target, q_target = u, nets.target_agent.q_value(h_target, o, u)
+        else:
+            values = mask_illegal(nets.target_agent.q_values(h_target, o), legal)
+            q_target, u_target = values.max(-1)
+
+    # Imagination (section 4.3): roll-outs from every step, by target networks, for both mixers.
+    rollout = None
+    if isinstance(settings, MMSASettings) and settings.use_world_model:
+        horizon = settings.rollout_horizon
+        rollout = nets.target_world_model.imagine(h_target, o, u_target, horizon)
+
+    # Mixers and target (section 4.4): Q_tot(q, [s ; s^Rollout]) and y^tot.
+    q_tot = nets.mixer(q, mixer_state(nets.aggregator, s, rollout, settings)[:, :-1])
+    with torch.no_grad():
+        next_state = mixer_state(nets.target_aggregator, s, rollout, settings)[:, 1:]
+        next_q_tot = nets.target_mixer(q_target[:, 1:], next_state)
+        ended = batch.terminated
+        if not settings.bootstrap_truncated:
+            ended = ended | batch.truncated
+        y = td_targets(batch.rewards, ended, next_q_tot, settings.gamma)
+
+    # World model and encoders learn from a share of the episodes; h and u stay as they are.
+    steps = StepMean(batch.loss_mask)
+    if not isinstance(settings, MMSASettings):
+        return Step(q_tot, y, steps, nets)
+    share = batch.every(settings.share_every)
+    h, u = h[:: settings.share_every].detach(), u[:: settings.share_every]
+    sale = embed_observations(nets, share) if settings.use_sale else None
+    model = unroll_model(nets, share, h, u, noise) if settings.use_world_model else None
+    means = StepMean(share.loss_mask), StepMean(share.read_mask)
+    return Step(q_tot, y, steps, nets, *means, sale, model)
+
+
+def observe(nets: TeamNetworks, batch: Batch) -> Batch:
+    """What the networks read of a batch (``normalise_observations``)."""
+    if nets.obs_scale is None or nets.state_scale is None:
+        return batch
+    return batch._replace(obs=nets.obs_scale(batch.obs), state=nets.state_scale(batch.state))
+
+
+def move_scales(nets: TeamNetworks, batch: Batch) -> None:
+    """Moves the running statistics of ``observe`` towards a batch as it was played.
+
+    They are part of the weights: acting, evaluation and checkpoints have those of the last update.
+    """
+    if nets.obs_scale is not None and nets.state_scale is not None:
+        nets.obs_scale.update(batch.obs, batch.read_mask)
+        nets.state_scale.update(batch.state, batch.read_mask)
+
+
+def draw_noise(nets: TeamNetworks, batch: Batch, settings: Settings, seed: int) -> Tensor | None:
+    """Noise for ``forward``, (2, B', T+1, J); None without a world model.
+
+    Several learners of one update draw what one would, and take the rows of their episodes.
+    """
+    if not (isinstance(settings, MMSASettings) and settings.use_world_model):
+        return None
+    generator = torch.Generator(batch.obs.device)
+    generator.manual_seed(seed)
+    steps = batch.state[:: settings.share_every, :, :1]
+    like = steps.expand(-1, -1, nets.world_model.joint_dim)
+
+    def draw(rows: Tensor) -> Tensor:
+        return rows.normal_(generator=generator)
+
+    return torch.stack([own_share(like, draw), own_share(like, draw)])
+
+
+def mixer_state(
+    aggregator: RolloutAggregator | None, s: Tensor, rollout: Tensor | None, settings: Settings
+) -> Tensor:
+    """[s_t (No-GS drops it) ; s_t^Rollout (No-WM drops it)], (B, T+1, ...) (section 4.4)."""
+    parts = [s] if settings.use_global_state else []
+    if aggregator is not None and rollout is not None:
+        parts.append(aggregator(rollout))
+    return torch.cat(parts, -1)
+
+
+def embed_observations(nets: TeamNetworks, share: Batch) -> SaleStep:
+    """z^o and z^oa of the observations, by the encoders that learn (section 4.2)."""
+    z = nets.learned_sale.encode(share.obs)
+    one_hot = nets.agent.one_hot(share.actions)
+    return SaleStep(z, nets.learned_sale.encode_action(z[:, :-1], one_hot))
+
+
+def unroll_model(
+    nets: TeamNetworks, share: Batch, h: Tensor, u: Tensor, noise: Tensor | None
+) -> ModelStep:
+    """Posterior, prior and decoders at every step of the share (Figure 2).
+
+    At t = 0 the prior reads zeros.
+    """
+    if noise is None:
+        raise ValueError("a world model learns from noise (2, B', T+1, J), which is missing")
+    model, o, a = nets.world_model, share.obs, share.actions
+    if nets.training:
+        model.hidden_scale.update(h, share.read_mask)
+        model.obs_scale.update(o, share.read_mask)
+
+    posterior = model.posterior(h, o)
+    latent = posterior.sample(noise[0])
+    embeddings = model.embed(latent[:, :-1], a)
+    prior = model.prior(_one_step_later(embeddings), _one_step_later(latent[:, :-1]))
+
+    # A sample of each VAE is decoded in every second step: half the price of both everywhere.
+    sample = torch.where(_chequered(latent), latent, prior.sample(noise[1]))
+    decoded, policy = model.decode(sample), model.policy(sample)
+    sale = None
+    if model.sale is not None:
+        z = model.sale.encode(latent.detach())
+        z_a = model.sale.encode_action(z[:, :-1], model.embed_actions(a).detach())
+        sale = SaleStep(z, z_a)
+    return ModelStep(share, h, u, posterior, prior, embeddings, decoded, policy, sale)
+
+
+def _one_step_later(x: Tensor) -> Tensor:
+    """(B, T, ...) at t to (B, T+1, ...) at t + 1, zeros at the first step."""
+    return F.pad(x, (0, 0, 1, 0))
+
+
+def _chequered(latent: Tensor) -> Tensor:
+    """Every second step of every episode, (B, T+1, 1) bool; odd episodes begin the other way.
+
+    Episodes are counted over all learners, so that several do what one would.
+    """
+    steps = torch.arange(latent.shape[1], device=latent.device)
+    count = own_share(latent[:, 0], lambda all_rows: torch.arange(len(all_rows)))
+    return ((count.to(latent.device).unsqueeze(1) + steps) % 2 == 0).unsqueeze(-1)

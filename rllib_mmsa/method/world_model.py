@@ -1,0 +1,212 @@
+"""The world model: a posterior VAE, a prior VAE and imagination in latent space (section 4.3).
+
+Training only; it is never shipped to the actors.
+
+Shapes: B episodes, T steps, N agents, A actions, D observation numbers, H hidden size of the
+agents, L latent numbers per agent, J = N L (the joint latent), F size of the embeddings that
+the prior reads, K roll-out horizon.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rllib_mmsa.method.sale import MAKE_NORMALISER, SaleEncoder, two_layers
+from rllib_mmsa.method.settings import MMSASettings
+from rllib_mmsa.method.standardiser import Standardiser
+
+#: Range of a latent's log deviation.
+LOG_STD_RANGE = (-5.0, 2.0)
+
+
+class Gaussian(NamedTuple):
+    """A diagonal Gaussian over joint latents, mean and log_std (..., J)."""
+
+    mean: Tensor
+    log_std: Tensor
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """A reparameterised sample, (..., J), of standard normal noise (..., J)."""
+        return self.mean + self.log_std.exp() * noise
+
+    def scale_gradient(self, scale: float) -> Gaussian:
+        """The same distribution, whose gradient is ``scale`` times what it would be."""
+        return Gaussian(*(torch.lerp(value.detach(), value, scale) for value in self))
+
+
+class Decoded(NamedTuple):
+    """What a joint latent is decoded into.
+
+    Attributes:
+        embeddings: (..., F), VAE-1's decoder: (z^sa, z^s, phi^sa) of this step.
+        hidden: (..., N, H), VAE-2's decoder, in standardised units.
+        obs: (..., N, D), observation head, in standardised units.
+        mask_logits: (..., N, A), action-mask head.
+    """
+
+    embeddings: Tensor
+    hidden: Tensor
+    obs: Tensor
+    mask_logits: Tensor
+
+
+class ResidualNet(nn.Module):
+    """Linear(x) + Linear(ReLU(Linear(x))).
+
+    Most of what these networks carry over (positions, levels, hidden states) is linear in their
+    input; the linear path halves the error of one-step predictions after 500 updates.
+    """
+
+    def __init__(self, inputs: int, width: int, outputs: int):
+        super().__init__()
+        self.linear = nn.Linear(inputs, outputs)
+        self.correction = two_layers(inputs, width, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., inputs) to (..., outputs)."""
+        return self.linear(x) + self.correction(x)
+
+
+class WorldModel(nn.Module):
+    """Posterior q(s_t | h_t), prior p(s_t | z^sa, z^s, phi^sa of t-1) and their decoders.
+
+    Args:
+        num_agents, num_actions, obs_size: N, A, D.
+        settings: sizes, ``use_sale`` (False: the prior reads [s ; e(a)]), ``world_model_form``.
+    """
+
+    def __init__(self, num_agents: int, num_actions: int, obs_size: int, settings: MMSASettings):
+        super().__init__()
+        self.num_agents, self.num_actions, self.obs_size = num_agents, num_actions, obs_size
+        self.hidden_dim, self.latent_dim = settings.hidden_dim, settings.latent_dim
+        self.residual = settings.world_model_form == "residual"
+        width, normaliser = settings.world_model_dim, settings.normaliser
+        joint = self.joint_dim = num_agents * settings.latent_dim
+        actions = num_agents * settings.action_embed_dim
+        self.action_embedding = nn.Linear(num_actions, settings.action_embed_dim, bias=False)
+        self.sale = (
+            SaleEncoder(joint, actions, joint, width, normaliser) if settings.use_sale else None
+        )
+        self.embeddings_dim = 3 * joint if settings.use_sale else joint + actions
+        seen = self.hidden_dim + obs_size * self.residual
+        self.posterior_net = ResidualNet(seen, width, 2 * self.latent_dim)
+        self.prior_reads_latent = self.residual and settings.use_sale  # else the embeddings hold it
+        inputs = self.embeddings_dim + joint * self.prior_reads_latent
+        self.prior_net = ResidualNet(inputs, width, 2 * joint)
+        self.embeddings_decoder = ResidualNet(joint, width, self.embeddings_dim)
+        self.hidden_decoder = ResidualNet(self.embeddings_dim, width, num_agents * self.hidden_dim)
+        self.obs_decoder = ResidualNet(self.latent_dim, width, obs_size + num_actions)
+        self.policy_phi = nn.Linear(joint, joint)
+        self.policy_norm = MAKE_NORMALISER[normaliser](joint)
+        inputs = joint * (2 if settings.use_sale else 1)
+        self.policy_net = ResidualNet(inputs, width, num_agents * num_actions)
+        # The variance of a GRU state is about 0.005: a plain squared error on it asks for nothing,
+        # and the posterior collapses.
+        self.hidden_scale = Standardiser(self.hidden_dim)
+        self.obs_scale = Standardiser(obs_size)
+
+    def posterior(self, hidden: Tensor, obs: Tensor) -> Gaussian:
+        """q(s_t | h_t), per agent with shared weights: (..., N, H), (..., N, D) to (..., J)."""
+        x = self.hidden_scale(hidden)
+        if self.residual:
+            x = torch.cat([x, self.obs_scale(obs)], -1)
+        mean, log_std = self.posterior_net(x).chunk(2, -1)
+        return Gaussian(mean.flatten(-2), log_std.flatten(-2).clamp(*LOG_STD_RANGE))
+
+    def prior(self, embeddings: Tensor, before: Tensor) -> Gaussian:
+        """p(s_t | z^sa_{t-1}, z^s_{t-1}, phi^sa_{t-1}), (..., J).
+
+        Args:
+            embeddings: (..., F), what ``embed`` returned of the step before.
+            before: s_{t-1}, (..., J), from which the "residual" form starts.
+        """
+        x = torch.cat([embeddings, before], -1) if self.prior_reads_latent else embeddings
+        mean, log_std = self.prior_net(x).chunk(2, -1)
+        return Gaussian(before + mean if self.residual else mean, log_std.clamp(*LOG_STD_RANGE))
+
+    def embed_actions(self, actions: Tensor) -> Tensor:
+        """e(a): (..., N) int64 to (..., N * action_embed_dim)."""
+        return F.embedding(actions, self.action_embedding.weight.t()).flatten(-2)
+
+    def encode(self, latent: Tensor) -> tuple[Tensor, ...]:
+        """(z^s,), z^s = f_s(s_t), (..., J); () without SALE. No gradient reaches f_s or s_t."""
+        if self.sale is None:
+            return ()
+        with torch.no_grad():
+            return (self.sale.encode(latent),)
+
+    def embed(self, latent: Tensor, actions: Tensor) -> Tensor:
+        """(z^sa, z^s, phi^sa) of s_t and a_t side by side: (..., J), (..., N) to (..., F).
+
+        Without SALE, [s_t ; e(a_t)]. f_s and g_s get no gradient here: they learn from their SALE
+        loss alone.
+        """
+        action = self.embed_actions(actions)
+        if self.sale is None:
+            return torch.cat([latent, action], -1)
+        with torch.no_grad():
+            z = self.sale.encode(latent)
+            z_a = self.sale.encode_action(z, action)
+        return torch.cat([z_a, z, self.sale.direct(latent, action)], -1)
+
+    def policy(self, latent: Tensor) -> Tensor:
+        """pi(z^s, phi^s), phi^s = normalise(Linear(s)) (section 4.2, Figure 1): logits (..., N, A).
+
+        The latent gets no gradient: the policy learns what the agents do, and moves nothing else.
+        """
+        phi = self.policy_norm(self.policy_phi(latent.detach()))
+        logits = self.policy_net(torch.cat([*self.encode(latent), phi], -1))
+        return logits.unflatten(-1, (self.num_agents, self.num_actions))
+
+    def decode(self, latent: Tensor) -> Decoded:
+        """Both decoders and both heads: (..., J) to ``Decoded``."""
+        embeddings = self.embeddings_decoder(latent)
+        hidden = self.hidden_decoder(embeddings)
+        hidden = hidden.unflatten(-1, (self.num_agents, self.hidden_dim))
+        heads = self.obs_decoder(latent.unflatten(-1, (self.num_agents, self.latent_dim)))
+        return Decoded(embeddings, hidden, heads[..., : self.obs_size], heads[..., self.obs_size :])
+
+    @torch.no_grad()
+    def imagine(self, hidden: Tensor, obs: Tensor, actions: Tensor, horizon: int) -> Tensor:
+        """Imagines ``horizon`` steps from every real step in parallel (Figure 2), no gradient.
+
+        It follows the means: s_t = mean q(s_t | h_t), then s_{t+k} = mean p(s_{t+k} | embeddings
+        of s_{t+k-1} and its actions). The policy pi acts from the second step on.
+
+        Args:
+            hidden: (..., N, H), the agents' real hidden states.
+            obs: (..., N, D).
+            actions: (..., N) int64, the agents' greedy actions there.
+            horizon: K.
+
+        Returns:
+            [s_t, s_{t+1}, ..., s_{t+K}], (..., K+1, J).
+        """
+        latents = [self.posterior(hidden, obs).mean]
+        for depth in range(horizon):
+            if depth > 0:
+                actions = self.policy(latents[-1]).argmax(-1)
+            latents.append(self.prior(self.embed(latents[-1], actions), latents[-1]).mean)
+        return torch.stack(latents, -2)
+
+    def predict(self, latent: Tensor, actions: Tensor, horizon: int) -> list[Tensor]:
+        """Follows the actions really taken, open loop, from every step.
+
+        Args:
+            latent: (B, T, J), posterior means of the steps.
+            actions: (B, T, N) int64; past the end of an episode any value.
+            horizon: K.
+
+        Returns:
+            K tensors (B, T, J): entry k-1 at step t foresees step t + k.
+        """
+        predictions = []
+        for depth in range(horizon):
+            later = F.pad(actions[:, depth:], (0, 0, 0, depth))  # a_{t+depth} at step t
+            latent = self.prior(self.embed(latent, later), latent).mean
+            predictions.append(latent)
+        return predictions
