@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from rllib_mmsa.command.experiment import imports, preflight
-from rllib_mmsa.command.experiment.experiments import RECORD
+from rllib_mmsa.command.experiment.experiment import RECORD
 from rllib_mmsa.errors import ConfigError
 
 if TYPE_CHECKING:

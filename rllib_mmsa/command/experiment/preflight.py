@@ -1,6 +1,6 @@
 """The checks that need the environments and algorithms themselves; Ray is imported, never started.
 
-Kept apart from `experiments` so that mistakes in the text are found before RLlib's slow import.
+Kept apart from `structure` so that mistakes in the text are found before RLlib's slow import.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rllib_mmsa.command.experiment import checks, search
-from rllib_mmsa.command.experiment.experiments import EXPERIMENT_KEYS, Experiment
+from rllib_mmsa.command.experiment.experiment import Experiment
+from rllib_mmsa.command.experiment.structure import EXPERIMENT_KEYS
 from rllib_mmsa.errors import ConfigError, unknown
 
 if TYPE_CHECKING:

@@ -14,16 +14,15 @@ import typer
 import yaml
 from ray import tune
 
+from rllib_mmsa.command.exits import EXIT_FAILED, EXIT_INTERRUPTED
 from rllib_mmsa.command.experiment import imports, preflight, search
-from rllib_mmsa.command.experiment.experiments import RECORD, Experiment
+from rllib_mmsa.command.experiment.experiment import RECORD, Experiment
 from rllib_mmsa.command.imagine.tensorboard import ImaginedPictures
 from rllib_mmsa.command.run import interrupt, schedulers
 from rllib_mmsa.command.run.progress import ProgressCallback
 from rllib_mmsa.command.run.rewind import RewindLogs
 from rllib_mmsa.errors import ConfigError
 
-EXIT_FAILED = 1
-EXIT_INTERRUPTED = 130
 # TensorBoard and a crash see what was synced last; Tune's own five minutes are long for both.
 SYNC_PERIOD_S = 30
 

@@ -1,20 +1,15 @@
-"""From a YAML file or command-line options to checked experiments and their Tune runs.
-
-The way: text -> mapping (`read_yaml`) -> `Experiment` (structure checked, no import of Ray) ->
-`preflight.check` (environment, options and resources, Ray not started) -> `launch.run`.
-"""
+"""The structure of one experiment: keys, kinds, metric names, checkpoints. No Ray, no torch."""
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rllib_mmsa.command.experiment import checks, search
-from rllib_mmsa.command.experiment.yaml_text import parse_yaml
-from rllib_mmsa.errors import ConfigError, nearest, unknown
+from rllib_mmsa.command.experiment.experiment import DEFAULT_STORAGE, Experiment
+from rllib_mmsa.errors import ConfigError, unknown
 
 EXPERIMENT_KEYS = (
     "env",
@@ -48,129 +43,6 @@ OLD_CHECKPOINT_KEYS = {
     "keep_checkpoints_num": "num_to_keep",
     "checkpoint_score_attr": "checkpoint_score_attribute",
 }
-DEFAULT_STORAGE = "~/ray_results"
-RECORD = "experiment.yaml"  # what was run, beside its results; `rllib train resume` reads it
-
-
-@dataclasses.dataclass(frozen=True)
-class Experiment:
-    """One entry of an experiment file, checked.
-
-    Attributes:
-        name: Folder of the results under `storage_path`.
-        run: Algorithm's registered name.
-        env: Environment's registered name, or a search space of names.
-        config: RLlib options; search spaces still as one-key mappings.
-        stop: Full metric path -> value at which a trial ends.
-        checkpoint: Arguments of Tune's CheckpointConfig.
-        num_samples: Repetitions of the grid, or samples of the search space.
-        max_concurrent_trials: Upper limit of trials at a time; None: as the machine allows.
-        max_failures: Retries of a failed trial from its last checkpoint.
-        scheduler: What `search.check_scheduler` returned; empty: every trial runs to its end.
-        storage_path: Absolute path above the results.
-        imports: Modules or Python files that register the user's own environments.
-    """
-
-    name: str
-    run: str
-    env: Any
-    config: dict[str, Any]
-    stop: dict[str, float]
-    checkpoint: dict[str, Any]
-    num_samples: int = 1
-    max_concurrent_trials: int | None = None
-    max_failures: int = 0
-    scheduler: dict[str, Any] = dataclasses.field(default_factory=dict)
-    storage_path: str = DEFAULT_STORAGE
-    imports: tuple[str, ...] = ()
-
-    @property
-    def path(self) -> Path:
-        """The experiment's results folder."""
-        return Path(self.storage_path, self.name)
-
-    def to_mapping(self) -> dict[str, Any]:
-        """Return the experiment as an experiment file would hold it."""
-        entry: dict[str, Any] = {
-            "run": self.run,
-            "env": self.env,
-            "stop": self.stop,
-            "checkpoint_config": self.checkpoint,
-            "num_samples": self.num_samples,
-            "max_concurrent_trials": self.max_concurrent_trials,
-            "max_failures": self.max_failures,
-            "scheduler": self.scheduler,
-            "import": list(self.imports),
-            "config": self.config,
-        }
-        return {self.name: {k: v for k, v in entry.items() if v not in (None, [], {})}}
-
-
-def read_file(path: str | Path) -> dict[str, Any]:
-    """Read an experiment file into a mapping of experiment names."""
-    path = Path(path)
-    if path.is_dir():
-        raise ConfigError(f"{path} is a directory; name a YAML file in it.")
-    if not path.exists():
-        siblings = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-        near = nearest(path.name, siblings)
-        hint = f" Did you mean '{path.parent / near}'?" if near else ""
-        raise ConfigError(f"no experiment file '{path}'.{hint}")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as err:
-        raise ConfigError(f"{path} cannot be read as text: {err}.") from None
-    content = parse_yaml(text, str(path))
-    if not isinstance(content, Mapping) or not content:
-        raise ConfigError(
-            f"{path} must be a mapping of experiment names to settings, but is "
-            f"{checks.describe(content)}. Example: 'my_run: {{run: MMSA, env: lbf}}'."
-        )
-    return dict(content)
-
-
-def load_file(
-    path: str | Path, *, stop: str | None = None, storage_path: str | None = None
-) -> list[Experiment]:
-    """Read an experiment file and check its structure.
-
-    Args:
-        path: YAML file: experiment name -> settings; a top-level `import` holds for all.
-        stop: Criteria as YAML or JSON text that replace those of the same name.
-        storage_path: Folder above the results; wins over the file's.
-
-    Returns:
-        The experiments in the file's order.
-
-    Raises:
-        ConfigError: At the first mistake.
-    """
-    content = read_file(path)
-    base = Path(path).resolve().parent
-    shared = import_list(content.pop("import", None), "import", base)
-    more_stop = parse_option(stop, "--stop")
-    found = []
-    for name, entry in content.items():
-        if not isinstance(entry, Mapping):
-            raise ConfigError(
-                f"{path}: experiment '{name}' must be a mapping with run, env, stop and config, "
-                f"but is {checks.describe(entry)}."
-            )
-        entry = dict(entry)
-        if storage_path:
-            entry.pop("local_dir", None)
-            entry["storage_path"] = storage_path
-        experiment = parse_experiment(str(name), entry, base=base, more_stop=more_stop)
-        imports = tuple(dict.fromkeys([*shared, *experiment.imports]))
-        found.append(dataclasses.replace(experiment, imports=imports))
-    if not found:
-        raise ConfigError(f"{path} names no experiment, only imports.")
-    return found
-
-
-def parse_option(text: str | None, where: str) -> dict[str, Any]:
-    """Parse a command-line mapping such as --stop '{training_iteration: 5}'."""
-    return checks.mapping(parse_yaml(text or "{}", where), where)
 
 
 def parse_experiment(

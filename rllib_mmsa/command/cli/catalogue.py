@@ -1,0 +1,83 @@
+"""`rllib envs` and `rllib algorithms`: what can be trained, and whether it works here."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rllib_mmsa.command.exits import EXIT_FAILED, mistakes
+from rllib_mmsa.errors import ConfigError
+
+MAX_TASKS_SHOWN = 6
+
+envs_app = typer.Typer(
+    no_args_is_help=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@envs_app.callback(invoke_without_command=True)
+def envs(ctx: typer.Context) -> None:
+    """List the environments: what they are, whether they are installed, example tasks."""
+    if ctx.invoked_subcommand:
+        return
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    from env_registry import ENVIRONMENTS, installed
+
+    tasks_column = Column("example tasks", no_wrap=True)  # names, to be copied
+    table = Table("name", "installed", "what it is", tasks_column, title="Environments")
+    missing = []
+    for name, row in ENVIRONMENTS.items():
+        there, reason = installed(name)
+        more = len(row.tasks) - MAX_TASKS_SHOWN
+        tasks = [*row.tasks[:MAX_TASKS_SHOWN], *([f"and {more} more"] if more > 0 else [])]
+        table.add_row(name, "yes" if there else "no", row.summary, "\n".join(tasks))
+        if not there:
+            missing.append(f"{name}: {reason.removeprefix(f'environment {name!r} ')}")
+    Console().print(table)
+    # Below the table: a narrow terminal would cut the line that installs in one of its cells.
+    for line in missing:
+        typer.echo(line)
+
+
+@envs_app.command("check")
+def envs_check(
+    name: Annotated[str, typer.Argument(help="See `rllib envs`.")],
+    env_config: Annotated[str | None, typer.Option(help="Its options, as YAML or JSON.")] = None,
+) -> None:
+    """Try an environment out: packages, game, maps, one episode; and say what to do.
+
+    rllib envs check smacv2
+    """
+    with mistakes():
+        from env_registry import EnvConfigError, sc2_check
+        from rllib_mmsa.command.experiment.files import parse_option
+
+        failed = False
+        try:
+            for step, ok, detail in sc2_check.check(name, parse_option(env_config, "--env-config")):
+                failed = failed or not ok
+                colour = typer.colors.GREEN if ok else typer.colors.RED
+                typer.secho(f"{'ok' if ok else 'failed':<8}", fg=colour, nl=False)
+                typer.echo(f"{step:<15}{detail}")
+        except EnvConfigError as error:
+            raise ConfigError(str(error)) from None
+        if failed:
+            raise typer.Exit(EXIT_FAILED)
+
+
+def algorithms() -> None:
+    """List the algorithms."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from rllib_mmsa.rllib import ALGORITHMS
+
+    table = Table("name", "what it is", title="Algorithms")
+    for name, algorithm in ALGORITHMS.items():
+        table.add_row(name, (algorithm.__doc__ or "").strip().split("\n")[0])
+    Console().print(table)

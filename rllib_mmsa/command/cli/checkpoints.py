@@ -1,0 +1,72 @@
+"""`rllib evaluate` and `rllib imagine`: what the policy and the world model have learnt."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rllib_mmsa.command.exits import mistakes
+
+
+def evaluate(
+    checkpoint: Annotated[
+        str, typer.Argument(help="A checkpoint, a trial's folder, or an experiment's of one trial.")
+    ],
+    episodes: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of episodes. Default: 100; with --absolute 320."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the environments.")] = None,
+    render: Annotated[str | None, typer.Option(help="Film the first episodes: a .gif.")] = None,
+    absolute: Annotated[
+        bool,
+        typer.Option(
+            "--absolute", help="Take the trial's best checkpoint; keep the result for the report."
+        ),
+    ] = False,
+) -> None:
+    """Play greedy episodes with a checkpoint on fresh environments.
+
+    rllib evaluate ~/ray_results/mmsa_lbf --episodes 100 --render mmsa.gif
+    """
+    with mistakes():
+        from rllib_mmsa.command import evaluate as evaluation
+
+        path = evaluation.locate(checkpoint)  # before the slow imports
+        count = episodes or 100
+        if absolute:
+            from rllib_mmsa.command import absolute as metric
+
+            path, count = metric.best_checkpoint(checkpoint), episodes or metric.EPISODES
+        result = evaluation.evaluate(path, episodes=count, seed=seed, render=render)
+        typer.echo(result.summary())
+        if absolute:
+            typer.echo(f"absolute    {metric.save(result)}")
+        if render:
+            typer.echo(f"film        {render}")
+
+
+def imagine(
+    checkpoint: Annotated[
+        str, typer.Argument(help="Of MMSA: a checkpoint, a trial's folder, or an experiment's.")
+    ],
+    out: Annotated[str, typer.Option(help="Folder to write to.")] = "imagined",
+    steps: Annotated[
+        str | None, typer.Option(help="Steps to draw, such as 0,10,20. Default: three.")
+    ] = None,
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes that errors are of.")] = 20,
+    seed: Annotated[int | None, typer.Option(help="Seed of the environments.")] = None,
+) -> None:
+    """Draw what MMSA's world model foresaw beside what happened, and its error by depth.
+
+    rllib imagine ~/ray_results/mmsa_lbf --out imagined --steps 0,10,20
+    """
+    with mistakes():
+        from rllib_mmsa.command import evaluate as evaluation
+        from rllib_mmsa.command.imagine import command
+
+        evaluation.locate(checkpoint)  # before the slow imports
+        wanted = command.parse_steps(steps)
+        result = command.run(checkpoint, out=out, steps=wanted, episodes=episodes, seed=seed)
+        typer.echo(result.summary())

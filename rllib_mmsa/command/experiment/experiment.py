@@ -1,0 +1,64 @@
+"""One experiment, checked: what every later step works with, and its record beside the results."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+DEFAULT_STORAGE = "~/ray_results"
+RECORD = "experiment.yaml"  # what was run, beside its results; `rllib train resume` reads it
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """One entry of an experiment file, checked.
+
+    Attributes:
+        name: Folder of the results under `storage_path`.
+        run: Algorithm's registered name.
+        env: Environment's registered name, or a search space of names.
+        config: RLlib options; search spaces still as one-key mappings.
+        stop: Full metric path -> value at which a trial ends.
+        checkpoint: Arguments of Tune's CheckpointConfig.
+        num_samples: Repetitions of the grid, or samples of the search space.
+        max_concurrent_trials: Upper limit of trials at a time; None: as the machine allows.
+        max_failures: Retries of a failed trial from its last checkpoint.
+        scheduler: What `search.check_scheduler` returned; empty: every trial runs to its end.
+        storage_path: Absolute path above the results.
+        imports: Modules or Python files that register the user's own environments.
+    """
+
+    name: str
+    run: str
+    env: Any
+    config: dict[str, Any]
+    stop: dict[str, float]
+    checkpoint: dict[str, Any]
+    num_samples: int = 1
+    max_concurrent_trials: int | None = None
+    max_failures: int = 0
+    scheduler: dict[str, Any] = dataclasses.field(default_factory=dict)
+    storage_path: str = DEFAULT_STORAGE
+    imports: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """The experiment's results folder."""
+        return Path(self.storage_path, self.name)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the experiment as an experiment file would hold it."""
+        entry: dict[str, Any] = {
+            "run": self.run,
+            "env": self.env,
+            "stop": self.stop,
+            "checkpoint_config": self.checkpoint,
+            "num_samples": self.num_samples,
+            "max_concurrent_trials": self.max_concurrent_trials,
+            "max_failures": self.max_failures,
+            "scheduler": self.scheduler,
+            "import": list(self.imports),
+            "config": self.config,
+        }
+        return {self.name: {k: v for k, v in entry.items() if v not in (None, [], {})}}

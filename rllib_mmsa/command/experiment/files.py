@@ -1,0 +1,84 @@
+"""Experiment files and YAML options of the command line, read into checked experiments.
+
+The way: text -> mapping (`read_file`, `yaml_text`) -> `Experiment` (`structure`: no import of
+Ray) -> `preflight.check` (environment, options and resources; Ray is not started) -> `launch.run`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rllib_mmsa.command.experiment import checks, structure
+from rllib_mmsa.command.experiment.experiment import Experiment
+from rllib_mmsa.command.experiment.yaml_text import parse_yaml
+from rllib_mmsa.errors import ConfigError, nearest
+
+
+def parse_option(text: str | None, where: str) -> dict[str, Any]:
+    """Parse a command-line mapping such as --stop '{training_iteration: 5}'."""
+    return checks.mapping(parse_yaml(text or "{}", where), where)
+
+
+def read_file(path: str | Path) -> dict[str, Any]:
+    """Read an experiment file into a mapping of experiment names."""
+    path = Path(path)
+    if path.is_dir():
+        raise ConfigError(f"{path} is a directory; name a YAML file in it.")
+    if not path.exists():
+        siblings = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+        near = nearest(path.name, siblings)
+        hint = f" Did you mean '{path.parent / near}'?" if near else ""
+        raise ConfigError(f"no experiment file '{path}'.{hint}")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as err:
+        raise ConfigError(f"{path} cannot be read as text: {err}.") from None
+    content = parse_yaml(text, str(path))
+    if not isinstance(content, Mapping) or not content:
+        raise ConfigError(
+            f"{path} must be a mapping of experiment names to settings, but is "
+            f"{checks.describe(content)}. Example: 'my_run: {{run: MMSA, env: lbf}}'."
+        )
+    return dict(content)
+
+
+def load_file(
+    path: str | Path, *, stop: str | None = None, storage_path: str | None = None
+) -> list[Experiment]:
+    """Read an experiment file and check its structure.
+
+    Args:
+        path: YAML file: experiment name -> settings; a top-level `import` holds for all.
+        stop: Criteria as YAML or JSON text that replace those of the same name.
+        storage_path: Folder above the results; wins over the file's.
+
+    Returns:
+        The experiments in the file's order.
+
+    Raises:
+        ConfigError: At the first mistake.
+    """
+    content = read_file(path)
+    base = Path(path).resolve().parent
+    shared = structure.import_list(content.pop("import", None), "import", base)
+    more_stop = parse_option(stop, "--stop")
+    experiments = []
+    for name, entry in content.items():
+        if not isinstance(entry, Mapping):
+            raise ConfigError(
+                f"{path}: experiment '{name}' must be a mapping with run, env, stop and config, "
+                f"but is {checks.describe(entry)}."
+            )
+        entry = dict(entry)
+        if storage_path:
+            entry.pop("local_dir", None)
+            entry["storage_path"] = storage_path
+        experiment = structure.parse_experiment(str(name), entry, base=base, more_stop=more_stop)
+        imports = tuple(dict.fromkeys([*shared, *experiment.imports]))
+        experiments.append(dataclasses.replace(experiment, imports=imports))
+    if not experiments:
+        raise ConfigError(f"{path} names no experiment, only imports.")
+    return experiments

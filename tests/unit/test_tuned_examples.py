@@ -1,0 +1,90 @@
+"""Every file in tuned_examples is valid, and asks the question that its name says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import env_registry
+from rllib_mmsa.command.experiment import preflight
+from rllib_mmsa.command.experiment.files import load_file, read_file
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = sorted((ROOT / "tuned_examples").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
+def test_every_tuned_example_is_valid(path):
+    found = load_file(path)
+    for experiment in found:
+        there, reason = env_registry.installed(experiment.env)
+        if not there:
+            pytest.skip(reason)
+    preflight.check(found, local=False)
+    if len(found) == 1:
+        assert found[0].name == path.stem
+    else:
+        assert all(e.name.startswith(f"{path.stem}_") for e in found)
+
+
+# Files that ask a question of their own; the others come as one file per algorithm.
+STUDIES = ("mmsa_search_horizon_lr", "mmsa_ablations", "compare_lbf", "compare_smacv2")
+PLAIN = [path for path in EXAMPLES if path.stem not in STUDIES]
+
+
+@pytest.mark.parametrize("group", sorted({p.stem.split("_", 1)[1] for p in PLAIN}))
+def test_tuned_examples_of_one_environment_differ_in_their_algorithm_alone(group):
+    ours = [path for path in PLAIN if path.stem.split("_", 1)[1] == group]
+    assert len(ours) > 1
+    (found, *others) = [
+        {key: value for key, value in next(iter(read_file(path).values())).items() if key != "run"}
+        for path in ours
+    ]
+    assert all(other == found for other in others)
+    runs = [load_file(path)[0].run for path in ours]
+    assert [run.lower() for run in runs] == [path.stem.split("_")[0] for path in ours]
+
+
+def test_the_paper_s_foraging_tasks_are_a_grid_of_trials_and_train_stays_quick():
+    (paper,) = load_file(ROOT / "tuned_examples/mmsa_lbf_paper.yaml")
+    settings = preflight.variants(paper.config, "")
+    assert {one["env_config"]["task"] for one in settings} == {
+        "2s-8x8-2p-2f-coop-v2",
+        "10x10-3p-5f-v2",
+        "10x10-4p-3f-v2",
+        "2s-10x10-3p-3f-v2",
+    }
+    assert paper.stop == {"num_env_steps_sampled_lifetime": 2_000_000}
+    (quick,) = load_file(ROOT / "tuned_examples/mmsa_lbf.yaml")
+    assert quick.stop == {"num_env_steps_sampled_lifetime": 200_000}
+    assert len(list(preflight.variants(quick.config, ""))) == 1
+
+
+def test_the_ablations_are_those_of_the_figure_and_differ_from_mmsa_in_one_setting():
+    full, *others = load_file(ROOT / "tuned_examples/mmsa_ablations.yaml")
+    changed = {}
+    for other in others:
+        assert (other.run, other.env, other.stop) == (full.run, full.env, full.stop)
+        ((key, value),) = [i for i in other.config.items() if i not in full.config.items()]
+        changed[other.name.removeprefix("mmsa_ablations_")] = (key, value)
+    assert changed == {
+        "no_wm": ("use_world_model", False),
+        "no_sale": ("use_sale", False),
+        "no_klb": ("kl_balance", None),
+        "no_gs": ("use_global_state", False),
+    }
+
+
+@pytest.mark.parametrize("name, tasks", [("compare_lbf", 4), ("compare_smacv2", 3)])
+def test_comparisons_differ_in_their_algorithm_alone(name, tasks):
+    found = load_file(ROOT / f"tuned_examples/{name}.yaml")
+    assert [e.run for e in found] == ["MMSA", "QMIX", "VDN", "IndependentQ"]
+    assert len({repr((e.env, e.config, e.stop, e.num_samples)) for e in found}) == 1
+    assert len(found[0].config["env_config"]["task"]["grid_search"]) == tasks
+
+
+def test_the_search_is_a_grid_through_the_default():
+    (found,) = load_file(ROOT / "tuned_examples/mmsa_search_horizon_lr.yaml")
+    assert found.config["rollout_horizon"] == {"grid_search": [1, 2, 3, 5, 10]}
+    assert found.config["lr"] == {"grid_search": [1e-3, 5e-4, 1e-4]}
