@@ -1,9 +1,9 @@
 """Many runs -> learning curves, tables and statistics; `rllib report` calls `load` and `make`.
 
 The way: Tune's folders and data files -> `Run`s (tune.py, data.py) -> groups of replicates
-(groups.py) -> a `Study`, which says what is compared where (study.py) -> tables (contents.py,
-tables.py) and figures (figures.py, charts.py, drawing.py), with the statistics of statistics.py ->
-files and the page (page.py). Neither Ray nor torch is imported.
+(groups.py) -> a `Study`, which says what is compared where (study.py, designs.py) -> tables
+(contents.py, tables.py) and figures (figures.py, charts.py, drawing.py), with the statistics of
+statistics.py -> files and the page (page.py). Neither Ray nor torch is imported.
 """
 
 from __future__ import annotations

@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 
 from rllib_mmsa.report import drawing, statistics
 from rllib_mmsa.report.contents import band, pairs, scale
+from rllib_mmsa.report.designs import Panel, panels
 from rllib_mmsa.report.drawing import COLOURS, INK, Picture
 from rllib_mmsa.report.runs import METRICS, TEST_RETURN
-from rllib_mmsa.report.study import Panel, Study, panels, suites
+from rllib_mmsa.report.study import Study, suites
 from rllib_mmsa.report.tables import Estimate
 
 TITLE_WIDTH = 52  # letters of a panel's title on one line

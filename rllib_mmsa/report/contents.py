@@ -8,9 +8,10 @@ import numpy as np
 
 from rllib_mmsa.report import groups as grouping
 from rllib_mmsa.report import runs, statistics
+from rllib_mmsa.report.designs import panels
 from rllib_mmsa.report.groups import Group
 from rllib_mmsa.report.runs import METRICS, TEST_RETURN, WIN_RATE
-from rllib_mmsa.report.study import MEAN, MIN_MAX, RAW, Study, panels, suites
+from rllib_mmsa.report.study import MEAN, MIN_MAX, RAW, Study, suites
 from rllib_mmsa.report.tables import Cell, Estimate, Table, digits
 
 MAX_PAIRED = 6  # labels that are compared each with each; of more, each with the best

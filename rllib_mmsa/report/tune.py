@@ -33,7 +33,7 @@ IN_FLIGHT = "changed in flight"  # population-based training changes options whi
 # Options that say where and how fast a run computes, or what it prints, not what it computes.
 BOOKKEEPING = re.compile(
     r"_.*|.*/_.*|env|seed|env_config/task|callbacks.*|.*_cls|.*_class|stats_cls_lookup/.*|log_.*"
-    r"|num_[cg]pus.*|learner_threads|compiled_kernels|custom_resources.*|.*timeout_s"
+    r"|num_[cg]pus.*|learner_threads|engine|compiled_kernels|custom_resources.*|.*timeout_s"
     r"|placement_strategy|local_gpu_idx|in_evaluation"
     r"|(local_)?tf_session_args/.*|render_env|policy_map_.*|store_buffer_in_checkpoints|.*eager.*"
     r"|checkpoint_trainable_policies_only|export_.*|.*offline.*|output.*|input.*|.*restart.*"

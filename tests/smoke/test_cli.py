@@ -150,16 +150,7 @@ def test_train_then_evaluate(tmp_path):
 @pytest.mark.slow
 def test_interrupt_then_resume(tmp_path):
     tiny_file(tmp_path, stop={"training_iteration": 400})
-    args = ["train", "file", "f.yaml", "--storage-path", str(tmp_path)]
-    process = subprocess.Popen(
-        [*COMMAND, *args],
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    process = start(tmp_path, "train", "file", "f.yaml", "--storage-path", str(tmp_path))
     for line in process.stdout:
         if "steps/s" in line:
             break
@@ -171,17 +162,9 @@ def test_interrupt_then_resume(tmp_path):
     (checkpoint,) = (tmp_path / "tiny").glob("*/checkpoint_*")
     assert str(checkpoint) in out
     done = rows(tmp_path)[-1]["training_iteration"]
-
     assert done < 400, "the run ended before it was interrupted"
 
-    process = subprocess.Popen(
-        [*COMMAND, "train", "resume", str(tmp_path / "tiny")],
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start(tmp_path, "train", "resume", str(tmp_path / "tiny"))
     started = time.monotonic()
     while rows(tmp_path)[-1]["training_iteration"] < done + 2:
         assert time.monotonic() - started < 120
@@ -191,6 +174,19 @@ def test_interrupt_then_resume(tmp_path):
     assert "resumes" in out and process.returncode == 130, err
     iterations = [row["training_iteration"] for row in rows(tmp_path)]
     assert iterations == list(range(1, len(iterations) + 1)), "nothing lost, nothing done twice"
+
+
+def start(tmp_path: Path, *args: str) -> subprocess.Popen:
+    """Start the command in `tmp_path`, in a process group that a signal reaches as a whole."""
+    return subprocess.Popen(
+        [*COMMAND, *args],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def rows(tmp_path: Path) -> list[dict]:

@@ -47,6 +47,7 @@ def config_of(seed: int, **options: Any) -> dict[str, Any]:
         "lr": 1e-3,
         "gamma": 0.99,
         "num_cpus_for_main_process": 1,
+        "engine": "auto",
         "policy_mapping_fn": f"<function team_policy at 0x7f{seed:06x}>",
         "_internal": seed,
         **options,

@@ -1,6 +1,5 @@
 """The files that `rllib report` writes: tables, figures, marl-eval's JSON and the page."""
 
-import csv
 import dataclasses
 import json
 import re
@@ -8,19 +7,14 @@ import shutil
 import subprocess
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from rllib_mmsa import report
-from rllib_mmsa.command.cli import app
-from rllib_mmsa.errors import ConfigError
 from rllib_mmsa.report import (
     charts,
     contents,
-    data,
     drawing,
     figures,
     groups,
@@ -29,10 +23,8 @@ from rllib_mmsa.report import (
     study,
     tables,
 )
-from rllib_mmsa.report.page import render as page_text
 from rllib_mmsa.report.study import Options
-from rllib_mmsa.report.tables import Estimate, Table
-from tests.unit.report_data import make_run, write_experiment, write_trial
+from tests.unit.report_data import make_run
 
 FIGURES = {
     "return_steps",
@@ -210,147 +202,6 @@ def test_marl_eval_has_no_algorithm_without_a_run_and_the_absolute_metric():
     (found,) = json.loads(content)["lbf"].values()
     assert set(found) == {"MMSA"}
     assert found["MMSA"]["run_1"]["absolute_metrics"] == {"return": [0.75], "win_rate": [0.5]}
-
-
-@pytest.mark.parametrize(
-    "names", [["x", "y"], ["lr=0.0001, rollout_horizon=10"] * 9, ["option=value, " * 9]]
-)
-def test_legend_stays_within_the_figure_and_takes_no_room_from_the_panel(names):
-    with drawing.style():
-        figure, (panel,) = drawing.grid_of(1)
-        lines = [panel.plot([0, 1], label=f"{name} {i}")[0] for i, name in enumerate(names)]
-        drawing.legend(figure, lines)
-        figure.draw_without_rendering()
-        box = figure.legends[0].get_window_extent()
-        panel_inches = panel.get_window_extent().height / figure.dpi
-    assert box.x0 >= 0 and box.x1 <= figure.bbox.width
-    assert panel_inches > 1.9
-
-
-@pytest.mark.parametrize("length", [4, 40, 90])
-def test_long_labels_leave_room_for_the_lines_beside_them(length):
-    with drawing.style():
-        figure, (panel,) = drawing.rows_of([["x" * length, "y"]])
-        charts._forest(panel, {"x" * length: Estimate(1.0), "y": Estimate(0.5, 0.2, 0.8)}, [0, 1])
-        figure.draw_without_rendering()
-    assert panel.get_window_extent().width / figure.dpi > 2
-
-
-def test_bands_of_many_profiles_do_not_hide_the_lines():
-    def bands(count):
-        found = [make_run(s, s / 9 + i / 50, settings={"h": f"{i}"})
-                 for i in range(count) for s in (1, 2, 3)]  # fmt: skip
-        with drawing.style():
-            svg = figures.profiles(study.build(groups.group(found), Options())).svg
-        return len(re.findall(r'id="FillBetween', svg))
-
-    assert bands(figures.MAX_THIN) == figures.MAX_THIN and bands(figures.MAX_THIN + 1) == 0
-
-
-def test_design_studies_too_many_for_one_page_take_several_pictures():
-    settings = [{"h": h, "lr": lr} for h in "12345" for lr in ("0.1", "0.01", "0.001")]
-    made = study.build(groups.group([make_run(settings=one) for one in settings]), Options())
-    with drawing.style():
-        pictures = charts.designs(made)
-    assert [picture.name for picture in pictures] == ["designs", "designs_2"]
-    text = page_text(made, [], pictures)
-    section = text[text.index('<section id="designs">') :]
-    assert section.index('id="figure-designs"') < section.index('id="figure-designs_2"')
-
-
-def test_one_run_is_enough():
-    options = Options(statistic="median", normalise="min-max")
-    made = study.build(groups.group([make_run()]), options)
-    assert figures.curves(made, runs.TEST_RETURN, seconds=True).svg
-    assert figures.curves(made, runs.WIN_RATE, seconds=False) is None
-    assert charts.improvements(made) is None and charts.designs(made) == []
-    names = [table.name for table in contents.all_tables(made)]
-    assert names == ["final", "progress", "iqm", "runs"]
-
-
-@pytest.fixture
-def table():
-    rows = (("a|b", 3, Estimate(0.5, 0.25, 1 / 3), 1500.0), ("c_d", 1, Estimate(2), float("nan")))
-    return Table("t", "Title", "Note.", ("name", "runs", "value", "steps"), rows)
-
-
-def test_markdown(table):
-    assert tables.to_markdown(table).splitlines() == [
-        "### Title",
-        "",
-        "Note.",
-        "",
-        "| name | runs | value | steps |",
-        "| --- | ---: | ---: | ---: |",
-        "| a\\|b | 3 | 0.500 [0.250, 0.333] | 1,500 |",
-        "| c_d | 1 | 2.000 | - |",
-    ]
-
-
-def test_csv_has_all_digits_and_a_column_for_each_end(table):
-    header, first, second = csv.reader(tables.to_csv(table).splitlines())
-    assert header == ["name", "runs", "value", "value: low", "value: high", "steps"]
-    assert first == ["a|b", "3", "0.5", "0.25", "0.3333333333", "1500"]
-    assert second == ["c_d", "1", "2", "", "", ""]
-
-
-def test_latex(table):
-    text = tables.to_latex(table)
-    assert r"\begin{tabular}{lrrr}" in text
-    assert r"    c\_d & 1 & 2.000 & - \\" in text
-
-
-# The command.
-
-
-def call(*arguments):
-    return CliRunner().invoke(app, ["report", *map(str, arguments)])
-
-
-def test_command_reports_and_exports(tmp_path, monkeypatch):
-    monkeypatch.setattr(figures, "all_figures", lambda study: [])  # drawn above
-    write_experiment(tmp_path / "e", "MMSA", [1, 2], lr=0.1)
-    result = call(tmp_path / "e", "--export", tmp_path / "x.csv", "--out", tmp_path / "out")
-    assert result.exit_code == 0, result.output
-    assert "2 run(s) in 1 group(s)" in result.output
-    assert (tmp_path / "out" / report.PAGE).exists()
-    assert len(data.read(tmp_path / "x.csv")) == 2
-    again = call(tmp_path / "x.csv", "--out", tmp_path / "again")
-    assert again.exit_code == 0
-    final = Path("tables", "final.md")
-    assert (tmp_path / "again" / final).read_bytes() == (tmp_path / "out" / final).read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["{}/none", "--out", "{}/out"], "'{}/none' does not exist; name a folder"),
-        (["{}/empty", "--out", "{}/out"], "'{}/empty' holds no results; a folder must have"),
-        (["{}/note.txt", "--out", "{}/out"], "is neither a folder nor a .csv file"),
-        (["{}/young", "--out", "{}/out"], "none of the 1 trials has an evaluation yet"),
-        (["{}/young", "--out", "{}/note.txt"], "--out '{}/note.txt' is a file"),
-        (["{}/young", "--out", "{}/note.txt/sub"], "is a file, or below one"),
-        (["{}/young"], "name --out DIR for a report, --export FILE.csv for data"),
-        (["{}/young", "--export", "{}/x.json"], "does not end in .csv"),
-        (["{}/young", "--out", "{}/out", "--statistic", "man"], "Did you mean 'mean'"),
-        (["{}/young", "--out", "{}/out", "--normalise", "5"], "--normalise is '5', but must be"),
-    ],
-)
-def test_mistakes_are_one_message_and_exit_code_2(tmp_path, arguments, message):
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "note.txt").write_text("no results")
-    write_trial(tmp_path / "young", "MMSA_lbf_0", [])
-    result = call(*(argument.format(tmp_path) for argument in arguments))
-    assert result.exit_code == 2
-    text = " ".join(result.output.split())
-    assert text.startswith("error: ") and message.format(tmp_path) in text
-    assert not (tmp_path / "out").exists()
-
-
-def test_missing_package_is_named(monkeypatch):
-    monkeypatch.setattr(report, "NEEDED", ("numpy", "no_such_package"))
-    with pytest.raises(ConfigError, match="needs no_such_package.*pip install"):
-        report.load([])
 
 
 # The page in a browser.

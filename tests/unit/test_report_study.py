@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rllib_mmsa.errors import ConfigError
-from rllib_mmsa.report import contents, groups, page, runs, study
+from rllib_mmsa.report import contents, designs, groups, page, runs, study
 from rllib_mmsa.report.study import Options
 from tests.unit.report_data import make_run
 
@@ -163,7 +163,7 @@ def test_design_study_holds_all_other_settings_equal():
         for lr in ("0.1", "0.2")
         for h in ("1", "3", "10")
     ]
-    panels = study.panels(build(found))
+    panels = designs.panels(build(found))
     by_key = {(p.key, p.fixed): list(p.groups) for p in panels}
     assert by_key[("rollout_horizon", "lr=0.1")] == ["1", "3", "10"]
     assert by_key[("lr", "rollout_horizon=10")] == ["0.1", "0.2"]
