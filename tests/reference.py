@@ -1,9 +1,8 @@
 """The losses of section 4.4 as slow loops: one episode, one step, one agent, one action at a time.
 
 Written from the equations, on plain vectors, without padding, without masks over batches and
-without any of the product's tensor code but its layers' weights. Defaults of the algorithms only:
-candidate actions, fixed encoders, both mixers read the target networks' roll-out, whose actions
-are the policy's, by way of tanh(Linear).
+without any of the product's tensor code but its layers' weights. Every reading that is a setting is
+here, but for ``normaliser: batch``, which no single vector has.
 """
 
 from __future__ import annotations
@@ -29,8 +28,19 @@ def one_hot(index: int | None, size: int) -> Tensor:
     return torch.tensor([float(i == index) for i in range(size)], dtype=torch.float64)
 
 
-def avg_l1(x: Tensor) -> Tensor:
-    return x / x.abs().mean()
+def normalise(name: str, layer: Any, x: Tensor) -> Tensor:
+    """The normalisers of Figure 7; ``layer`` has LayerNorm's weights."""
+    if name == "avg_l1":
+        return x / x.abs().mean()
+    if name == "softmax":
+        return x.exp() / x.exp().sum()
+    if name == "l2":
+        return x / (x**2).sum().sqrt()
+    if name == "layer":
+        deviation = ((x - x.mean()) ** 2).mean() + layer.eps
+        return (x - x.mean()) / deviation.sqrt() * layer.weight + layer.bias
+    assert name == "none"
+    return x
 
 
 class Episode:
@@ -44,7 +54,7 @@ class Episode:
         fields = {name: values[row] for name, values in batch.items()}
         self.obs, self.state, self.mask = fields["obs"], fields["state"], fields["action_mask"]
         self.actions, self.rewards = fields["actions"], fields["rewards"]
-        self.terminated = fields["terminated"]
+        self.terminated, self.truncated = fields["terminated"], fields["truncated"]
 
     @property
     def observations(self) -> range:
@@ -63,6 +73,7 @@ class Reference:
 
     def __init__(self, module: Any, config: Any, batch: dict[str, Tensor], noise: dict):
         self.module, self.config = module, config
+        self.use_sale = getattr(config, "use_sale", False)
         self.agents, self.num_actions = module.num_agents, module.num_actions
         self.episodes = [Episode(batch, row) for row in range(len(batch["rewards"]))]
         # The model losses go over every fourth episode, beginning with the first.
@@ -79,9 +90,13 @@ class Reference:
         for t in episode.observations:
             row = []
             for i in range(self.agents):
-                last = int(episode.actions[t - 1, i]) if t else None
-                parts = [episode.obs[t, i], one_hot(last, self.num_actions)]
-                x = F.relu(agent.input(torch.cat([*parts, one_hot(i, self.agents)])))
+                parts = [episode.obs[t, i]]
+                if self.config.observe_last_action:
+                    last = int(episode.actions[t - 1, i]) if t else None
+                    parts.append(one_hot(last, self.num_actions))
+                if self.config.observe_agent_id:
+                    parts.append(one_hot(i, self.agents))
+                x = F.relu(agent.input(torch.cat(parts)))
                 zeros = torch.zeros(agent.hidden_dim, dtype=torch.float64)
                 row.append(gru_cell(agent.rnn, x, states[-1][i] if t else zeros))
             states.append(row)
@@ -89,15 +104,23 @@ class Reference:
 
     def value(self, agent: Any, hidden: Tensor, obs: Tensor, action: int) -> Tensor:
         """Q_i(h, o, a)."""
-        if not hasattr(agent, "sale"):
+        if not self.use_sale:
             return agent.head(hidden)[action]
         a = one_hot(action, self.num_actions)
-        z = avg_l1(agent.sale.f(obs)).detach()
+        z = self.encode(agent.sale, obs).detach()
         z_a = agent.sale.g(torch.cat([z, a])).detach()
-        phi = avg_l1(agent.sale.phi(torch.cat([obs, a])))
+        phi = self.phi(agent.sale, torch.cat([obs, a]))
         per_state = agent.from_state(torch.cat([hidden, z]))
         of_both = agent.head(F.relu(per_state + agent.from_action(torch.cat([z_a, phi]))))[0]
         return of_both + agent.per_action(hidden)[action]
+
+    def encode(self, sale: Any, x: Tensor) -> Tensor:
+        """f(x)."""
+        return normalise(self.config.normaliser, sale.f_norm, sale.f(x))
+
+    def phi(self, sale: Any, pair: Tensor) -> Tensor:
+        """phi of [x ; a]."""
+        return normalise(self.config.normaliser, sale.phi_norm, sale.phi(pair))
 
     def greedy(self, agent: Any, hidden: Tensor, obs: Tensor, legal: Any) -> int:
         values = [
@@ -111,12 +134,16 @@ class Reference:
         return [self.greedy(agent, states[t][i], obs[i], legal[i]) for i in range(self.agents)]
 
     def mix(self, mixer: Any, values: list[Tensor], state: Tensor) -> Tensor:
-        """Q_tot of QMIX."""
+        """Q_tot, (1,); of independent Q-learning, (N,)."""
+        if self.config.mixer is None:
+            return torch.stack(values)
+        if self.config.mixer == "vdn":
+            return torch.stack(values).sum(0, keepdim=True)
         first = mixer.weights_1(state).abs().view(self.agents, mixer.embed_dim)
         hidden = mixer.bias_1(state)
         for i in range(self.agents):
             hidden = hidden + values[i] * first[i]
-        return (F.elu(hidden) * mixer.weights_2(state).abs()).sum() + mixer.value(state)[0]
+        return (F.elu(hidden) * mixer.weights_2(state).abs()).sum() + mixer.value(state)
 
     # L_TD.
 
@@ -131,63 +158,77 @@ class Reference:
                     self.value(self.module.agent, h, episode.obs[t, i], int(episode.actions[t, i]))
                     for i, h in enumerate(online[t])
                 ]
-                actions = self.greedy_team(self.module.agent, online, episode, t)
-                state = self.mixer_state("", episode, target, t, actions)
+                state = self.mixer_state("", episode, online, target, t)
                 value = self.mix(self.module.mixer, chosen, state)
                 errors.append((value - self.target(episode, online, target, t)) ** 2)
         return torch.stack(errors).mean()
 
+    def next_actions(self, episode: Episode, online: list, target: list, t: int) -> list[int]:
+        """Whose value the target has, and with which imagination begins."""
+        if self.config.double_q:
+            return self.greedy_team(self.module.agent, online, episode, t)
+        return self.greedy_team(self.module.target_agent, target, episode, t)
+
     @torch.no_grad()
     def target(self, episode: Episode, online: list, target: list, t: int) -> Tensor:
-        """y^tot at step t, double Q."""
-        if episode.terminated[t]:
+        """y^tot at step t."""
+        limit = episode.truncated[t] and not self.config.bootstrap_truncated
+        if episode.terminated[t] or limit:
             return episode.rewards[t]
         obs = episode.obs[t + 1]
-        actions = self.greedy_team(self.module.agent, online, episode, t + 1)
+        actions = self.next_actions(episode, online, target, t + 1)
         values = [
             self.value(self.module.target_agent, target[t + 1][i], obs[i], actions[i])
             for i in range(self.agents)
         ]
-        state = self.mixer_state("target_", episode, target, t + 1, actions)
+        state = self.mixer_state("target_", episode, online, target, t + 1)
         mixed = self.mix(self.module.target_mixer, values, state)
         return episode.rewards[t] + self.config.gamma * mixed
 
     def mixer_state(
-        self, which: str, episode: Episode, hidden: list, t: int, actions: list[int]
+        self, which: str, episode: Episode, online: list, target: list, t: int
     ) -> Tensor:
-        """What the mixer ("") or the target mixer ("target_") reads at step t.
-
-        ``hidden`` are the target agents' states; ``actions`` the online agents' greedy ones at t,
-        with which imagination begins.
-        """
-        if not hasattr(self.module, "world_model"):
-            return episode.state[t]
-        latents = self.imagine(hidden[t], episode.obs[t], actions)
-        linear = getattr(self.module, f"{which}aggregator").linear
-        return torch.cat([episode.state[t], torch.tanh(linear(torch.cat(latents)))])
+        """What the mixer ("") or the target mixer ("target_") reads at step t."""
+        parts = [episode.state[t]] if getattr(self.config, "use_global_state", True) else []
+        if self.module.world_model is not None:
+            actions = self.next_actions(episode, online, target, t)
+            latents = self.imagine(target[t], episode.obs[t], actions)
+            linear = getattr(self.module, f"{which}aggregator").linear
+            parts.append(torch.tanh(linear(torch.cat(latents))))
+        return torch.cat(parts)
 
     # World model.
+
+    @property
+    def residual(self) -> bool:
+        return self.config.world_model_form == "residual"
 
     def posterior(self, model: Any, hidden: list[Tensor], obs: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log deviation of the joint latent, agent after agent."""
         parts = []
         for i, h in enumerate(hidden):
-            x = torch.cat([model.hidden_scale(h), model.obs_scale(obs[i])])
-            parts.append(model.posterior_net(x).chunk(2))
+            x = [model.hidden_scale(h)]
+            if self.residual:
+                x.append(model.obs_scale(obs[i]))
+            parts.append(model.posterior_net(torch.cat(x)).chunk(2))
         return torch.cat([m for m, _ in parts]), torch.cat([s for _, s in parts]).clamp(-5, 2)
 
     def embed(self, model: Any, latent: Tensor, actions: list[int]) -> Tensor:
-        """(z^sa, z^s, phi^sa); f_s and g_s get no gradient."""
+        """(z^sa, z^s, phi^sa); f_s and g_s get no gradient. Without SALE, (s, e(a))."""
         action = torch.cat([model.action_embedding.weight[:, a] for a in actions])
+        if not self.use_sale:
+            return torch.cat([latent, action])
         with torch.no_grad():
-            z = avg_l1(model.sale.f(latent))
+            z = self.encode(model.sale, latent)
             z_a = model.sale.g(torch.cat([z, action]))
-        return torch.cat([z_a, z, avg_l1(model.sale.phi(torch.cat([latent, action])))])
+        return torch.cat([z_a, z, self.phi(model.sale, torch.cat([latent, action]))])
 
     def prior(self, model: Any, embeddings: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log deviation; the network says how the latent before changes."""
-        change, log_std = model.prior_net(torch.cat([embeddings, before])).chunk(2)
-        return before + change, log_std.clamp(-5, 2)
+        """Mean and log deviation; "residual": the network says how the latent before changes."""
+        sees_before = self.residual and self.use_sale
+        x = torch.cat([embeddings, before]) if sees_before else embeddings
+        mean, log_std = model.prior_net(x).chunk(2)
+        return (before + mean if self.residual else mean), log_std.clamp(-5, 2)
 
     def decode(self, model: Any, latent: Tensor) -> tuple[Tensor, list, list, list]:
         """Embeddings; h, o and mask logits per agent, h and o standardised."""
@@ -211,8 +252,9 @@ class Reference:
     def policy(self, model: Any, latent: Tensor) -> Any:
         """pi(z^s, phi^s): logits per agent."""
         latent = latent.detach()
-        z, phi = avg_l1(model.sale.f(latent)).detach(), avg_l1(model.policy_phi(latent))
-        return model.policy_net(torch.cat([z, phi])).chunk(self.agents)
+        phi = normalise(self.config.normaliser, model.policy_norm, model.policy_phi(latent))
+        z = [self.encode(model.sale, latent).detach()] if self.use_sale else []
+        return model.policy_net(torch.cat([*z, phi])).chunk(self.agents)
 
     def model_losses(self) -> dict[str, Tensor]:
         """Each loss of the world model, unweighted."""
@@ -245,16 +287,19 @@ class Reference:
             self.add_decoded(add, episode, hidden[t], decoded, t)
             for i, logits in enumerate(self.policy(model, sample)):
                 add("policy", -torch.log_softmax(logits, -1)[greedy[t][i]])
-            z = avg_l1(model.sale.f(latent.detach()))
-            if t:
-                add("sale_latents", ((predicted - z.detach()) ** 2).mean())
+            if self.use_sale:
+                z = self.encode(model.sale, latent.detach())
+                if t:
+                    add("sale_latents", ((predicted - z.detach()) ** 2).mean())
             if t == episode.length:
                 return
             actions = [int(a) for a in episode.actions[t]]
             embeddings, before = self.embed(model, latent, actions), latent
-            add("embeddings", 3 * ((decoded[0] - embeddings.detach()) ** 2).mean())
-            action = torch.cat([model.action_embedding.weight[:, a] for a in actions]).detach()
-            predicted = model.sale.g(torch.cat([z, action]))
+            parts = 3 if self.use_sale else 1
+            add("embeddings", parts * ((decoded[0] - embeddings.detach()) ** 2).mean())
+            if self.use_sale:
+                action = torch.cat([model.action_embedding.weight[:, a] for a in actions]).detach()
+                predicted = model.sale.g(torch.cat([z, action]))
 
     def add_kl(self, add: Any, posterior: tuple, prior: tuple) -> None:
         def kl(p: tuple, q: tuple) -> Tensor:
@@ -265,9 +310,13 @@ class Reference:
             return tuple(value.detach() for value in pair)
 
         zeros = torch.zeros_like(prior[0])
-        alpha = self.config.kl_balance_alpha
-        balanced = alpha * kl(still(posterior), prior) + (1 - alpha) * kl(posterior, still(prior))
-        add("kl", self.config.kl_prior_weight * kl(prior, (zeros, zeros)) + balanced)
+        alpha, balance = self.config.kl_balance_alpha, self.config.kl_balance
+        on_prior = alpha if balance == "prior" else 1 - alpha
+        balanced = on_prior * kl(still(posterior), prior)
+        balanced = balanced + (1 - on_prior) * kl(posterior, still(prior))
+        if balance is None:
+            balanced = kl(posterior, prior)
+        add("kl", kl(prior, (zeros, zeros)) + balanced)
 
     def add_decoded(
         self, add: Any, episode: Episode, hidden: list[Tensor], decoded: tuple, t: int
@@ -287,23 +336,23 @@ class Reference:
             for t in range(episode.length):
                 for i in range(self.agents):
                     a = one_hot(int(episode.actions[t, i]), self.num_actions)
-                    predicted = sale.g(torch.cat([avg_l1(sale.f(episode.obs[t, i])), a]))
-                    reached = avg_l1(sale.f(episode.obs[t + 1, i])).detach()
+                    predicted = sale.g(torch.cat([self.encode(sale, episode.obs[t, i]), a]))
+                    reached = self.encode(sale, episode.obs[t + 1, i]).detach()
                     errors.append(((predicted - reached) ** 2).mean())
         return torch.stack(errors).mean()
 
     def total(self) -> Tensor:
         """The sum that the learner minimises."""
         total, config = self.td_loss(), self.config
-        if not hasattr(self.module, "world_model"):
+        if self.use_sale:
+            total = total + config.sale_weight * self.sale_loss_observations()
+        if self.module.world_model is None:
             return total
         losses = self.model_losses()
-        total = total + config.sale_weight * self.sale_loss_observations()
-        total = total + config.sale_weight * losses["sale_latents"]
+        if self.use_sale:
+            total = total + config.sale_weight * losses["sale_latents"]
         total = total + config.kl_weight * losses["kl"] + config.policy_weight * losses["policy"]
         heads = losses["obs"] + losses["mask"]
         return total + config.reconstruction_weight * (
-            losses["embeddings"]
-            + config.hidden_weight * losses["hidden"]
-            + config.observation_weight * heads
+            losses["embeddings"] + losses["hidden"] + config.observation_weight * heads
         )

@@ -1,10 +1,11 @@
-"""The learner's batched losses and gradients are those of slow loops."""
+"""The plain update's losses and gradients are those of slow loops, for every reading there is."""
 
 import pytest
 import torch
 
 from env_registry.contract import TEAM
-from tests.algorithms import batch_of, build, learner
+from rllib_mmsa.method.settings import PRESETS
+from tests.algorithms import batch_of, build, learner, with_noise
 from tests.reference import Reference
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -12,10 +13,36 @@ pytestmark = pytest.mark.usefixtures("ray_session")
 #: Episodes of different lengths, observations in [0, 1].
 FORAGING = {"env": "lbf", "env_config": {"task": "5x5-2p-1f-v2", "max_episode_steps": 5}}
 
+READINGS = {
+    "QMIX": ("QMIX", {}),
+    "VDN": ("VDN", {}),
+    "IndependentQ": ("IndependentQ", {}),
+    "maximum as printed": ("QMIX", {"double_q": False}),
+    "a time limit is an end": ("QMIX", {"bootstrap_truncated": False}),
+    "no last action": ("QMIX", {"observe_last_action": False}),
+    "no agent id": ("QMIX", {"observe_agent_id": False}),
+    "MMSA": ("MMSA", {}),
+    "paper": ("MMSA", {"preset": "paper"}),
+    "No-WM": ("MMSA", {"use_world_model": False}),
+    "No-SALE": ("MMSA", {"use_sale": False}),
+    "No-SALE, printed": ("MMSA", {"use_sale": False, "world_model_form": "printed"}),
+    "No-GS": ("MMSA", {"use_global_state": False}),
+    "No-KLB": ("MMSA", {"kl_balance": None}),
+    "KL balanced as printed": ("MMSA", {"kl_balance": "posterior"}),
+    "printed": ("MMSA", {"world_model_form": "printed"}),
+    "MMSA, maximum as printed": ("MMSA", {"double_q": False}),
+    "MMSA, sum": ("MMSA", {"mixer": "vdn"}),
+    "horizon 1": ("MMSA", {"rollout_horizon": 1}),
+    "every episode": ("MMSA", {"model_batch_share": 1.0}),
+    "weights": ("MMSA", {"kl_weight": 0.3, "sale_weight": 0.7, "policy_weight": 0.4}),
+    "other weights": ("MMSA", {"reconstruction_weight": 0.6, "observation_weight": 2.0}),
+    **{n: ("MMSA", {"normaliser": n}) for n in ("none", "layer", "softmax", "l2")},
+}
 
-def prepared(name: str) -> tuple:
+
+def prepared(name: str, **settings) -> tuple:
     """An algorithm in float64 whose targets lag behind, and a batch of five episodes."""
-    algorithm = build(name, **FORAGING)
+    algorithm = build(name, engine="plain", **FORAGING, **settings)
     own, module = learner(algorithm), learner(algorithm).team_module
     episodes = sorted(algorithm.env_runner.sample(num_episodes=80), key=len)
     batch = batch_of(algorithm, episodes[::19])
@@ -33,37 +60,40 @@ def prepared(name: str) -> tuple:
     return algorithm, own, module, fields
 
 
-def drawn(module, fields) -> dict[str, torch.Tensor]:
-    """The noise of the next forward pass under ``seed_noise(3)``."""
-    if not hasattr(module, "world_model"):
-        return {}
-    module.seed_noise(3)
-    batch, steps = fields["loss_mask"][::4].shape  # the episodes that the world model learns from
-    shape = (batch, steps + 1, module.world_model.joint_dim)
-    empty = torch.empty(shape, dtype=torch.float64)
-    posterior = empty.clone().normal_(generator=module.noise)
-    prior = empty.clone().normal_(generator=module.noise)
-    module.seed_noise(3)
-    return {"posterior": posterior, "prior": prior}
-
-
-@pytest.mark.parametrize("name", ["QMIX", "MMSA"])
-def test_losses_and_gradients_are_those_of_slow_loops(name):
-    algorithm, own, module, fields = prepared(name)
-    noise = drawn(module, fields)
+@pytest.mark.parametrize("reading", READINGS)
+def test_losses_and_gradients_are_those_of_slow_loops(reading):
+    name, settings = READINGS[reading]
+    algorithm, own, module, fields = prepared(name, **settings)
+    played, fields = fields, with_noise(algorithm, fields)
     out = module.forward_train(fields)  # moves the running statistics, once
     ours = own.compute_losses(fwd_out={TEAM: out}, batch={TEAM: fields})[TEAM]
     module.zero_grad(set_to_none=True)
     ours.backward()
     gradients = {n: p.grad.clone() for n, p in module.named_parameters() if p.grad is not None}
     module.zero_grad(set_to_none=True)
-    theirs = Reference(module, algorithm.config, fields, noise).total()
+    noise = dict(zip(("posterior", "prior"), fields.get("noise", ()), strict=False))
+    theirs = Reference(module, algorithm.config, played, noise).total()
     theirs.backward()
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-8)
-    assert len(gradients) > 10
+    assert len(gradients) >= 8
     for key, parameter in module.named_parameters():
         if parameter.grad is None:
             assert key not in gradients or not gradients[key].any(), key
         else:
             torch.testing.assert_close(gradients[key], parameter.grad, rtol=1e-5, atol=1e-8)
+    algorithm.stop()
+
+
+def test_the_preset_paper_is_the_equations_as_printed():
+    algorithm = build("MMSA", preset="paper")
+    config, module = algorithm.config, learner(algorithm).team_module
+    assert {name: getattr(config, name) for name in PRESETS["paper"]} == PRESETS["paper"]
+    assert set(module.settings.loss_weights.values()) == {1.0}  # section 4.4 weighs nothing
+    assert not module.world_model.residual
+    algorithm.stop()
+
+
+def test_what_is_set_beside_a_preset_counts_more():
+    algorithm = build("MMSA", preset="paper", kl_weight=0.2)
+    assert (algorithm.config.kl_weight, algorithm.config.double_q) == (0.2, False)
     algorithm.stop()
