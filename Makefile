@@ -45,9 +45,10 @@ bench: ## Speed and memory as a table and JSON (docs/performance.md)
 results: $(STAMP) ## Rebuild the figures and tables of docs/results.md from the data beside them
 	@$(BIN)/python scripts/results.py
 
-lint: $(STAMP) ## ruff and mypy
+lint: $(STAMP) ## ruff, mypy and the lengths of files and functions
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/python scripts/lengths.py
 
 clean: ## Remove .venv, caches and build files; results stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache rllib_mmsa/nets/kernels/*.so

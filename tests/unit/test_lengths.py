@@ -1,0 +1,32 @@
+"""What `make lint` calls too long."""
+
+import pytest
+
+from scripts.lengths import MAX_FILE, MAX_FUNCTION, violations
+
+
+def function(lines: int, *before: str) -> str:
+    """A function of so many lines, `def` included, besides what comes first in its body."""
+    return "\n".join(["def f():", *before, *["    x = 1"] * (lines - 1)])
+
+
+DOCSTRING = ('    """One.', "", "    Two.", '    """')
+
+
+@pytest.mark.parametrize("before", [(), DOCSTRING])
+def test_a_docstring_does_not_count(before):
+    assert not list(violations(function(MAX_FUNCTION, *before), "a.py"))
+    (sentence,) = violations(function(MAX_FUNCTION + 1, *before), "a.py")
+    assert sentence.startswith("a.py:1: f has 41 lines; a function has at most 40")
+
+
+def test_a_function_in_a_class_counts_and_decorators_do_not():
+    body = function(MAX_FUNCTION + 1).replace("\n", "\n    ")
+    (sentence,) = violations(f"class A:\n    @property\n    {body}", "a.py")
+    assert sentence.startswith("a.py:3: f has 41 lines")
+
+
+def test_a_long_file():
+    assert not list(violations("x = 1\n" * MAX_FILE, "a.py"))
+    (sentence,) = violations("x = 1\n" * (MAX_FILE + 1), "a.py")
+    assert sentence.startswith("a.py: 301 lines; a file has at most 300.")
