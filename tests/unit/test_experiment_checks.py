@@ -9,6 +9,7 @@ from rllib_mmsa.command.experiment import checks, preflight
 from rllib_mmsa.command.experiment.structure import parse_experiment
 from rllib_mmsa.command.run.schedulers import search_space
 from rllib_mmsa.errors import ConfigError
+from rllib_mmsa.method.settings import REMOVED
 
 MINIMAL = {"run": "QMIX", "env": "two_step"}
 
@@ -133,6 +134,15 @@ def test_mistakes_in_settings_are_found_without_ray(entry, words, monkeypatch):
         preflight.check([parse_experiment("a", {**MINIMAL, **entry})])
     assert words in str(error.value)
     assert not started
+
+
+def test_a_removed_option_is_answered_with_what_to_do_instead():
+    with pytest.raises(ConfigError) as error:
+        preflight.check_options({"compiled_kernels": False}, {"engine": "auto"}, "a: config")
+    sentence = REMOVED["compiled_kernels"]
+    assert str(error.value) == f"a: config: compiled_kernels is gone: {sentence}."
+    # A user's algorithm may have an option of that name.
+    preflight.check_options({"free_bits": 1.0}, {"free_bits": 0.0}, "a: config")
 
 
 def test_a_task_of_a_grid_is_checked_too():

@@ -34,6 +34,13 @@ def test_a_progress_line_says_what_a_person_asks():
     assert "2,431 episodes (2 dropped)  return" in progress.format("mmsa_lbf", later)
 
 
+def test_the_first_line_names_the_engine_once():
+    progress, result = TrialProgress({}), {"engine": "native (AVX-512, 2 threads)"}
+    assert progress.format("qmix", result).startswith("qmix  engine native (AVX-512, 2 threads)  ")
+    assert "engine" not in progress.format("qmix", result)
+    assert "engine" not in TrialProgress({}).format("qmix", {})
+
+
 def test_durations_and_gaps():
     assert [format_duration(s) for s in (5, 194, 7394, math.nan)] == [
         "0:05",

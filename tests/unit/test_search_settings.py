@@ -57,6 +57,7 @@ def test_schedulers_become_tunes_own_and_populations_keep_more_checkpoints():
             {**PBT, "hyperparam_mutations": {"hidden_dim": [32, 64]}},
             "hidden_dim cannot change while a trial runs",
         ),
+        ({**PBT, "hyperparam_mutations": {"free_bits": [0, 1]}}, "free_bits is gone: "),
         ({**PBT, "hyperparam_mutations": {"lr": 1}}, "lr must be a list of values or a search"),
         ({**PBT, "hyperparam_mutations": {"lr": {"grid_search": [1]}}}, "a grid is not drawn from"),
     ],

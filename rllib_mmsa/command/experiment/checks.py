@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rllib_mmsa.errors import ConfigError, nearest, unknown
+from rllib_mmsa.method.settings import REMOVED
 
 # Result keys that a `stop` criterion or a checkpoint score may name. Their counterparts under
 # `learners/<module>/` depend on the algorithm's losses and are accepted as they are.
@@ -244,6 +245,20 @@ def misspelt_search_space(value: Any) -> str | None:
     if key in SEARCH_SPACES or not isinstance(args, list):
         return None
     return nearest(key, SEARCH_SPACES, cutoff=0.8)
+
+
+def refuse_removed(option: str, where: str) -> None:
+    """Refuse an option that an earlier version had.
+
+    Args:
+        option: The option's name.
+        where: The mapping that it stands in, for the message.
+
+    Raises:
+        ConfigError: If it was removed; the text says what to do instead.
+    """
+    if option in REMOVED:
+        raise ConfigError(f"{where}: {option} is gone: {REMOVED[option]}.")
 
 
 def option_type(value: Any, default: Any, where: str) -> None:

@@ -134,6 +134,7 @@ def check_options(options: Mapping[str, Any], defaults: Mapping[str, Any], where
                 f"(default {defaults[target]!r})."
             )
         if key not in valid:
+            checks.refuse_removed(key, where)
             if key in EXPERIMENT_KEYS:
                 raise ConfigError(f"{where}: '{key}' belongs beside 'config:', not in it.")
             raise unknown("option", key, valid, where)

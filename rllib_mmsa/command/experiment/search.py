@@ -32,11 +32,8 @@ IN_FLIGHT = (
     "updates_per_episode",
     "train_batch_episodes",
     "kl_weight",
-    "kl_prior_weight",
     "kl_balance_alpha",
-    "free_bits",
     "reconstruction_weight",
-    "hidden_weight",
     "observation_weight",
     "sale_weight",
 )
@@ -112,6 +109,7 @@ def _pbt(settings: dict[str, Any], where: str) -> dict[str, Any]:
         )
     for name, space in mutations.items():
         here = f"{where}: hyperparam_mutations: {name}"
+        checks.refuse_removed(name, f"{where}: hyperparam_mutations")
         if name not in IN_FLIGHT:
             raise ConfigError(
                 f"{here} cannot change while a trial runs (it shapes a network, the sampling or "

@@ -160,7 +160,7 @@ def _read_config(checkpoint: Path) -> Any:
 
 def _load_module(checkpoint: Path) -> Any:
     """The team's module with the parts that only learn, on the CPU."""
-    from rllib_mmsa.rllib.mmsa_modules import MMSAModule
+    from rllib_mmsa.rllib.module import MMSAModule
 
     folder = checkpoint / evaluate.MODULE_FOLDER
     if not folder.is_dir():

@@ -14,7 +14,7 @@ import typer
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from rllib_mmsa.rllib.metrics import NUM_EPISODES_DROPPED_LIFETIME
+from rllib_mmsa.rllib.metrics import ENGINE, NUM_EPISODES_DROPPED_LIFETIME
 
 STEPS = "num_env_steps_sampled_lifetime"
 TERMINAL_INTERVAL_S = 5.0
@@ -53,7 +53,6 @@ class TrialProgress:
         test_win: Latest evaluation's win rate.
         history: (training seconds, env steps) of the last lines, for speed and time left.
         shown_at: When the last line was printed, in monotonic seconds.
-        line: The latest line, printed or not.
     """
 
     stop: Mapping[str, float]
@@ -63,7 +62,6 @@ class TrialProgress:
         default_factory=lambda: deque(maxlen=10)
     )
     shown_at: float = -math.inf
-    line: str = ""
 
     def update(self, result: Mapping[str, Any]) -> bool:
         """Take in a result; return whether it holds a new evaluation."""
@@ -93,15 +91,17 @@ class TrialProgress:
         return min(left, default=math.nan)
 
     def format(self, label: str, result: Mapping[str, Any]) -> str:
-        """Write the line and remember it."""
+        """Write the line. The first one names the engine of the updates, where a result does."""
         steps, speed = get(result, STEPS), self.speed(result)
         total = self.stop.get(STEPS)
         win = get(result, "env_runners/win_rate") if math.isnan(self.test_win) else self.test_win
         of_total = f"/{total:,.0f}" if total else ""
         dropped = get(result, f"env_runners/{NUM_EPISODES_DROPPED_LIFETIME}")
-        self.line = "  ".join(
+        engine = "" if self.history else result.get(ENGINE, "")
+        line = "  ".join(
             (
                 label,
+                *([f"engine {engine}"] if engine else []),
                 f"{format_number(steps, ',.0f')}{of_total} steps",
                 f"{format_number(get(result, 'env_runners/num_episodes_lifetime'), ',.0f')} "
                 f"episodes{f' ({dropped:,.0f} dropped)' if dropped > 0 else ''}",
@@ -114,7 +114,7 @@ class TrialProgress:
             )
         )
         self.history.append((get(result, "time_total_s"), steps))
-        return self.line
+        return line
 
 
 class ProgressCallback(Callback):
