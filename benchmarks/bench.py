@@ -6,6 +6,7 @@ import logging
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
 
@@ -60,9 +61,14 @@ def build_algorithm(
 
 def sizes_of(algorithm: QLearning) -> Sizes:
     """The sizes of the team's data, as the built module has them."""
-    [module] = algorithm.learner_group.foreach_learner(lambda learner: learner.team_module)
-    team = module.get()
+    team = _of_the_learner(algorithm, lambda learner: learner.team_module)
     return Sizes(team.num_agents, team.obs_size, team.state_size, team.num_actions)
+
+
+def _of_the_learner(algorithm: QLearning, ask: Callable[[Any], Any]) -> Any:
+    """What ``ask`` returns of the only learner."""
+    [answer] = algorithm.learner_group.foreach_learner(ask)
+    return answer.get()
 
 
 def timed_update(algorithm: QLearning) -> dict[str, float]:
@@ -75,7 +81,7 @@ def timed_update(algorithm: QLearning) -> dict[str, float]:
 
 
 def set_threads(threads: int) -> None:
-    """Threads of this process, of which an update takes two; within them they are PyTorch's."""
+    """Threads of this process: PyTorch's, and at most two that share an update."""
     global _learner_threads
     _learner_threads = min(threads, 2)
     torch.set_num_threads(threads)
@@ -116,7 +122,11 @@ class AlgorithmBench:
         for _ in range(_WARM_UP_UPDATES):
             algorithm._update()
         algorithm.training_step()
-        return {"sizes": sizes_of(algorithm)._asdict(), "pid": os.getpid()}
+        return {
+            "sizes": sizes_of(algorithm)._asdict(),
+            "pid": os.getpid(),
+            "engine": _of_the_learner(algorithm, lambda learner: learner.engine.name),
+        }
 
     def sample(self) -> dict[str, float]:
         """Samples one episode per sub-environment: env steps and seconds."""
@@ -152,11 +162,11 @@ class AlgorithmBench:
         return {**done, "seconds": seconds}
 
     def _progress(self) -> dict[str, int]:
-        [updates] = self._algorithm.learner_group.foreach_learner(lambda each: each._num_updates)
+        updates = _of_the_learner(self._algorithm, lambda learner: learner._num_updates)
         return {
             "env_steps": self._algorithm.num_env_steps_sampled,
             "episodes": self._algorithm.replay.num_episodes_added,
-            "updates": updates.get(),
+            "updates": updates,
         }
 
     def memory(self) -> dict[str, float]:

@@ -19,8 +19,6 @@ def machine(threads: int) -> dict[str, Any]:
     Args:
         threads: PyTorch threads in each measured process.
     """
-    from rllib_mmsa.nets.kernels import every_kind  # the peer's process has no RLlib
-
     packages = ("torch", "ray", "numpy")
     return {
         "cores": len(os.sched_getaffinity(0))
@@ -32,7 +30,6 @@ def machine(threads: int) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in packages},
         "threads": threads,
-        "compiled_kernels": next((each.instructions for each in reversed(every_kind())), None),
     }
 
 
@@ -51,8 +48,7 @@ def machine_words(facts: dict[str, Any]) -> str:
     load = ", ".join(str(value) for value in facts["load"])
     return (
         f"{facts['cores']} cores, {facts['model']}; {facts['system']}, Python {facts['python']}, "
-        f"{versions}; {facts['threads']} PyTorch thread(s) per process; compiled functions "
-        f"{facts['compiled_kernels'] or 'none'}; "
+        f"{versions}; {facts['threads']} PyTorch thread(s) per process; "
         f"load at the start (1, 5, 15 minutes) {load}"
     )
 

@@ -20,14 +20,16 @@ def measure(plan: Plan, environment: str) -> dict[str, Any]:
     """Measures all variants on one environment.
 
     Returns:
-        {variant's name: {"sampling", "update", "loop", "peak_resident_mb", "to_reference"}}.
+        {variant's name: {"engine", "sampling", "update", "loop", "peak_resident_mb",
+        "to_reference"}}.
     """
     workers: dict[str, Any] = {}
+    engines: dict[str, str] = {}
     try:
         for variant in plan.variants:
             plan.say(f"{environment}: {variant.name} starts")
             workers[variant.name] = start_variant(plan, environment, variant)
-            workers[variant.name].ask("warm_up")
+            engines[variant.name] = workers[variant.name].ask("warm_up")["engine"]
         rounds = _rounds(plan, environment, workers)
         memory = {name: worker.ask("memory") for name, worker in workers.items()}
     finally:
@@ -35,6 +37,7 @@ def measure(plan: Plan, environment: str) -> dict[str, Any]:
             worker.stop()
     results = {name: _summarise(found) for name, found in rounds.items()}
     for name, found in results.items():
+        found["engine"] = engines[name]
         # One process for all: its memory is no variant's.
         found["peak_resident_mb"] = None if plan.quick else memory[name]["peak_resident_mb"]
     return _compare(plan, results)
@@ -119,7 +122,15 @@ def tables(environment: str, results: dict[str, Any], step_ms: float) -> list[Ta
         title += f", each step {step_ms:g} ms longer"
     whole = Table(
         f"{title}: env steps/s, ms of one update, MB",
-        ["", "sampling", "one update, ms", "whole loop", "time of loop / QMIX", "peak MB"],
+        [
+            "",
+            "engine",
+            "sampling",
+            "one update, ms",
+            "whole loop",
+            "time of loop / QMIX",
+            "peak MB",
+        ],
         note="Median (first and third quartile of the rounds).",
     )
     for name, found in results.items():
@@ -129,6 +140,7 @@ def tables(environment: str, results: dict[str, Any], step_ms: float) -> list[Ta
         whole.rows.append(
             [
                 name,
+                found["engine"],
                 _cell(found, SAMPLING),
                 _cell(update, UPDATE, 1),
                 _cell(found, LOOP),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -16,7 +15,6 @@ from typing import Any, NamedTuple
 from benchmarks.protocol import BenchmarkError
 
 REST = "rest"
-SECOND_THREAD = "second thread"
 
 
 class Point(NamedTuple):
@@ -36,22 +34,22 @@ class Point(NamedTuple):
     setting: str | None = None
 
 
-#: Everything that is timed. A method that is renamed is renamed here.
+#: Everything that is timed. A method that is renamed is renamed here. The native engine calls none
+#: of the method's functions: its whole update is the stage "engine".
 POINTS = (
     Point("replay read", "algorithm.replay", "sample"),
     Point("replay read", "rllib_mmsa.rllib.algorithm", "to_train_batch"),
-    Point("agents", "module.agent", "run"),
-    Point("agents", "module", "_run_target"),
-    Point("agents", "module.agent", "encode_obs"),
-    Point("agents", "module.agent", "prepare"),
-    Point("agents", "module.agent", "legal_q"),
-    Point("agents", "module.agent", "chosen_q"),
-    Point("agents", "module.agent", "legal_and_chosen_q"),
-    Point("agents", "module", "_target_values"),
-    Point("agents", "module", "_sale_of_observations", "use_sale"),
-    Point("world model", "module", "_forward_model", "use_world_model"),
-    Point("world model", "learner", "_learn_model", "use_world_model"),
-    Point("imagination", "module", "_imagine", "use_world_model"),
+    Point("engine", "learner.engine", "learn"),
+    Point("agents", "module.agent", "unroll"),
+    Point("agents", "module.agent", "q_value"),
+    Point("agents", "module.agent", "q_values"),
+    Point("agents", "module.target_agent", "unroll"),
+    Point("agents", "module.target_agent", "q_value"),
+    Point("agents", "module.target_agent", "q_values"),
+    Point("agents", "rllib_mmsa.method.update", "embed_observations", "use_sale"),
+    Point("world model", "rllib_mmsa.method.update", "unroll_model", "use_world_model"),
+    Point("world model", "learner", "_measure_model", "use_world_model"),
+    Point("imagination", "module.target_world_model", "imagine", "use_world_model"),
     Point("mixer", "module.mixer", "forward"),
     Point("mixer", "module.target_mixer", "forward"),
     Point("mixer", "module.aggregator", "forward", "use_world_model"),
@@ -62,8 +60,8 @@ POINTS = (
     Point("optimiser", "learner", "apply_gradients"),
     Point(REST, "algorithm", "_update"),
 )
-#: Names of the stages, in the order of an update; what runs beside them is no part of its time.
-STAGES = (*dict.fromkeys(point.stage for point in POINTS), SECOND_THREAD)
+#: Names of the stages, in the order of an update.
+STAGES = tuple(dict.fromkeys(point.stage for point in POINTS))
 
 
 class StageClock:
@@ -77,16 +75,12 @@ class StageClock:
         self.seconds: dict[str, float] = defaultdict(float)
         self._synchronise = synchronise
         self._nested = [0.0]  # seconds of wrapped calls inside each running one
-        self._thread = threading.get_ident()
-        self._beside = False  # whether the second thread is in a wrapped call
 
     def wrap(self, function: Callable[..., Any], stage: str) -> Callable[..., Any]:
         """The function, its exclusive time counted under ``stage``."""
 
         @functools.wraps(function)
         def timed(*args: Any, **kwargs: Any) -> Any:
-            if threading.get_ident() != self._thread:
-                return self._timed_beside(function, args, kwargs)
             self._nested.append(0.0)
             start = self._now()
             try:
@@ -98,16 +92,6 @@ class StageClock:
 
         timed.clock = self  # type: ignore[attr-defined]
         return timed
-
-    def _timed_beside(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        if self._beside:  # counted by the call around it
-            return function(*args, **kwargs)
-        self._beside, start = True, time.perf_counter()
-        try:
-            return function(*args, **kwargs)
-        finally:
-            self.seconds[SECOND_THREAD] += time.perf_counter() - start
-            self._beside = False
 
     def _now(self) -> float:
         if self._synchronise is not None:
