@@ -5,7 +5,8 @@ follow, its check and its adapters for other environments are in `env_registry.c
 because it imports RLlib and this does not.
 """
 
-from env_registry.registry import EnvConfigError, installed, make, notice, register, validate
+from env_registry.errors import EnvConfigError
+from env_registry.registry import installed, make, notice, register, validate
 from env_registry.rows import ENVIRONMENTS, EnvRow
 
 __all__ = [

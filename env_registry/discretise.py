@@ -19,6 +19,8 @@ from collections.abc import Sequence
 import numpy as np
 from gymnasium import spaces
 
+from env_registry.errors import broken
+
 MAX_ACTIONS = 4096  # of one agent: each is an output of the network and a number in every mask
 Values = list[np.ndarray]  # of one agent: for each dimension, the values it may take
 
@@ -35,7 +37,7 @@ def count_combinations(sizes: Sequence[int], agent: object) -> int:
     """
     count = math.prod(sizes)
     if count > MAX_ACTIONS:
-        raise _broken(
+        raise broken(
             f"{agent} has {len(sizes)} action dimensions of {max(sizes)} values: "
             f"{count} combinations",
             f"an agent has at most {MAX_ACTIONS} discrete actions",
@@ -61,14 +63,14 @@ def box_values(space: spaces.Box, n_levels: int, agent: object) -> Values:
         ContractError: If `n_levels` is below 2 or a bound is not finite.
     """
     if n_levels < 2:
-        raise _broken(
+        raise broken(
             f"n_actions is {n_levels}",
             "a continuous action takes at least 2 values, its two bounds",
             "leave n_actions at its default, or raise it",
         )
     low, high = space.low.ravel().astype(np.float64), space.high.ravel().astype(np.float64)
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
-        raise _broken(
+        raise broken(
             f"the actions of agent {agent!r} are {space}",
             "equal steps need a lowest and a highest value of each number",
             "give the Box finite bounds, or scale the actions in the environment",
@@ -128,10 +130,3 @@ class JointActions:
 def _strides(sizes: Sequence[int]) -> np.ndarray:
     """How many actions lie between two values of each dimension; the last one's is 1."""
     return np.array([math.prod(sizes[i + 1 :]) for i in range(len(sizes))], np.int64)
-
-
-def _broken(value: str, rule: str, remedy: str) -> Exception:
-    # Here: the contract imports RLlib, and checking two numbers before Ray starts must not.
-    from env_registry.contract import broken
-
-    return broken(value, rule, remedy)

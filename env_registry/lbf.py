@@ -19,8 +19,8 @@ from lbforaging.foraging.environment import Action, ForagingEnv, Player
 
 from env_registry.contract import TEAM, GroupedEnv, Observation, StepResult, concat_state
 from env_registry.draw import draw_grid
-from env_registry.lbf_ids import parse_task
-from env_registry.lbf_pictures import draw_observations
+from env_registry.draw.lbf import draw_observations
+from env_registry.tasks.lbf import parse_task
 
 ACTIONS = tuple(Action)
 HIDDEN = (-1, -1, 0)  # row, column, level that the package shows for what is out of sight
@@ -165,7 +165,7 @@ class LBFEnv(GroupedEnv):
         """Makes the environment; None = as the task id says.
 
         Args:
-            task: A v2 or v3 id (`env_registry.lbf_ids`).
+            task: A v2 or v3 id (`env_registry.tasks.lbf`).
             scale_observations: Bring every number to [0, 1] by the bounds of the game's space.
             mask_invalid_actions: Mask what the game would turn into "none": walking into a food or
                 out of the field, loading where there is nothing. Off: all six are always legal.

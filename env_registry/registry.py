@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import importlib.util
 import numbers
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from env_registry.errors import EnvConfigError
 from env_registry.rows import ENVIRONMENTS, EnvRow
-
-DISTRIBUTION = "rllib-mmsa"
-
-
-class EnvConfigError(ValueError):
-    """An environment's name or configuration that cannot work; the message says what would."""
 
 
 def register() -> None:
@@ -135,13 +129,8 @@ def installed(name: str) -> tuple[bool, str]:
     row = ENVIRONMENTS[name]
     if row.installed_check:
         return _load(row.installed_check)()
-    missing = [module for module in row.packages if importlib.util.find_spec(module) is None]
-    if not missing:
-        return True, ""
-    return False, (
-        f"environment {name!r} needs {', '.join(missing)}, not installed here; install with: "
-        f'pip install "{DISTRIBUTION}[{row.extra}]"'
-    )
+    problem = row.packages_problem()
+    return not problem, problem
 
 
 class _Creator:

@@ -39,5 +39,5 @@ LBF = EnvRow(
         "max_food_level": Option(None, f"highest level of a food; {_BY_ID}", int, least=1),
         "penalty": Option(None, f"cost of a failed attempt to load; {_BY_ID}", float, least=0),
     },
-    task_check="env_registry.lbf_ids:check_task",
+    task_check="env_registry.tasks.lbf:check_task",
 )

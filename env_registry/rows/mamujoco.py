@@ -27,6 +27,6 @@ MAMUJOCO = EnvRow(
             None, "time limit in env steps (truncation); None: the robot's own", int, least=1
         ),
     },
-    task_check="env_registry.mamujoco_tasks:check_task",
-    config_check="env_registry.mamujoco_tasks:check_config",
+    task_check="env_registry.tasks.mamujoco:check_task",
+    config_check="env_registry.tasks.mamujoco:check_config",
 )

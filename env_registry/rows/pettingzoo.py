@@ -25,6 +25,6 @@ PETTINGZOO = EnvRow(
         ),
         "wrappers": Option(None, "SuperSuit's wrappers, the first applied first", list),
     },
-    task_check="env_registry.pettingzoo_tasks:check_task",
-    config_check="env_registry.pettingzoo_tasks:check_config",
+    task_check="env_registry.tasks.pettingzoo:check_task",
+    config_check="env_registry.tasks.pettingzoo:check_config",
 )

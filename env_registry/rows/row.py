@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -20,6 +21,9 @@ class Option(NamedTuple):
     kind: type
     choices: tuple[Any, ...] = ()
     least: float | None = None
+
+
+DISTRIBUTION = "rllib-mmsa"
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class EnvRow:
             start of a run, one line, or "".
         vector_entry_point: "module:callable", called with `num_envs` and env_config's entries, that
             makes an environment of several slots which are stepped by one call
-            (rllib_mmsa/common/vector_env.py). Where it is None, or returns None, they are made and
+            (rllib_mmsa/rllib/vector_env.py). Where it is None, or returns None, they are made and
             stepped one by one.
     """
 
@@ -61,3 +65,13 @@ class EnvRow:
     installed_check: str | None = None
     notice: str | None = None
     vector_entry_point: str | None = None
+
+    def packages_problem(self) -> str:
+        """Which `packages` are missing, and the line that installs them; "" if none is."""
+        missing = [module for module in self.packages if importlib.util.find_spec(module) is None]
+        if not missing:
+            return ""
+        return (
+            f"environment {self.name!r} needs {', '.join(missing)}, not installed here; install "
+            f'with: pip install "{DISTRIBUTION}[{self.extra}]"'
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from env_registry.rows.row import EnvRow, Option
-from env_registry.smac_tasks import SMAC_MAPS, smacv2_tasks
+from env_registry.tasks.starcraft2 import SMAC_MAPS, smacv2_tasks
 
 # StarCraft II: the arguments of smacv2's StarCraft2Env, and three of ours at the end.
 _STARCRAFT2 = {
@@ -61,8 +61,8 @@ _STARCRAFT2 = {
 
 SMACV2 = EnvRow(
     name="smacv2",
-    entry_point="env_registry.smac_make:make_smacv2",
-    vector_entry_point="env_registry.smac_make:make_smacv2_slots",
+    entry_point="env_registry.starcraft2.make:make_smacv2",
+    vector_entry_point="env_registry.starcraft2.make:make_smacv2_slots",
     summary="SMACv2: StarCraft II battles with drawn teams and places.",
     packages=("smacv2", "pysc2"),
     default_task="terran_5_units",
@@ -80,21 +80,21 @@ SMACV2 = EnvRow(
         "obs_own_pos": Option(True, "agents see where they are", bool),
         "use_unit_ranges": Option(True, "each unit type has its own range", bool),
     },
-    task_check="env_registry.smac_tasks:parse_smacv2",
-    config_check="env_registry.smac_backend:check_smacv2_config",
-    installed_check="env_registry.smac_backend:smacv2_installed",
-    notice="env_registry.smac_backend:notice",
+    task_check="env_registry.tasks.starcraft2:parse_smacv2",
+    config_check="env_registry.starcraft2.backend:check_smacv2_config",
+    installed_check="env_registry.starcraft2.backend:smacv2_installed",
+    notice="env_registry.starcraft2.backend:notice",
 )
 
 SMAC = EnvRow(
     name="smac",
-    entry_point="env_registry.smac_make:make_smac",
+    entry_point="env_registry.starcraft2.make:make_smac",
     summary="SMAC: StarCraft II battles on fixed maps, played by smacv2.",
     packages=("smacv2", "pysc2"),
     default_task="3m",
     tasks=SMAC_MAPS,
     options={"task": Option("3m", "the map", str), **_STARCRAFT2},
-    task_check="env_registry.smac_tasks:check_smac",
-    config_check="env_registry.smac_backend:check_smac_config",
-    installed_check="env_registry.smac_backend:smac_installed",
+    task_check="env_registry.tasks.starcraft2:check_smac",
+    config_check="env_registry.starcraft2.backend:check_smac_config",
+    installed_check="env_registry.starcraft2.backend:smac_installed",
 )

@@ -12,7 +12,6 @@ import pytest
 from gymnasium import spaces
 
 import env_registry
-from env_registry import sc2_install
 from env_registry.contract import (
     ACTION_MASK,
     ALL,
@@ -27,6 +26,7 @@ from env_registry.contract import (
     keep_one_legal,
     pad_rows,
 )
+from env_registry.starcraft2 import install
 from env_registry.toy import CounterEnv
 
 CASES: list[Any] = [  # name, env_config
@@ -73,8 +73,8 @@ CASES: list[Any] = [  # name, env_config
 def test_registered_environments_follow_the_contract(name: str, config: dict[str, Any]) -> None:
     if not env_registry.installed(name)[0]:
         pytest.skip(env_registry.installed(name)[1])
-    if config.get("backend") == "starcraft2" and sc2_install.problem():
-        pytest.skip(sc2_install.problem())
+    if config.get("backend") == "starcraft2" and install.problem():
+        pytest.skip(install.problem())
     env = env_registry.make(name, **config)
     check_env(env, episodes=3)
     assert as_grouped_env(env) is env
@@ -262,7 +262,7 @@ def test_check_env_finds_an_observation_that_is_written_over() -> None:
 
 
 def test_check_env_finds_an_endless_episode(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("env_registry.checks.MAX_STEPS", 20)
+    monkeypatch.setattr("env_registry.contract.checks.MAX_STEPS", 20)
 
     def go_on(step: Step) -> Step:
         return (*step[:2], {TEAM: False, ALL: False}, {TEAM: False, ALL: False}, step[4])

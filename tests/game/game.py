@@ -7,9 +7,9 @@ import subprocess
 
 import pytest
 
-from env_registry import sc2_install
+from env_registry.starcraft2 import install
 
-PROBLEM = sc2_install.problem() if os.environ.get("SC2PATH") else "SC2PATH is not set"
+PROBLEM = install.problem() if os.environ.get("SC2PATH") else "SC2PATH is not set"
 MARKS = [
     pytest.mark.skipif(bool(PROBLEM), reason=f"needs smacv2 and SC2PATH: {PROBLEM}"),
     pytest.mark.timeout(600),
@@ -18,6 +18,6 @@ MARKS = [
 
 def games() -> set[int]:
     """The process ids of all games on this machine that SC2PATH started."""
-    path = str(sc2_install.game_folder() / "Versions")
+    path = str(install.game_folder() / "Versions")
     found = subprocess.run(["pgrep", "-f", path], capture_output=True, text=True, check=False)
     return {int(line) for line in found.stdout.split()}

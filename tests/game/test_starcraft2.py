@@ -17,7 +17,7 @@ import pytest
 
 import env_registry
 from env_registry.contract import ACTION_MASK, ALL, OBS, STATE, TEAM, WIN, EnvFailure, check_env
-from env_registry.sc2_check import check
+from env_registry.diagnose import diagnose
 from tests.game.game import MARKS, games
 
 pytestmark = MARKS
@@ -184,7 +184,7 @@ def test_a_program_that_ends_says_nothing(last_line: str) -> None:
 
 
 def test_the_check_of_an_installation_passes() -> None:
-    findings = list(check("smacv2", {"task": "terran_5_units"}))
+    findings = list(diagnose("smacv2", {"task": "terran_5_units"}))
     assert [finding for finding in findings if not finding.ok] == []
     assert findings[-1].step == "one episode"
     assert "starcraft2" in findings[-1].detail
@@ -192,6 +192,6 @@ def test_the_check_of_an_installation_passes() -> None:
 
 def test_the_check_ends_at_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SC2PATH", "/nowhere")
-    *_, last = (finding for finding in check("smac") if not finding.ok)
+    *_, last = (finding for finding in diagnose("smac") if not finding.ok)
     assert last.step == "game"
     assert "install_smacv2.sh" in last.detail

@@ -123,7 +123,7 @@ def test_training_outlives_resets_that_hang() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["QMIX", "MMSA"])
 def test_lost_units_cost_an_episode(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from env_registry.sc2_game import Game  # here: it imports smacv2
+    from env_registry.starcraft2.game import Game  # here: it imports smacv2
 
     monkeypatch.setattr(Game, "_create_new_team", lose_units(Game._create_new_team, 5))
     check_result(train(name, "smacv2"), dropped=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import env_registry
-from env_registry.mamujoco_tasks import TABLE_9
+from env_registry.tasks.mamujoco import TABLE_9
 from tests.algorithms import build, learner, weights
 
 pytestmark = pytest.mark.usefixtures("ray_session")

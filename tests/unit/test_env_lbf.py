@@ -9,7 +9,8 @@ import pytest
 
 import env_registry
 from env_registry.contract import ACTION_MASK, ALL, OBS, STATE, TEAM
-from env_registry.lbf_ids import EXAMPLES, TaskError, parse_task
+from env_registry.errors import TaskError
+from env_registry.tasks.lbf import EXAMPLES, parse_task
 
 pytest.importorskip("lbforaging")
 

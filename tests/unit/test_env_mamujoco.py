@@ -13,7 +13,8 @@ import pytest
 import env_registry
 from env_registry import EnvConfigError
 from env_registry.contract import ACTION_MASK, AGENT_REWARDS, ALL, OBS, STATE, TEAM
-from env_registry.mamujoco_tasks import TABLE_9, TASKS, TaskError, check_task, parse_task
+from env_registry.errors import TaskError
+from env_registry.tasks.mamujoco import TABLE_9, TASKS, check_task, parse_task
 
 installed, reason = env_registry.installed("mamujoco")
 needs_mamujoco = pytest.mark.skipif(not installed, reason=reason)
@@ -254,7 +255,7 @@ def test_numbers_are_checked_once_no_search_space_is_left() -> None:
 def test_checking_imports_neither_mujoco_nor_rllib() -> None:
     code = (
         "import sys, env_registry\n"
-        "from env_registry.mamujoco_tasks import check_config, check_task\n"
+        "from env_registry.tasks.mamujoco import check_config, check_task\n"
         "check_task('Ant_8x1')\n"
         "check_config({'task': 'Ant_2x4', 'n_actions': 5})\n"
         "heavy = {'mujoco', 'gymnasium_robotics', 'pettingzoo', 'ray.rllib', 'torch'}\n"

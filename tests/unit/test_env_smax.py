@@ -23,7 +23,7 @@ from jaxmarl.environments.smax import HeuristicEnemySMAX, map_name_to_scenario
 from jaxmarl.environments.smax.smax_env import MAP_NAME_TO_SCENARIO
 
 from env_registry.smax import SmaxEnv, SmaxVectorEnv
-from env_registry.smax_game import STOP
+from env_registry.smax.game import STOP
 
 FIRST_ATTACK = 5
 SLOTS = 3

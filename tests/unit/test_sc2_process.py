@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 
 from env_registry.contract import EnvFailure
-from env_registry.global_random import OwnGlobalRandom
-from env_registry.sc2_process import GameProcess, time_limit
+from env_registry.starcraft2.global_random import OwnGlobalRandom
+from env_registry.starcraft2.process import GameProcess, time_limit
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="processes as on Linux and macOS")
 
 PARENT = """
 import subprocess, sys, time
-from env_registry.sc2_process import GameProcess
+from env_registry.starcraft2.process import GameProcess
 game = subprocess.Popen(["sleep", "100"], start_new_session=True)
 GameProcess(game, sys.argv[1])
 print(game.pid, flush=True)

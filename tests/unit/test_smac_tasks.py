@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 import env_registry
-from env_registry import ENVIRONMENTS, EnvConfigError, sc2_install, smac_backend, smac_make
-from env_registry.smac_tasks import (
+from env_registry import ENVIRONMENTS, EnvConfigError
+from env_registry.errors import TaskError
+from env_registry.starcraft2 import backend, install, make
+from env_registry.tasks.starcraft2 import (
     RACES,
     SMAC_MAPS,
     Scenario,
-    TaskError,
     capability_config,
     check_smac,
     parse_smacv2,
@@ -145,8 +146,8 @@ def test_a_capability_config_that_cannot_work_is_answered_in_words(
 def _validate_with_game(config: dict[str, Any]) -> None:
     """As where StarCraft II is installed with its maps."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sc2_install, "problem", lambda: "")
-        patch.setattr(sc2_install, "maps_problem", lambda files: "")
+        patch.setattr(install, "problem", lambda: "")
+        patch.setattr(install, "maps_problem", lambda files: "")
         env_registry.validate("smacv2", config)
 
 
@@ -169,7 +170,7 @@ def test_the_options_agree_with_smacv2() -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "no_game", "no_smax", "backend"),
+    ("config", "no_game", "no_smax", "game"),
     [
         ({}, "", "", "starcraft2"),
         ({}, "", NO_SMAX, "starcraft2"),
@@ -183,11 +184,11 @@ def test_which_game_plays(
     config: dict[str, str],
     no_game: str,
     no_smax: str,
-    backend: str,
+    game: str,
 ) -> None:
-    monkeypatch.setattr(sc2_install, "problem", lambda: no_game)
-    monkeypatch.setattr(smac_backend, "smax_problem", lambda: no_smax)
-    assert smac_backend.choose(config) == backend
+    monkeypatch.setattr(install, "problem", lambda: no_game)
+    monkeypatch.setattr(backend, "smax_problem", lambda: no_smax)
+    assert backend.choose(config) == game
     assert env_registry.installed("smacv2") == (True, "")
 
 
@@ -204,37 +205,37 @@ def test_which_game_plays(
 def test_what_cannot_be_played_is_answered_before_anything_starts(
     monkeypatch: pytest.MonkeyPatch, config: dict[str, str], no_smax: str, words: str
 ) -> None:
-    monkeypatch.setattr(sc2_install, "problem", lambda: NO_GAME)
-    monkeypatch.setattr(smac_backend, "smax_problem", lambda: no_smax)
+    monkeypatch.setattr(install, "problem", lambda: NO_GAME)
+    monkeypatch.setattr(backend, "smax_problem", lambda: no_smax)
     with pytest.raises(TaskError, match=words):
-        smac_backend.check_smacv2_config(config)
+        backend.check_smacv2_config(config)
 
 
 def test_playing_another_game_is_said_once_and_loudly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sc2_install, "problem", lambda: NO_GAME)
-    monkeypatch.setattr(smac_backend, "smax_problem", lambda: "")
+    monkeypatch.setattr(install, "problem", lambda: NO_GAME)
+    monkeypatch.setattr(backend, "smax_problem", lambda: "")
     line = env_registry.notice("smacv2", {"difficulty": "A"})
     assert line.startswith("NOT STARCRAFT II")
     assert "smacv2_5_units on SMAX" in line and "without effect: difficulty" in line
     assert "\n" not in line
     assert env_registry.notice("smacv2", {"backend": "smax"}) == ""  # the user's own choice
     assert env_registry.notice("lbf") == ""
-    monkeypatch.setattr(sc2_install, "problem", lambda: "")
+    monkeypatch.setattr(install, "problem", lambda: "")
     assert env_registry.notice("smacv2") == ""
 
 
-@pytest.mark.parametrize("make", ["make_smacv2", "make_smacv2_slots"])
+@pytest.mark.parametrize("maker", ["make_smacv2", "make_smacv2_slots"])
 def test_the_game_is_chosen_once_for_an_environment(
-    monkeypatch: pytest.MonkeyPatch, make: str
+    monkeypatch: pytest.MonkeyPatch, maker: str
 ) -> None:
     """Looking for the game reads folders and packages: not for each environment twice."""
     pytest.importorskip("jaxmarl")
     asked: list[Any] = []
-    monkeypatch.setattr(sc2_install, "problem", lambda: NO_GAME)
-    monkeypatch.setattr(smac_backend, "choose", lambda config: asked.append(config) or "smax")
-    made = getattr(smac_make, make)(**({"num_envs": 2} if make.endswith("slots") else {}))
+    monkeypatch.setattr(install, "problem", lambda: NO_GAME)
+    monkeypatch.setattr(backend, "choose", lambda config: asked.append(config) or "smax")
+    made = getattr(make, maker)(**({"num_envs": 2} if maker.endswith("slots") else {}))
     assert len(asked) == 1
-    assert (made if make == "make_smacv2" else made.envs[1]).backend == "smax"
+    assert (made if maker == "make_smacv2" else made.envs[1]).backend == "smax"
 
 
 # What is installed.
@@ -244,18 +245,18 @@ def test_the_installation_is_looked_through(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SC2PATH", str(tmp_path / "StarCraftII"))
-    assert "SC2PATH says so" in sc2_install.game_problem()
+    assert "SC2PATH says so" in install.game_problem()
     (tmp_path / "StarCraftII").mkdir()
-    assert "no Versions/Base" in sc2_install.game_problem()
+    assert "no Versions/Base" in install.game_problem()
     for build in (75689, 55958):
         (tmp_path / f"StarCraftII/Versions/Base{build}").mkdir(parents=True)
-    assert sc2_install.game_problem() == ""
-    assert sc2_install.builds(sc2_install.game_folder()) == [75689, 55958]
-    maps = tmp_path / "StarCraftII" / sc2_install.MAP_FOLDER
+    assert install.game_problem() == ""
+    assert install.builds(install.game_folder()) == [75689, 55958]
+    maps = tmp_path / "StarCraftII" / install.MAP_FOLDER
     maps.mkdir(parents=True)
     (maps / "3m.SC2Map").touch()
-    assert sc2_install.maps_problem(("3m",)) == ""
-    assert "no map 8m" in sc2_install.maps_problem(("3m", "8m"))
+    assert install.maps_problem(("3m",)) == ""
+    assert "no map 8m" in install.maps_problem(("3m", "8m"))
 
 
 def test_the_game_is_not_there_without_its_folder(

@@ -54,12 +54,13 @@ def envs_check(
     rllib envs check smacv2
     """
     with mistakes():
-        from env_registry import EnvConfigError, sc2_check
+        from env_registry import EnvConfigError
+        from env_registry.diagnose import diagnose
         from rllib_mmsa.command.experiment.files import parse_option
 
         failed = False
         try:
-            for step, ok, detail in sc2_check.check(name, parse_option(env_config, "--env-config")):
+            for step, ok, detail in diagnose(name, parse_option(env_config, "--env-config")):
                 failed = failed or not ok
                 colour = typer.colors.GREEN if ok else typer.colors.RED
                 typer.secho(f"{'ok' if ok else 'failed':<8}", fg=colour, nl=False)

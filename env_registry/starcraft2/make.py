@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from env_registry import smac_backend
 from env_registry.contract import GroupedEnv
 from env_registry.rows import ENVIRONMENTS
-from env_registry.smac_tasks import capability_config, parse_smacv2
+from env_registry.starcraft2 import backend
+from env_registry.tasks.starcraft2 import capability_config, parse_smacv2
 
 
 def make_smacv2(**options: Any) -> GroupedEnv:
@@ -19,9 +19,9 @@ def make_smacv2(**options: Any) -> GroupedEnv:
     Raises:
         TaskError: If the task does not exist, or nothing here can play it.
     """
-    if smac_backend.choose(options) == smac_backend.SMAX:
+    if backend.choose(options) == backend.SMAX:
         return _smax_slots(1, options).envs[0]
-    from env_registry.smacv2_env import SmacEnv  # here: it imports smacv2
+    from env_registry.starcraft2.env import SmacEnv  # here: it imports smacv2
 
     settings = {**_defaults("smacv2"), **options}
     del settings["backend"]
@@ -34,7 +34,7 @@ def make_smacv2(**options: Any) -> GroupedEnv:
 
 def make_smacv2_slots(num_envs: int, **options: Any) -> Any:
     """Several battles stepped by one call, where they are played on SMAX; otherwise None."""
-    if smac_backend.choose(options) != smac_backend.SMAX:
+    if backend.choose(options) != backend.SMAX:
         return None
     return _smax_slots(num_envs, options)
 
@@ -43,16 +43,16 @@ def _smax_slots(num_envs: int, options: dict[str, Any]) -> Any:
     """A SMACv2 task on SMAX, for options with which SMAX has been chosen."""
     from env_registry.smax import SmaxVectorEnv  # here: it imports jaxmarl
 
-    smac_backend.say_once(smac_backend.smax_notice(options))
-    slots = SmaxVectorEnv(num_envs, task=smac_backend.smax_task(options))
+    backend.say_once(backend.smax_notice(options))
+    slots = SmaxVectorEnv(num_envs, task=backend.smax_task(options))
     for env in slots.envs:
-        env.backend = smac_backend.SMAX
+        env.backend = backend.SMAX
     return slots
 
 
 def make_smac(**options: Any) -> GroupedEnv:
     """Makes a battle on one of SMAC's fixed maps; options as in `env_registry.rows`."""
-    from env_registry.smacv2_env import SmacEnv  # here: it imports smacv2
+    from env_registry.starcraft2.env import SmacEnv  # here: it imports smacv2
 
     settings = {**_defaults("smac"), **options}
     return SmacEnv(settings.pop("task"), **settings)

@@ -13,7 +13,8 @@ from gymnasium import spaces
 from ray.rllib.env.multi_agent_env import MultiAgentEnv
 from ray.rllib.env.wrappers.group_agents_wrapper import GroupAgentsWrapper
 
-from env_registry.contract import ACTION_MASK, OBS, STATE, broken
+from env_registry.contract.base import ACTION_MASK, OBS, STATE
+from env_registry.errors import broken
 
 KEYS = (OBS, ACTION_MASK, STATE)
 FLAT = (spaces.Box, spaces.Discrete, spaces.MultiBinary, spaces.MultiDiscrete)

@@ -21,8 +21,8 @@ from typing import Any
 from pysc2.lib import protocol, remote_controller
 from smacv2.env.starcraft2.starcraft2 import CannotResetException, StarCraft2Env
 
-from env_registry.contract import EnvFailure
-from env_registry.sc2_process import GameProcess, time_limit, watch_starts
+from env_registry.errors import EnvFailure
+from env_registry.starcraft2.process import GameProcess, time_limit, watch_starts
 
 LOST = (protocol.ConnectionError, protocol.ProtocolError, remote_controller.ConnectError)
 

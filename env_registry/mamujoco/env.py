@@ -30,8 +30,8 @@ from gymnasium_robotics.envs.multiagent_mujoco.obsk import get_parts_and_edges
 
 from env_registry.contract import TEAM, GroupedEnv, Observation, StepResult, pad_rows
 from env_registry.discretise import JointActions, box_values
-from env_registry.mamujoco_gather import ObservationGather
-from env_registry.mamujoco_tasks import Task, check_config, check_task, parse_task
+from env_registry.mamujoco.gather import ObservationGather
+from env_registry.tasks.mamujoco import Task, check_config, check_task, parse_task
 
 # The package's partition whose joints and edges the paper's, which it lacks, are built from.
 _BASE_PARTITION = {"Ant_8x1": "2x4", "Walker2d_6x1": "2x3"}
@@ -66,7 +66,7 @@ class MAMuJoCoEnv(GroupedEnv):
         """Builds the robot.
 
         Args:
-            task: A task id, see `mamujoco_tasks`.
+            task: A task id, see `env_registry.tasks.mamujoco`.
             agent_obsk: How many joints away from its own an agent sees.
             n_actions: Torques per joint, at least 2.
             max_episode_steps: Time limit, env steps; None = as Gymnasium registered the robot

@@ -22,7 +22,7 @@ from ray.rllib.env.wrappers.group_agents_wrapper import (
     GroupAgentsWrapper,
 )
 
-from env_registry.contract import (
+from env_registry.contract.base import (
     ACTION_MASK,
     AGENT_REWARDS,
     ALL,
@@ -30,17 +30,17 @@ from env_registry.contract import (
     STATE,
     TEAM,
     WIN,
+    WIN_KEYS,
     GroupedEnv,
     Observation,
     StepResult,
-    broken,
     concat_state,
     keep_one_legal,
     pad_rows,
 )
-from env_registry.legacy_spaces import find_group, flat_size, flatten
+from env_registry.contract.legacy_spaces import find_group, flat_size, flatten
+from env_registry.errors import broken
 
-WIN_KEYS = (WIN, "battle_won")
 PROBE_STEPS = 50
 STATE_CHOICES = ("auto", "shared", "concatenate")
 Reset = tuple[dict[str, Observation], dict[str, dict[str, Any]]]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from env_registry.draw import BACKGROUND, CELL, draw_things
+from env_registry.draw.shapes import BACKGROUND, CELL, draw_things
 
 THERE = 0.5  # a level from which on something is drawn; what is not there shows level 0
 Things = list[tuple[float, float, float]]  # row, column, level

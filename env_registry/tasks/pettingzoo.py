@@ -17,14 +17,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from env_registry.errors import TaskError
+
 FACTORIES = ("parallel_env", "env", "raw_env")  # in this order, as PettingZoo's modules name them
 GRAMMAR = 'package.module, such as "mpe2.simple_spread_v3", or package.module:name'
 _TASK = re.compile(r"(?P<module>[A-Za-z_]\w*(\.[A-Za-z_]\w*)*)(:(?P<name>[A-Za-z_]\w*))?")
 _OURS = ("mpe2", "pettingzoo", "supersuit")  # what the extra installs: the registry names it
-
-
-class TaskError(ValueError):
-    """A task or a wrapper that cannot be found; the message says where it was looked for."""
 
 
 def check_task(task: str) -> None:

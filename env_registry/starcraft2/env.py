@@ -15,8 +15,8 @@ import numpy as np
 from smacv2.env.starcraft2.distributions import Distribution, get_distribution
 
 from env_registry.contract import TEAM, GroupedEnv, Observation, StepResult
-from env_registry.global_random import OwnGlobalRandom
-from env_registry.sc2_game import Game
+from env_registry.starcraft2.game import Game
+from env_registry.starcraft2.global_random import OwnGlobalRandom
 
 
 class SmacEnv(GroupedEnv):

@@ -26,6 +26,7 @@ from env_registry.contract import (
     ACTION_MASK,
     TEAM,
     WIN,
+    WIN_KEYS,
     GroupedEnv,
     Observation,
     StepResult,
@@ -34,10 +35,9 @@ from env_registry.contract import (
     keep_one_legal,
 )
 from env_registry.discretise import JointActions
-from env_registry.legacy_groups import WIN_KEYS
-from env_registry.pettingzoo_build import as_parallel, build
-from env_registry.pettingzoo_spaces import MAX_OBSERVATION, Member
-from env_registry.pettingzoo_tasks import check_config
+from env_registry.pettingzoo_env.build import as_parallel, build
+from env_registry.pettingzoo_env.spaces import MAX_OBSERVATION, Member
+from env_registry.tasks.pettingzoo import check_config
 
 STATES = ("auto", "state", "observations")
 TEAM_REWARDS = ("sum", "mean", "shared")

@@ -12,14 +12,14 @@ from pettingzoo import AECEnv, ParallelEnv
 from pettingzoo.utils.conversions import aec_to_parallel
 
 from env_registry.contract import broken
-from env_registry.pettingzoo_tasks import find_factory, read_wrapper
+from env_registry.tasks.pettingzoo import find_factory, read_wrapper
 
 
 def build(task: str, env_kwargs: Mapping[str, Any], wrappers: Sequence[Any]) -> ParallelEnv:
     """Imports, builds and wraps an environment.
 
     Args:
-        task: As `pettingzoo_tasks`.
+        task: As `env_registry.tasks.pettingzoo`.
         env_kwargs: Arguments of the environment.
         wrappers: SuperSuit's, the first applied first: names, or {name: {argument: value}}.
 

@@ -11,7 +11,8 @@ import numpy as np
 from gymnasium import spaces
 from ray.rllib.env.multi_agent_env import MultiAgentEnv
 
-from env_registry.contract import ACTION_MASK, OBS, STATE, TEAM, broken
+from env_registry.contract.base import ACTION_MASK, OBS, STATE, TEAM
+from env_registry.errors import broken
 
 BASE_CLASS = "derive from env_registry.contract.GroupedEnv, which builds the spaces"
 

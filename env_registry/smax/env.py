@@ -1,7 +1,7 @@
 """SMAX on the real `jaxmarl` package: one environment, or all of a runner's in one program.
 
 Shape legend: E slots, N allied units, A actions, D observation size, S state size, L numbers in a
-row of `env_registry.smax_game`.
+row of `env_registry.smax.game`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from ray.rllib.env.vector.vector_multi_agent_env import VectorMultiAgentEnv
 
 from env_registry.contract import TEAM, GroupedEnv, Observation, StepResult
 from env_registry.draw import draw_units
-from env_registry.registry import EnvConfigError
+from env_registry.draw.smax import draw_observations
+from env_registry.errors import EnvConfigError
 from env_registry.rows import SMAX_TASKS
-from env_registry.smax_game import N_FLAGS, SmaxGame, SmaxSlots, smax_game
-from env_registry.smax_pictures import draw_observations
+from env_registry.smax.game import N_FLAGS, SmaxGame, SmaxSlots, smax_game
 
 Reset = tuple[dict[str, Observation], dict[str, dict[str, Any]]]
 

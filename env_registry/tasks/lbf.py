@@ -16,6 +16,8 @@ import difflib
 import re
 from typing import Any
 
+from env_registry.errors import TaskError
+
 GRAMMAR = (
     "[{k}s-]{size}x{size}-{players}p-{foods}f[-coop][-ind][-pen]-v{2 or 3}, "
     'for example "8x8-2p-2f-v2" or "2s-10x10-3p-3f-coop-v3"; "-ind" and "-pen" with v3 only; '
@@ -37,10 +39,6 @@ _PATTERN = re.compile(
     r"-(?P<players>\d+)p-(?P<foods>\d+)f(?P<coop>-coop)?(?P<ind>-ind)?(?P<pen>-pen)?"
     r"-v(?P<version>\d+)"
 )
-
-
-class TaskError(ValueError):
-    """A task id that names no game; the message says the grammar and the nearest id."""
 
 
 def parse_task(task: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What breaks the contract when an environment is played, in words: behind `contract.check_env`.
+"""What breaks the contract when an environment is played, in words.
 
 Shape legend: N agents, A actions, D observation size, S state size.
 """
@@ -12,16 +12,9 @@ import numpy as np
 from gymnasium import spaces
 from ray.rllib.env.multi_agent_env import MultiAgentEnv
 
-from env_registry.contract import (
-    ACTION_MASK,
-    AGENT_REWARDS,
-    ALL,
-    OBS,
-    TEAM,
-    WIN,
-    broken,
-)
-from env_registry.space_checks import check_spaces
+from env_registry.contract.base import ACTION_MASK, AGENT_REWARDS, ALL, OBS, TEAM, WIN
+from env_registry.contract.space_checks import check_spaces
+from env_registry.errors import broken
 
 Episode = list[tuple[np.ndarray | None, tuple[Any, ...]]]  # (action or None, what came back)
 
@@ -30,8 +23,17 @@ BUILD_OBS = "build observations with GroupedEnv._observation"
 BUILD_STEP = "build what step returns with GroupedEnv._transition"
 
 
-def run_checks(env: MultiAgentEnv, episodes: int, seed: int) -> None:
-    """Checks spaces, then plays; arguments and errors as `env_registry.contract.check_env`."""
+def check_env(env: MultiAgentEnv, episodes: int = 2, seed: int = 0) -> None:
+    """Plays an environment with random legal actions and says in words what breaks the contract.
+
+    Args:
+        env: An environment that means to follow the contract.
+        episodes: Episodes to play; the first is played twice, to see that a seed repeats it.
+        seed: Of the first `reset` and of the random actions.
+
+    Raises:
+        ContractError: With value, rule and remedy, at the first thing found wrong.
+    """
     check_spaces(env)
     rng = np.random.default_rng(seed)
     first = _play(env, rng, seed)

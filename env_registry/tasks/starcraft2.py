@@ -14,6 +14,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from env_registry.errors import TaskError
+
 MAX_UNITS = 50  # of a team; smacv2's own scenarios have up to 23
 
 
@@ -63,10 +65,6 @@ SMAC_MAPS = (
 UNPLAYABLE_MAPS = ("2s3z", "3s5z", "3s5z_vs_3s6z")
 
 CAPABILITIES = ("team_gen", "start_positions", "attack", "health", "enemy_mask")
-
-
-class TaskError(ValueError):
-    """A task that does not exist or cannot be played; the message says which can."""
 
 
 class Scenario(NamedTuple):

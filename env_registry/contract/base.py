@@ -1,15 +1,4 @@
-"""The environment contract: one team agent, padded observations, masks, a global state.
-
-Every environment that the algorithms train on, whatever it was written for, looks like this to
-them (Ray's new API stack, `MultiAgentEnv`):
-
-    observation_spaces["team"]  Dict {"obs": Box (N, D) float32,
-                                      "action_mask": Box(0, 1, (N, A), int8),
-                                      "state": Box (S,) float32}
-    action_spaces["team"]       MultiDiscrete([A] * N)
-    rewards["team"]             one float
-    infos["team"]               "agent_rewards" (N,) float32 after every step; "win" (bool) on the
-                                last step, only where the game can be won
+"""What the contract is made of: names, types, and the base class of every adapter.
 
 Shape legend: N agents, A actions of the agent that has most, D length of the longest observation,
 S length of the global state.
@@ -30,6 +19,7 @@ ACTION_MASK = "action_mask"
 STATE = "state"
 AGENT_REWARDS = "agent_rewards"
 WIN = "win"
+WIN_KEYS = (WIN, "battle_won")
 ALL = "__all__"
 
 Observation = dict[str, np.ndarray]
@@ -40,34 +30,6 @@ StepResult = tuple[
     dict[str, bool],
     dict[str, dict[str, Any]],
 ]
-
-
-class ContractError(ValueError):
-    """An environment breaks the contract; the message holds the value, the rule, the remedy."""
-
-
-class EnvFailure(RuntimeError):
-    """The game behind an environment failed: it died, hung or did not begin. One line says how.
-
-    Nobody's mistake, and over with a new game: the sampling drops the episode and makes the
-    environment anew, whatever RLlib's `restart_failed_sub_environments` says.
-    """
-
-
-def broken(value: str, rule: str, remedy: str) -> ContractError:
-    """Words a breach of the contract, the same way everywhere.
-
-    Args:
-        value: What was found.
-        rule: What the contract asks for.
-        remedy: What to change.
-
-    Returns:
-        The exception, for the caller to raise. (A function, not a constructor: an exception whose
-        constructor takes other arguments than its message cannot be pickled, and Ray pickles
-        exceptions to bring them from a remote worker to the driver.)
-    """
-    return ContractError(f"{value}\n  rule:   {rule}\n  remedy: {remedy}")
 
 
 class GroupedEnv(MultiAgentEnv):
@@ -240,49 +202,6 @@ def keep_one_legal(action_mask: np.ndarray, no_op: int = 0) -> np.ndarray:
     """
     action_mask[~action_mask.any(axis=1), no_op] = 1
     return action_mask
-
-
-def check_env(env: MultiAgentEnv, episodes: int = 2, seed: int = 0) -> None:
-    """Plays an environment with random legal actions and says in words what breaks the contract.
-
-    Args:
-        env: An environment that means to follow the contract.
-        episodes: Episodes to play; the first is played twice, to see that a seed repeats it.
-        seed: Of the first `reset` and of the random actions.
-
-    Raises:
-        ContractError: With value, rule and remedy, at the first thing found wrong.
-    """
-    from env_registry.checks import run_checks  # here: it imports this module
-
-    run_checks(env, episodes, seed)
-
-
-def as_grouped_env(env: Any, *, state: str = "auto") -> MultiAgentEnv:
-    """Makes an environment follow the contract, or says why it cannot.
-
-    An environment whose `observation_spaces` has a Dict under "team" is returned as it is. One
-    made for RLlib's old QMIX (`with_agent_groups`: Tuple spaces) is wrapped.
-
-    Args:
-        env: The environment.
-        state: For wrapped environments whose agents each observe a "state": "shared" uses it
-            once, "concatenate" joins them, "auto" plays a short probe to find out
-            (`env_registry.legacy_groups.LegacyGroupedEnv`).
-
-    Returns:
-        An environment that follows the contract.
-
-    Raises:
-        ContractError: If the environment cannot be grouped, with the line that would group it.
-    """
-    from env_registry.legacy_groups import LegacyGroupedEnv  # here: both import this module
-    from env_registry.space_checks import check_spaces
-
-    if isinstance((getattr(env, "observation_spaces", None) or {}).get(TEAM), spaces.Dict):
-        check_spaces(env)
-        return env
-    return LegacyGroupedEnv(env, state=state)
 
 
 def _box(bounds: tuple[Any, Any], shape: tuple[int, ...]) -> spaces.Box:

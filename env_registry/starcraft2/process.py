@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from env_registry.contract import EnvFailure
+from env_registry.errors import EnvFailure
 
 # Waits for a line. The pipe also ends when whoever holds it is gone, killed or not: then the game
 # ($0) and its folder ($1) go. "done" says that the game has been closed in good order.

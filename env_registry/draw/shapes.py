@@ -1,4 +1,4 @@
-"""Pictures of small games as arrays: no display, no font file, no dependency besides numpy."""
+"""Shapes from which pictures of games are drawn: grids, discs, digits."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from env_registry.discretise import count_combinations
+from env_registry.errors import TaskError
 
 # Robot -> partitions that gymnasium-robotics knows by name -> joints of the largest agent.
 PACKAGE_PARTITIONS = {
@@ -72,10 +73,6 @@ TASKS = (
 _CHAIN = re.compile(r"(\d+)x(\d+)")
 # From here on, MuJoCo stores a tendon's Jacobian sparsely; gymnasium-robotics 1.4.2 reads it dense.
 _SPARSE_TENDONS = (3, 6)
-
-
-class TaskError(ValueError):
-    """A task id that names no robot, or one that cannot be played; the message says the others."""
 
 
 class Task(NamedTuple):

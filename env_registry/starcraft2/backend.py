@@ -10,13 +10,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from env_registry import sc2_install
-from env_registry.smac_tasks import (
-    TaskError,
-    capability_config,
-    check_smac,
-    parse_smacv2,
-)
+from env_registry.errors import TaskError
+from env_registry.rows.smax import SMAX as SMAX_ROW
+from env_registry.starcraft2 import install
+from env_registry.tasks.starcraft2 import capability_config, check_smac, parse_smacv2
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +40,7 @@ def choose(env_config: Mapping[str, Any]) -> str:
     wanted = env_config.get("backend", AUTO)
     task = env_config.get("task", DEFAULT_TASK)
     scenario = parse_smacv2(task)
-    missing = "" if wanted == SMAX else sc2_install.problem()
+    missing = "" if wanted == SMAX else install.problem()
     if wanted in (AUTO, STARCRAFT2) and not missing:
         return STARCRAFT2
     if wanted == STARCRAFT2:
@@ -74,7 +71,7 @@ def smax_notice(env_config: Mapping[str, Any]) -> str:
         return ""
     task = env_config.get("task", DEFAULT_TASK)
     ignored = ", ".join(sorted(set(env_config) - {"task", "backend"}))
-    why = sc2_install.problem().split(":")[0]
+    why = install.problem().split(":")[0]
     line = (
         f"NOT STARCRAFT II: smacv2 {task} is played as {smax_task(env_config)} on SMAX (units of "
         f"all races), a different game whose results do not compare; {why}"
@@ -91,12 +88,7 @@ def say_once(line: str) -> None:
 
 def smax_problem() -> str:
     """What keeps SMAX from being played here; "" if nothing does."""
-    from env_registry.registry import installed
-    from env_registry.rows import ENVIRONMENTS
-
-    if "smax" not in ENVIRONMENTS:
-        return "this version has no SMAX"
-    return installed("smax")[1]
+    return SMAX_ROW.packages_problem()
 
 
 def smax_task(env_config: Mapping[str, Any]) -> str:
@@ -110,7 +102,7 @@ def smax_task(env_config: Mapping[str, Any]) -> str:
 
 def smacv2_installed() -> tuple[bool, str]:
     """Whether `smacv2` can be played at all, and if not, why not."""
-    missing = sc2_install.problem()
+    missing = install.problem()
     if not missing or not smax_problem():
         return True, ""
     return False, f"{missing}; nor is SMAX there instead: {smax_problem()}"
@@ -118,7 +110,7 @@ def smacv2_installed() -> tuple[bool, str]:
 
 def smac_installed() -> tuple[bool, str]:
     """Whether `smac` can be played, and if not, why not."""
-    missing = sc2_install.problem()
+    missing = install.problem()
     return not missing, missing
 
 
@@ -137,12 +129,12 @@ def check_smac_config(env_config: Mapping[str, Any]) -> None:
     """Raises TaskError unless an env_config of `smac` can be played here."""
     task = env_config.get("task", "3m")
     check_smac(task)
-    if not sc2_install.problem():  # else `installed` says so
+    if not install.problem():  # else `installed` says so
         _check_maps(task)
 
 
 def _check_maps(map_name: str) -> None:
-    missing = sc2_install.maps_problem((map_file(map_name),))
+    missing = install.maps_problem((map_file(map_name),))
     if missing:
         raise TaskError(missing)
 

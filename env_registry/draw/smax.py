@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from env_registry.draw import draw_units
+from env_registry.draw.shapes import draw_units
 
 N_OTHER, N_SELF = 7, 4  # numbers of another unit and of oneself, before the types
 THERE = 0.05  # health from which on a unit is drawn; one that is dead or not seen shows 0
@@ -23,7 +23,8 @@ def draw_observations(env: Any, obs: np.ndarray) -> np.ndarray:
 
     Args:
         env: The package's environment; its sizes are read.
-        obs: (N, D) as `smax_spaces.obs_bounds` lists them; any numbers, such as a model's.
+        obs: (N, D) as `env_registry.smax.spaces.obs_bounds` lists them; any numbers, such as a
+            model's.
 
     Returns:
         (height, width, 3) uint8, RGB.

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from env_registry.smax_spaces import Bounds, obs_bounds, state_bounds
+from env_registry.smax.spaces import Bounds, obs_bounds, state_bounds
 
 # Before JAX is imported; what the user has set stays. The GPU and its memory are left to torch. A
 # pool of one thread: these programs are many small operations, and handing each to a larger pool

@@ -1,0 +1,61 @@
+"""The environment contract: one team agent, padded observations, masks, a global state.
+
+Every environment that the algorithms train on, whatever it was written for, looks like this to
+them (Ray's new API stack, `MultiAgentEnv`):
+
+    observation_spaces["team"]  Dict {"obs": Box (N, D) float32,
+                                      "action_mask": Box(0, 1, (N, A), int8),
+                                      "state": Box (S,) float32}
+    action_spaces["team"]       MultiDiscrete([A] * N)
+    rewards["team"]             one float
+    infos["team"]               "agent_rewards" (N,) float32 after every step; "win" (bool) on the
+                                last step, only where the game can be won
+
+Shape legend: N agents, A actions of the agent that has most, D length of the longest observation,
+S length of the global state.
+
+`base` holds the names, the types and the base class; `checks` plays an environment and says what
+breaks the contract; `grouping` brings other environments under it.
+"""
+
+from env_registry.contract.base import (
+    ACTION_MASK,
+    AGENT_REWARDS,
+    ALL,
+    OBS,
+    STATE,
+    TEAM,
+    WIN,
+    WIN_KEYS,
+    GroupedEnv,
+    Observation,
+    StepResult,
+    concat_state,
+    keep_one_legal,
+    pad_rows,
+)
+from env_registry.contract.checks import check_env
+from env_registry.contract.grouping import as_grouped_env
+from env_registry.errors import ContractError, EnvFailure, broken
+
+__all__ = [
+    "ACTION_MASK",
+    "AGENT_REWARDS",
+    "ALL",
+    "OBS",
+    "STATE",
+    "TEAM",
+    "WIN",
+    "WIN_KEYS",
+    "ContractError",
+    "EnvFailure",
+    "GroupedEnv",
+    "Observation",
+    "StepResult",
+    "as_grouped_env",
+    "broken",
+    "check_env",
+    "concat_state",
+    "keep_one_legal",
+    "pad_rows",
+]

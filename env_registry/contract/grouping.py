@@ -1,0 +1,36 @@
+"""From any environment of several agents to one that follows the contract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gymnasium import spaces
+from ray.rllib.env.multi_agent_env import MultiAgentEnv
+
+from env_registry.contract.base import TEAM
+from env_registry.contract.legacy_groups import LegacyGroupedEnv
+from env_registry.contract.space_checks import check_spaces
+
+
+def as_grouped_env(env: Any, *, state: str = "auto") -> MultiAgentEnv:
+    """Makes an environment follow the contract, or says why it cannot.
+
+    An environment whose `observation_spaces` has a Dict under "team" is returned as it is. One
+    made for RLlib's old QMIX (`with_agent_groups`: Tuple spaces) is wrapped.
+
+    Args:
+        env: The environment.
+        state: For wrapped environments whose agents each observe a "state": "shared" uses it
+            once, "concatenate" joins them, "auto" plays a short probe to find out
+            (`LegacyGroupedEnv`).
+
+    Returns:
+        An environment that follows the contract.
+
+    Raises:
+        ContractError: If the environment cannot be grouped, with the line that would group it.
+    """
+    if isinstance((getattr(env, "observation_spaces", None) or {}).get(TEAM), spaces.Dict):
+        check_spaces(env)
+        return env
+    return LegacyGroupedEnv(env, state=state)
