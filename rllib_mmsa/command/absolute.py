@@ -63,21 +63,21 @@ def _score(run: Run, checkpoint: Path) -> float:
     return float(run.test_return[np.argmin(np.abs(run.env_steps - steps))])
 
 
-def save(found: evaluate.Evaluation) -> Path:
-    """Write an evaluation beside its checkpoint's trial, where `rllib report` finds it.
+def save(result: evaluate.Evaluation) -> Path:
+    """Write an evaluation into its checkpoint's trial folder, where `rllib report` finds it.
 
     Returns:
         The file.
     """
-    file = found.checkpoint.parent / tune.ABSOLUTE
+    file = result.checkpoint.parent / tune.ABSOLUTE
     content = {
-        "checkpoint": found.checkpoint.name,
-        "algorithm": found.algorithm,
-        "env": found.env,
-        "episodes": len(found.returns),
-        "returns": found.returns,
-        "wins": found.wins,
-        "lengths": found.lengths,
+        "checkpoint": result.checkpoint.name,
+        "algorithm": result.algorithm,
+        "env": result.env,
+        "episodes": len(result.returns),
+        "returns": result.returns,
+        "wins": result.wins,
+        "lengths": result.lengths,
     }
     file.write_text(json.dumps(content) + "\n", encoding="utf-8")
     return file

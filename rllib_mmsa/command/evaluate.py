@@ -31,7 +31,7 @@ MODULE_FOLDER = f"learner_group/learner/rl_module/{TEAM}"
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What evaluation episodes came to.
+    """The results of evaluation episodes.
 
     Attributes:
         checkpoint: The checkpoint's folder.
@@ -109,12 +109,12 @@ def locate(path: str | Path) -> Path:
 
 def checkpoints(trial: Path) -> list[Path]:
     """The checkpoints of a trial's folder by number, the newest first."""
-    found = [
+    complete = [
         c
         for c in trial.glob("checkpoint_*")
         if re.fullmatch(r"checkpoint_\d+", c.name) and (c / CLASS_FILE).exists()
     ]
-    return sorted(found, key=lambda c: int(c.name.rsplit("_", 1)[1]), reverse=True)
+    return sorted(complete, key=lambda c: int(c.name.rsplit("_", 1)[1]), reverse=True)
 
 
 def _latest(trial: Path) -> Path | None:
@@ -151,7 +151,7 @@ def read_config(checkpoint: Path) -> tuple[str, AlgorithmConfig]:
 
 
 def _import_users_modules(checkpoint: Path) -> None:
-    """Import what the experiment imported, as its record beside the trials says."""
+    """Import what the experiment imported, as its record in the folder of results says."""
     record = checkpoint.parent.parent / RECORD
     if record.exists():
         (entry,) = yaml.safe_load(record.read_text(encoding="utf-8")).values()
@@ -170,7 +170,7 @@ def evaluate(
         render: A .gif file to write the first episodes to.
 
     Returns:
-        What they came to.
+        Their results.
     """
     if render and not render.lower().endswith(".gif"):
         raise ConfigError(f"--render writes a GIF; '{render}' does not end in .gif.")

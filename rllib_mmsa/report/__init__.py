@@ -114,15 +114,15 @@ def run(
         check_out(out)
     if export is not None and export.suffix.lower() != ".csv":
         raise ConfigError(f"--export writes CSV; '{export}' does not end in .csv.")
-    found = load(results, metrics)
-    named = groups.group(found, options.pool)
-    lines = [f"{len(found)} run(s) in {len(named)} group(s)"]
+    collected = load(results, metrics)
+    named = groups.group(collected, options.pool)
+    lines = [f"{len(collected)} run(s) in {len(named)} group(s)"]
     lines += [f"note: {remark}" for remark in groups.remarks(named)]
     if export is not None:
         data.write(export, [run for g in named for run in g.runs])
         lines.append(f"data        {export}")
     if out is not None:
-        files = make(found, out, options)
+        files = make(collected, out, options)
         lines.append(f"report      {out / PAGE} and {len(files) - 1} files beside it")
     return lines
 
@@ -132,7 +132,7 @@ def make(runs: Sequence[Run], out: Path, options: Options) -> list[Path]:
 
     Args:
         runs: What `load` returned.
-        out: Folder for it; made where it is missing. Files of the same names are overwritten.
+        out: Folder for it; created where it is missing. Files of the same names are overwritten.
         options: How to make it.
 
     Returns:
@@ -145,14 +145,14 @@ def make(runs: Sequence[Run], out: Path, options: Options) -> list[Path]:
     from rllib_mmsa.report import contents, figures, groups, marl_eval, page, study, tables
 
     check_out(out)
-    found = study.build(groups.group(runs, options.pool), options)
-    every = contents.all_tables(found)
-    pictures = figures.all_figures(found)
-    texts = {out / "marl_eval.json": marl_eval.to_json(found)}
+    content = study.build(groups.group(runs, options.pool), options)
+    every = contents.all_tables(content)
+    pictures = figures.all_figures(content)
+    texts = {out / "marl_eval.json": marl_eval.to_json(content)}
     for table in every:
         for ending, form in (("md", "markdown"), ("csv", "csv"), ("tex", "latex")):
             texts[out / "tables" / f"{table.name}.{ending}"] = getattr(tables, f"to_{form}")(table)
-    texts[out / PAGE] = page.render(found, every, pictures)
+    texts[out / PAGE] = page.render(content, every, pictures)
     try:
         for folder in ("tables", "figures"):
             (out / folder).mkdir(parents=True, exist_ok=True)

@@ -162,11 +162,11 @@ def designs(study: Study) -> list[Picture]:
     ]
 
 
-def _designs(study: Study, found: Sequence[Panel], name: str) -> Picture:
+def _designs(study: Study, sheet: Sequence[Panel], name: str) -> Picture:
     """A row for each panel: the final values, and the means over training."""
-    figure, axes = drawing.grid_of(2 * len(found), height=2.9, columns=2)
+    figure, axes = drawing.grid_of(2 * len(sheet), height=2.9, columns=2)
     words = []
-    for i, design in enumerate(found):
+    for i, design in enumerate(sheet):
         step = study.steps[design.task]
         groups = design.groups.items()
         finals = {v: study.estimate(study.finals(g, TEST_RETURN)) for v, g in groups}

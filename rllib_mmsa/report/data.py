@@ -29,21 +29,21 @@ REQUIRED = ("task", "algorithm", "seed", "env_steps", "test_return")
 CONFIG, METRIC = "config/", "metric/"
 
 
-def write(file: Path, found: Sequence[Run]) -> None:
+def write(file: Path, all_runs: Sequence[Run]) -> None:
     """Write runs as a data file, numbers to six digits; the same runs give the same bytes.
 
     Raises:
         ConfigError: If it cannot be written.
     """
-    options = _options(found)
-    metrics = sorted({key for run in found for key in run.extra})
+    options = _options(all_runs)
+    metrics = sorted({key for run in all_runs for key in run.extra})
     header = [*FIXED, *(CONFIG + key for key in options), *(METRIC + key for key in metrics)]
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("w", encoding="utf-8", newline="") as text:
             writer = csv.DictWriter(text, header, restval="", lineterminator="\n")
             writer.writeheader()
-            for run in found:
+            for run in all_runs:
                 writer.writerows(_rows(run, options))
     except OSError as err:
         raise ConfigError(
@@ -52,11 +52,11 @@ def write(file: Path, found: Sequence[Run]) -> None:
         ) from None
 
 
-def _options(found: Sequence[Run]) -> list[str]:
+def _options(all_runs: Sequence[Run]) -> list[str]:
     """The options worth a column: set for some run, or unlike between runs."""
-    names = {key for run in found for key in run.settings}
-    kept = {key for run in found for key in run.explicit} & names
-    kept |= {key for key in names if len({run.settings.get(key) for run in found}) > 1}
+    names = {key for run in all_runs for key in run.settings}
+    kept = {key for run in all_runs for key in run.explicit} & names
+    kept |= {key for key in names if len({run.settings.get(key) for run in all_runs}) > 1}
     return sorted(kept)
 
 

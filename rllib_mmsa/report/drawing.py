@@ -96,9 +96,9 @@ def _escape(text: str) -> str:
 
 def variables() -> dict[str, tuple[str, str]]:
     """CSS variable -> its value in light and in dark."""
-    found = {"ink": (INK, DARK_INK), "grid": (GRID, DARK_GRID), "paper": ("#ffffff", "#15181d")}
+    plain = {"ink": (INK, DARK_INK), "grid": (GRID, DARK_GRID), "paper": ("#ffffff", "#15181d")}
     pairs = zip(COLOURS, DARK_COLOURS, strict=True)
-    return {**found, **{f"series-{i}": pair for i, pair in enumerate(pairs)}}
+    return {**plain, **{f"series-{i}": pair for i, pair in enumerate(pairs)}}
 
 
 @contextlib.contextmanager

@@ -27,19 +27,19 @@ END_WORDS = "cross: crashed, ring: unfinished, bar: stopped early"
 
 def all_figures(study: Study) -> list[Picture]:
     """Every figure that the study has numbers for, in the order of the page."""
-    found: list[Picture | None] = []
+    pictures: list[Picture | None] = []
     with drawing.style():
         for metric in METRICS:
             for seconds in (False, True):
-                found.append(curves(study, metric, seconds=seconds))
-        found += [
+                pictures.append(curves(study, metric, seconds=seconds))
+        pictures += [
             charts.bars(study),
             charts.iqms(study),
             charts.improvements(study),
             profiles(study),
         ]
-        found += charts.designs(study)
-    return [picture for picture in found if picture]
+        pictures += charts.designs(study)
+    return [picture for picture in pictures if picture]
 
 
 def curves(study: Study, metric: str, *, seconds: bool) -> Picture | None:

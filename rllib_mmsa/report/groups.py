@@ -53,11 +53,11 @@ class Group:
         return values[~np.isnan(values)]
 
 
-def group(found: Iterable[Run], pool: Sequence[str] = ()) -> list[Group]:
+def group(all_runs: Iterable[Run], pool: Sequence[str] = ()) -> list[Group]:
     """Put replicates together and name the groups.
 
     Args:
-        found: The runs.
+        all_runs: The runs.
         pool: Options in which replicates may differ all the same, because the user says so.
 
     Returns:
@@ -66,7 +66,7 @@ def group(found: Iterable[Run], pool: Sequence[str] = ()) -> list[Group]:
     buckets: dict[tuple, list[Run]] = {}
     # Runs that have begun come first: those that have not lack the defaults, and join them.
     for run in sorted(
-        found, key=lambda run: (not run.env_steps.size, natural(run.seed), run.trial)
+        all_runs, key=lambda run: (not run.env_steps.size, natural(run.seed), run.trial)
     ):
         identity = {k: v for k, v in run.identity.items() if k not in pool}
         key = (run.task, run.algorithm, run.configuration, tuple(sorted(identity.items())))
@@ -104,10 +104,10 @@ def _is_number(text: str) -> bool:
 
 
 def _named(groups: list[Group]) -> list[Group]:
-    """Label every group by its algorithm, its given name, and what sets it apart beyond these."""
+    """Label every group by its algorithm, its configuration and what else sets it apart."""
     named: list[Group] = []
-    for algorithm, given in sorted({(g.algorithm, g.label) for g in groups}):
-        mine = [g for g in groups if (g.algorithm, g.label) == (algorithm, given)]
+    for algorithm, configuration in sorted({(g.algorithm, g.label) for g in groups}):
+        mine = [g for g in groups if (g.algorithm, g.label) == (algorithm, configuration)]
         keys = varied(mine)
         usual = _usual(mine, keys)
         taken: collections.Counter[tuple[str, str]] = collections.Counter()
@@ -117,7 +117,7 @@ def _named(groups: list[Group]) -> list[Group]:
                 for key in keys
                 if g.identity.get(key, "") != usual[key]
             ]
-            name = " ".join(part for part in (algorithm, given, ", ".join(parts)) if part)
+            name = " ".join(part for part in (algorithm, configuration, ", ".join(parts)) if part)
             taken[g.task, name] += 1
             again = taken[g.task, name]
             named.append(dataclasses.replace(g, label=f"{name} ({again})" if again > 1 else name))
@@ -144,13 +144,13 @@ def _usual(groups: Sequence[Group], keys: Sequence[str]) -> dict[str, str | None
 
 def varied(groups: Sequence[Group]) -> list[str]:
     """The options that take two or more recorded values within one task, sorted."""
-    found: set[str] = set()
+    keys: set[str] = set()
     for task in {g.task for g in groups}:
         mine = [g for g in groups if g.task == task]
         for key in {key for g in mine for key in g.identity}:
             if len({g.identity[key] for g in mine if g.identity.get(key)}) > 1:
-                found.add(key)
-    return sorted(found)
+                keys.add(key)
+    return sorted(keys)
 
 
 def differences(groups: Sequence[Group]) -> dict[str, dict[str, list[str]]]:
@@ -164,7 +164,7 @@ def differences(groups: Sequence[Group]) -> dict[str, dict[str, list[str]]]:
         more recorded values. Groups that do not record one that others of their algorithm do
         stand under `NOT_RECORDED`; options that an algorithm does not have are left out there.
     """
-    found: dict[str, dict[str, list[str]]] = {}
+    unlike: dict[str, dict[str, list[str]]] = {}
     names = sorted({key for g in groups for key in g.identity})
     for key in sorted(names, key=lambda key: (key not in (runs.BACKEND, runs.VERSION), key)):
         values: dict[str, list[str]] = {}
@@ -174,24 +174,24 @@ def differences(groups: Sequence[Group]) -> dict[str, dict[str, list[str]]]:
                 value = g.identity.get(key) or NOT_RECORDED
                 values.setdefault(value, []).append(f"{g.label} on {g.task}")
         if len(values.keys() - {NOT_RECORDED}) > 1:
-            found[key] = dict(sorted(values.items(), key=lambda item: natural(item[0])))
-    return found
+            unlike[key] = dict(sorted(values.items(), key=lambda item: natural(item[0])))
+    return unlike
 
 
 def unrecorded(groups: Sequence[Group]) -> list[str]:
     """Options that some groups of an algorithm record and others of it do not."""
-    found: set[str] = set()
+    options: set[str] = set()
     for algorithm in {g.algorithm for g in groups}:
         mine = [g.identity for g in groups if g.algorithm == algorithm and g.measured]
         for key in {key for identity in mine for key in identity}:
             if any(key not in identity for identity in mine):
-                found.add(key)
-    return sorted(found)
+                options.add(key)
+    return sorted(options)
 
 
 def remarks(groups: Sequence[Group]) -> list[str]:
     """What a reader must know of runs that are missing, double, broken off or not comparable."""
-    found = []
+    sentences = []
     for g in groups:
         where = f"{g.label} on {g.task}"
         for run in g.runs:
@@ -201,15 +201,19 @@ def remarks(groups: Sequence[Group]) -> list[str]:
                 at = at if run.env_steps.size else " without an evaluation"
                 at = "" if run.status == runs.PENDING else at
                 trial = f" ({run.trial})" if run.trial else ""
-                found.append(f"{where}, seed {run.seed or 'none'}: {run.status}{at}{trial}.")
+                sentences.append(f"{where}, seed {run.seed or 'none'}: {run.status}{at}{trial}.")
         count = collections.Counter(run.seed for run in g.runs)
         for seed, times in count.items():
             if times > 1:
-                found.append(f"{where}: seed {seed or 'none'} was run {times} times; each counts.")
+                sentences.append(
+                    f"{where}: seed {seed or 'none'} was run {times} times; each counts."
+                )
         others = {
             run.seed for o in groups if o.task == g.task or o.label == g.label for run in o.runs
         }
         missing = sorted(others - set(count), key=natural)
         if missing:
-            found.append(f"{where}: no run with seed {', '.join(s or 'none' for s in missing)}.")
-    return found
+            sentences.append(
+                f"{where}: no run with seed {', '.join(s or 'none' for s in missing)}."
+            )
+    return sentences

@@ -133,10 +133,10 @@ def _summary(study: Study) -> str:
 
 def _remarks(study: Study) -> str:
     """What is missing, broken off or double."""
-    found = groups.remarks(study.every)
-    if not found:
+    sentences = groups.remarks(study.every)
+    if not sentences:
         return ""
-    items = "".join(f"<li>{html.escape(text)}</li>" for text in found)
+    items = "".join(f"<li>{html.escape(text)}</li>" for text in sentences)
     return (
         '<section class="remarks" aria-label="Remarks"><strong>Read with care</strong>'
         f"<ul>{items}</ul></section>\n"

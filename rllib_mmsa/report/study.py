@@ -206,11 +206,11 @@ def bounds(options: Options) -> tuple[float, float] | None:
 
 def task_bounds(study: Study, task: str, metric: str) -> tuple[float, float]:
     """What becomes 0 and 1 on a task."""
-    given = bounds(study.options)
+    fixed = bounds(study.options)
     if study.options.normalise == RAW or metric == runs.WIN_RATE:
         return 0.0, 1.0  # a win rate is on one scale as it is
-    if given:
-        return given
+    if fixed:
+        return fixed
     values = np.concatenate([r.metric(metric) for g in study.on(task) for r in g.measured])
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     return (low, high) if high > low else (low, low + 1.0)

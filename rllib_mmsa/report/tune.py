@@ -46,8 +46,8 @@ ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 def find_trials(folder: Path) -> list[Path]:
     """List the trials' folders at or below a folder, sorted by path."""
-    found = {file.parent for name in (RESULTS, PARAMS) for file in folder.rglob(name)}
-    return sorted(found)
+    parents = {file.parent for name in (RESULTS, PARAMS) for file in folder.rglob(name)}
+    return sorted(parents)
 
 
 def read_folder(folder: Path, extra: tuple[str, ...] = ()) -> list[Run]:
@@ -64,11 +64,11 @@ def read_folder(folder: Path, extra: tuple[str, ...] = ()) -> list[Run]:
         ConfigError: If a file of a trial cannot be understood.
     """
     trials = find_trials(folder)
-    found = [read_trial(trial, extra) for trial in trials]
+    collected = [read_trial(trial, extra) for trial in trials]
     names = {trial.name for trial in trials}
     for experiment in sorted({state.parent for state in folder.rglob(STATE)}):
-        found += _pending(experiment, names)
-    return found
+        collected += _pending(experiment, names)
+    return collected
 
 
 def read_trial(trial: Path, extra: tuple[str, ...] = ()) -> Run:
@@ -144,7 +144,7 @@ def _evaluations(file: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     Lines without an evaluation, most of a long run, are not parsed. The last line may be half
     written while the trial runs.
     """
-    found: list[dict[str, Any]] = []
+    evaluations: list[dict[str, Any]] = []
     line, complete, number = "", "", 0
     if file.exists():
         with file.open(encoding="utf-8", errors="replace") as text:
@@ -152,18 +152,18 @@ def _evaluations(file: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
                 if line.endswith("\n"):
                     complete = line
                     if '"evaluation"' in line:
-                        _append(found, _parse(file, number, line))
+                        _append(evaluations, _parse(file, number, line))
     if line != complete:  # no line end: whole where the file was copied so, or still being written
         try:
             last = json.loads(line)
-            _append(found, last)
-            return found, last
+            _append(evaluations, last)
+            return evaluations, last
         except json.JSONDecodeError:
             number -= 1
-    return found, _parse(file, number, complete) if complete else {}
+    return evaluations, _parse(file, number, complete) if complete else {}
 
 
-def _append(found: list[dict[str, Any]], result: dict[str, Any]) -> None:
+def _append(evaluations: list[dict[str, Any]], result: dict[str, Any]) -> None:
     """Add a result that holds an evaluation, in the place of those that it overtakes.
 
     A trial that went on from a checkpoint writes the results after that checkpoint once more.
@@ -171,9 +171,9 @@ def _append(found: list[dict[str, Any]], result: dict[str, Any]) -> None:
     if math.isnan(_number(_at(result, "evaluation/env_runners/episode_return_mean"))):
         return
     step = _number(result.get(STEPS))
-    while found and _number(found[-1].get(STEPS)) >= step:
-        found.pop()
-    found.append(result)
+    while evaluations and _number(evaluations[-1].get(STEPS)) >= step:
+        evaluations.pop()
+    evaluations.append(result)
 
 
 def _parse(file: Path, number: int, line: str) -> dict[str, Any]:
@@ -241,14 +241,14 @@ def _absolute(file: Path) -> Absolute:
 def _pending(experiment: Path, started: set[str]) -> list[Run]:
     """The trials that Tune has planned and not started, from the newest state of an experiment."""
     state = _json(max(experiment.glob(STATE)))
-    found = []
+    pending = []
     for row in state.get("trial_data", []):
         trial = json.loads(row[0]) if isinstance(row[0], str) else row[0]
         if trial.get("status") != "PENDING" or trial.get("relative_logdir") in started:
             continue
         config = trial.get("config") or {}
         planned = _number((trial.get("stopping_criterion") or {}).get(STEPS))
-        found.append(
+        pending.append(
             Run(
                 task=task_of(config),
                 algorithm=str(trial.get("trainable_name")),
@@ -260,7 +260,7 @@ def _pending(experiment: Path, started: set[str]) -> list[Run]:
                 planned_steps=planned,
             )
         )
-    return found
+    return pending
 
 
 def _at(result: Mapping[str, Any], path: str) -> Any:

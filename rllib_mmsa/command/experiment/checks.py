@@ -109,10 +109,10 @@ def describe(value: Any) -> str:
     return f"{kinds.get(type(value), type(value).__name__)} ({shown})"
 
 
-def check_keys(given: Mapping[str, Any], valid: Iterable[str], what: str, where: str) -> None:
-    """Raise for the first key of `given` that is not in `valid`."""
+def check_keys(entries: Mapping[str, Any], valid: Iterable[str], what: str, where: str) -> None:
+    """Raise for the first key of `entries` that is not in `valid`."""
     valid = set(valid)
-    for key in given:
+    for key in entries:
         if key not in valid:
             raise unknown(what, key, valid, where)
 
@@ -264,7 +264,7 @@ def refuse_removed(option: str, where: str) -> None:
 def option_type(value: Any, default: Any, where: str) -> None:
     """Compare a value with the kind of the option's default.
 
-    Numbers may be given as schedules (lists) or as RLlib's "auto"; an option without a default
+    Numbers may be schedules (lists) or as RLlib's "auto"; an option without a default
     takes anything.
 
     Args:

@@ -1,4 +1,4 @@
-"""One experiment, checked: what every later step works with, and its record beside the results."""
+"""One experiment, checked, and how it is recorded in its folder of results."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 DEFAULT_STORAGE = "~/ray_results"
-RECORD = "experiment.yaml"  # what was run, beside its results; `rllib train resume` reads it
+RECORD = "experiment.yaml"  # what was run, in the folder of results; `rllib train resume` reads it
 
 
 @dataclasses.dataclass(frozen=True)

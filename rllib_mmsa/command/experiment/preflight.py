@@ -59,8 +59,8 @@ def check_environments(settings: Mapping[str, Any], where: str) -> None:
     evaluation = settings.get("evaluation_config")
     if isinstance(evaluation, Mapping) and evaluation.get("env_config"):
         here = f"{where}: evaluation_config"
-        own = checks.mapping(evaluation["env_config"], f"{here}: env_config")
-        check_environment(settings["env"], {**(settings.get("env_config") or {}), **own}, here)
+        changed = checks.mapping(evaluation["env_config"], f"{here}: env_config")
+        check_environment(settings["env"], {**(settings.get("env_config") or {}), **changed}, here)
 
 
 def check_environment(env: str, env_config: Any, where: str) -> None:
@@ -101,9 +101,9 @@ def find_algorithm(name: str, where: str) -> type[Algorithm]:
     if _registered("trainable_class", name):
         from ray.tune.registry import get_trainable_cls
 
-        found = get_trainable_cls(name)
-        if isinstance(found, type) and issubclass(found, Algorithm):
-            return found
+        trainable = get_trainable_cls(name)
+        if isinstance(trainable, type) and issubclass(trainable, Algorithm):
+            return trainable
     raise unknown("algorithm", name, ALGORITHMS, f"{where}: run")
 
 
@@ -152,7 +152,7 @@ def check_options(options: Mapping[str, Any], defaults: Mapping[str, Any], where
 
 
 def quiet_logs() -> None:
-    """Keep Ray's logs away: advice about its API stacks, deprecations of its own."""
+    """Keep Ray's logs away: advice about its API stacks, its deprecations."""
     for name in ("ray", "ray.rllib", "ray.train"):
         logging.getLogger(name).setLevel(logging.ERROR)
     # Tune reports failed and interrupted trials at this level; `launch.report` does it in words.
@@ -189,7 +189,7 @@ def check_resources(needs: Mapping[str, float], have: Mapping[str, float], where
 
 
 def local_resources(num_cpus: int | None = None) -> dict[str, float]:
-    """CPUs (counted as Ray does, unless given) and GPUs of this machine."""
+    """CPUs and GPUs of this machine; `num_cpus` replaces Ray's count of the CPUs."""
     import torch
     from ray._private.utils import get_num_cpus
 

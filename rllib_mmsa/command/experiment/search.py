@@ -14,7 +14,7 @@ from rllib_mmsa.errors import ConfigError, unknown
 ENV_STEPS = "num_env_steps_sampled_lifetime"
 TEST_RETURN = "evaluation/env_runners/episode_return_mean"
 SHARED_KEYS = ("type", "metric", "mode", "time_attr")
-# Type -> keys of its own, with Tune's names.
+# Type -> the keys that it has besides, with Tune's names.
 SCHEDULERS: dict[str, tuple[str, ...]] = {
     "asha": ("max_t", "grace_period", "reduction_factor"),
     "pbt": (
@@ -53,14 +53,14 @@ def check_scheduler(value: Any, where: str, stop: Mapping[str, float]) -> dict[s
     Raises:
         ConfigError: At the first mistake.
     """
-    given = checks.mapping(value, where)
-    if not given:
+    written = checks.mapping(value, where)
+    if not written:
         return {}
-    kind = given.get("type")
+    kind = written.get("type")
     if kind not in SCHEDULERS:
         raise unknown("type", kind, SCHEDULERS, where)
-    checks.check_keys(given, [*SHARED_KEYS, *SCHEDULERS[kind]], "key", where)
-    settings = {"metric": TEST_RETURN, "mode": "max", "time_attr": ENV_STEPS, **given}
+    checks.check_keys(written, [*SHARED_KEYS, *SCHEDULERS[kind]], "key", where)
+    settings = {"metric": TEST_RETURN, "mode": "max", "time_attr": ENV_STEPS, **written}
     for key in ("metric", "time_attr"):
         settings[key] = checks.metric(settings[key], f"{where}: {key}")
     if settings["mode"] not in ("min", "max"):
@@ -143,7 +143,7 @@ def mutations(scheduler: Mapping[str, Any]) -> dict[str, Any]:
 def with_threads(config: Mapping[str, Any], num_samples: int) -> dict[str, Any]:
     """Give each of several trials one thread for its updates, unless the options say otherwise.
 
-    One trial has two (``learner_threads``); trials beside each other fill the cores by themselves.
+    One trial alone has two (``learner_threads``). Several trials at a time fill the cores anyway.
     """
     several = num_samples != 1 or _searches(config)
     return {"learner_threads": 1, **config} if several else dict(config)
@@ -155,7 +155,7 @@ def _searches(tree: Mapping[str, Any]) -> bool:
 
 
 def with_seeds(config: Mapping[str, Any], num_samples: int) -> tuple[dict[str, Any], int]:
-    """Give each repetition a seed of its own, counted up from the one that is set.
+    """Give each repetition another seed, counted up from the one that is set.
 
     Args:
         config: RLlib options, search spaces still as one-key mappings.
@@ -163,7 +163,7 @@ def with_seeds(config: Mapping[str, Any], num_samples: int) -> tuple[dict[str, A
 
     Returns:
         The options with a grid of seeds in the place of the one, and the repetitions left: 1.
-        Unchanged where no seed is set (every trial draws its own), where the seeds are searched,
+        Unchanged where no seed is set (every trial draws one), where the seeds are searched,
         and where there is one repetition or no end of them.
     """
     seed = config.get("seed")

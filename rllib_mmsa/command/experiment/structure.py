@@ -141,10 +141,10 @@ def _storage(entry: Mapping[str, Any], name: str) -> str:
 def _checkpoint_settings(entry: Mapping[str, Any], name: str, kept: int) -> dict[str, Any]:
     """Gather checkpoint settings of both levels under Tune's names, and check them."""
     where = f"{name}: checkpoint_config"
-    given = checks.mapping(entry.get("checkpoint_config"), where)
-    checks.check_keys(given, [*CHECKPOINT_KEYS, *OLD_CHECKPOINT_KEYS], "key", where)
+    written = checks.mapping(entry.get("checkpoint_config"), where)
+    checks.check_keys(written, [*CHECKPOINT_KEYS, *OLD_CHECKPOINT_KEYS], "key", where)
     level = {k: entry[k] for k in (*OLD_CHECKPOINT_KEYS, "checkpoint_at_end") if k in entry}
-    merged = {OLD_CHECKPOINT_KEYS.get(k, k): v for k, v in {**level, **given}.items()}
+    merged = {OLD_CHECKPOINT_KEYS.get(k, k): v for k, v in {**level, **written}.items()}
     merged = {k: v for k, v in merged.items() if v is not None}
     # Without the one at the end a finished run would leave nothing to evaluate; without those on
     # the way a run that is killed would lose everything.

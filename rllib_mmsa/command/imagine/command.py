@@ -19,7 +19,7 @@ LEAST_DEPTH = 10  # steps ahead that errors are measured for, at least: where do
 
 @dataclasses.dataclass(frozen=True)
 class Imagined:
-    """What `run` found.
+    """What `run` measured and wrote.
 
     Attributes:
         checkpoint: The checkpoint's folder.
@@ -84,13 +84,13 @@ def run(
 
     Args:
         path: What `evaluate.locate` understands.
-        out: Folder to write to; made where it is missing.
+        out: Folder to write to; created where it is missing.
         steps: Steps of the longest episode that are drawn; None: three, spread over it.
         episodes: How many are played.
         seed: Seed of the environments; None: another each time.
 
     Returns:
-        What was found.
+        What was measured and written.
 
     Raises:
         ConfigError: If the checkpoint has no world model, or the episode not these steps.
@@ -129,7 +129,7 @@ def _draw(
     module, horizon = _load_module(checkpoint), config.rollout_horizon
     errors = depth_errors(module, played, max(horizon, LEAST_DEPTH))
     task = (config.env_config or {}).get("task")
-    found = Imagined(
+    result = Imagined(
         checkpoint=checkpoint,
         env=f"{config.env}{f' ({task})' if task else ''}",
         horizon=horizon,
@@ -141,9 +141,9 @@ def _draw(
     foresight = foresee(module, longest, horizon)
     paint, _ = painter(env, longest.obs)
     folder.mkdir(parents=True, exist_ok=True)
-    _write_figures(folder, found, foresight, steps, paint, errors)
-    _write_numbers(folder, found, foresight, steps, seed)
-    return found
+    _write_figures(folder, result, foresight, steps, paint, errors)
+    _write_numbers(folder, result, foresight, steps, seed)
+    return result
 
 
 def _read_config(checkpoint: Path) -> Any:
@@ -190,29 +190,29 @@ def _rows(errors: Any) -> list[dict[str, Any]]:
 
 
 def _write_figures(
-    folder: Path, found: Imagined, foresight: Any, steps: list[int], paint: Any, errors: Any
+    folder: Path, result: Imagined, foresight: Any, steps: list[int], paint: Any, errors: Any
 ) -> None:
     """A figure per step and one of the errors."""
     from rllib_mmsa.command.imagine.figures import draw_errors, draw_step
 
     for step in steps:
         path = folder / f"step_{step:04}.png"
-        draw_step(path, foresight, step, paint, f"{found.env}: what step {step} foresaw")
-        found.files.append(path)
+        draw_step(path, foresight, step, paint, f"{result.env}: what step {step} foresaw")
+        result.files.append(path)
     path = folder / "errors.png"
-    draw_errors(path, errors, found.horizon, f"{found.env}, {found.episodes} greedy episodes")
-    found.files.append(path)
+    draw_errors(path, errors, result.horizon, f"{result.env}, {result.episodes} greedy episodes")
+    result.files.append(path)
 
 
 def _write_numbers(
-    folder: Path, found: Imagined, foresight: Any, steps: list[int], seed: int | None
+    folder: Path, result: Imagined, foresight: Any, steps: list[int], seed: int | None
 ) -> None:
     """errors.csv, and imagined.json with the same and the drawn steps' observations."""
     with (folder / "errors.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(found.depths[0]))
+        writer = csv.DictWriter(file, list(result.depths[0]))
         writer.writeheader()
-        writer.writerows(found.depths)
-    horizon = found.horizon
+        writer.writerows(result.depths)
+    horizon = result.horizon
     drawn = [
         {
             "step": step,
@@ -222,14 +222,14 @@ def _write_numbers(
         for step in steps
     ]
     content = {
-        "checkpoint": str(found.checkpoint),
-        "env": found.env,
+        "checkpoint": str(result.checkpoint),
+        "env": result.env,
         "horizon": horizon,
-        "episodes": found.episodes,
+        "episodes": result.episodes,
         "seed": seed,
-        "errors": found.depths,
-        "episode_length": found.length,
+        "errors": result.depths,
+        "episode_length": result.length,
         "steps": drawn,
     }
     (folder / "imagined.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
-    found.files.extend([folder / "errors.csv", folder / "imagined.json"])
+    result.files.extend([folder / "errors.csv", folder / "imagined.json"])

@@ -12,7 +12,7 @@ from ray.tune.experiment import Trial
 from rllib_mmsa.command.run.progress import STEPS
 from rllib_mmsa.rllib.metrics import IMAGINED_PNG
 
-FOLDER = "imagined"  # a run of its own: TensorBoard reads one event file per folder
+FOLDER = "imagined"  # a separate run: TensorBoard reads one event file per folder
 
 
 class ImaginedPictures(Callback):

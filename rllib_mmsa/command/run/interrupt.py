@@ -1,6 +1,6 @@
 """Ctrl-C that finishes the iteration, saves every running trial and leaves a run to resume.
 
-Tune's own handler ends at once: what was learnt since the last checkpoint is lost. Here the signal
+Tune's handler ends at once: what was learnt since the last checkpoint is lost. Here the signal
 only raises a flag. The scheduler then pauses each trial at its next result, which makes Tune save
 it, and starts no other; when none runs any more, Tune is told to end.
 """

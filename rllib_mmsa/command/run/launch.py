@@ -1,4 +1,4 @@
-"""Runs checked experiments with Ray Tune: start Ray, fit or resume, say what came of it."""
+"""Runs checked experiments with Ray Tune: start Ray, fit or resume, say how they ended."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def run(experiments: Sequence[Experiment], options: LaunchOptions) -> int:
         start_ray(experiments, options)
     except Exception as err:
         raise ConfigError(f"Ray did not start: {err}") from None
-    # Only now, since a starting Ray puts its own handler in the place of SIGTERM's.
+    # Only now: Ray replaces the handler of SIGTERM as it starts.
     with interrupt.graceful():
         try:
             for experiment in experiments:
@@ -89,7 +89,7 @@ def start_ray(experiments: Sequence[Experiment], options: LaunchOptions) -> None
     os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the new reporter prints tables even at verbose=0
     names = tuple(dict.fromkeys(name for e in experiments for name in e.imports))
-    # Networks this small gain nothing from more threads, and trials beside each other lose.
+    # Networks this small gain nothing from more threads, and several trials at a time lose.
     threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
     if not options.verbose:
         warnings.simplefilter("ignore")
@@ -188,7 +188,7 @@ def _check_resumable(experiments: Sequence[Experiment]) -> None:
 
 
 def _record(experiment: Experiment) -> None:
-    """Write what runs beside its results."""
+    """Write what runs into its folder of results."""
     if "://" in experiment.storage_path:
         return
     experiment.path.mkdir(parents=True, exist_ok=True)
@@ -202,7 +202,7 @@ def _resume_command(experiment: Experiment, options: LaunchOptions) -> str:
 
 
 def report(experiment: Experiment, results: tune.ResultGrid, options: LaunchOptions) -> int:
-    """Print what each trial came to, and what to do next.
+    """Print how each trial ended, and what to do next.
 
     Args:
         experiment: What was run.

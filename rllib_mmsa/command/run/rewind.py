@@ -31,14 +31,14 @@ class RewindLogs(Callback):
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: object
     ) -> None:
-        """Cut the logs at a trial's first start here; later ones (PBT) go on with their own."""
+        """Cut the logs at a trial's first start here; after a later one (PBT) they go on."""
         first = trial.trial_id not in self._started
         self._started.add(trial.trial_id)
         local = isinstance(trial.storage.storage_filesystem, LocalFileSystem)
-        found = trial.latest_checkpoint_result
-        if not first or not local or found is None:
+        result = trial.latest_checkpoint_result
+        if not first or not local or result is None:
             return
-        rewind(Path(trial.storage.trial_fs_path), found.metrics[ITERATION])
+        rewind(Path(trial.storage.trial_fs_path), result.metrics[ITERATION])
 
 
 def rewind(folder: Path, last: int) -> None:
