@@ -12,7 +12,7 @@ from env_registry.contract import EnvFailure
 from env_registry.toy import CounterEnv
 from tests.algorithms import build
 
-RUNNER = "rllib_mmsa.rllib.runner"
+LOGGER = "rllib_mmsa.rllib.play"
 pytestmark = pytest.mark.usefixtures("ray_session")
 
 
@@ -54,7 +54,7 @@ def test_training_and_evaluation_go_on(fails_in: str, caplog: pytest.LogCaptureF
         evaluation_duration=6,
         evaluation_num_envs=2,
     )
-    with caplog.at_level(logging.WARNING, logger=RUNNER):
+    with caplog.at_level(logging.WARNING, logger=LOGGER):
         result = algorithm.train()
     algorithm.stop()
     assert result["env_runners"]["num_episodes_dropped_lifetime"] > 0
@@ -62,7 +62,7 @@ def test_training_and_evaluation_go_on(fails_in: str, caplog: pytest.LogCaptureF
     assert test["num_episodes"] == 6  # none is missing
     assert test["num_episodes_dropped_lifetime"] > 0
     assert result["env_backend"] == "toy"
-    told = [record for record in caplog.records if record.name == RUNNER]
+    told = [record for record in caplog.records if record.name == LOGGER]
     assert f"the game died in {fails_in}" in told[0].getMessage()
     assert all(record.exc_info is None for record in told)  # one line, no traceback
 
