@@ -1,4 +1,4 @@
-"""The worked example and the tables of docs/environments.md are true."""
+"""The worked examples and the tables of docs/environments.md and docs/environments/ are true."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ import yaml
 import env_registry
 
 ROOT = Path(__file__).resolve().parents[2]
-TEXT = (ROOT / "docs" / "environments.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "docs" / "environments.md", *sorted((ROOT / "docs/environments").glob("*.md"))]
+TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
 def _code(name: str, language: str = "python") -> str:
