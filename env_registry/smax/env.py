@@ -82,14 +82,7 @@ class SmaxEnv(GroupedEnv):
             map_height=map_height,
             world_steps_per_env_step=world_steps_per_env_step,
         )
-        super().__init__(
-            n_agents=self._game.n_agents,
-            n_actions=self._game.n_actions,
-            obs_size=self._game.obs_size,
-            state_size=self._game.state_size,
-            obs_bounds=self._game.obs_bounds,
-            state_bounds=self._game.state_bounds,
-        )
+        super().__init__(**self._game.sizes())
         self._slots: SmaxSlots | None = None
         self._index = 0
 

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from env_registry.smax.spaces import Bounds, obs_bounds, state_bounds
+from env_registry.smax.spaces import obs_bounds, state_bounds
 
 # Before JAX is imported; what the user has set stays. The GPU and its memory are left to torch. A
 # pool of one thread: these programs are many small operations, and handing each to a larger pool
@@ -96,15 +96,16 @@ class SmaxGame:
         self.put = jax.jit(self._put)
         self.step = jax.jit(self._step_slots)
 
-    @property
-    def obs_bounds(self) -> Bounds:
-        """Lowest and highest observation, (D,) each."""
-        return obs_bounds(self.env)
-
-    @property
-    def state_bounds(self) -> Bounds:
-        """Lowest and highest state, (S,) each."""
-        return state_bounds(self.env, self.scale_state)
+    def sizes(self) -> dict[str, Any]:
+        """The arguments of `GroupedEnv`: N, A, D, S, and the bounds (D,) and (S,)."""
+        return {
+            "n_agents": self.n_agents,
+            "n_actions": self.n_actions,
+            "obs_size": self.obs_size,
+            "state_size": self.state_size,
+            "obs_bounds": obs_bounds(self.env),
+            "state_bounds": state_bounds(self.env, self.scale_state),
+        }
 
     def _reset(self, key: jax.Array) -> tuple[jax.Array, Carry]:
         """An episode's first row (L,) and carry, from a key (2,) uint32."""

@@ -3,8 +3,8 @@
 import pytest
 from ray.tune.registry import register_env
 
-from tests import legacy_two_step
 from tests.algorithms import build, learner
+from tests.envs import legacy_two_step
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 

@@ -1,14 +1,13 @@
-"""Environments made for RLlib's old QMIX come under the contract as they are, or say why not."""
+"""Environments made for RLlib's old QMIX come under the contract as they are."""
 
 from __future__ import annotations
 
 import random
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Text, Tuple
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 from ray.rllib.env.multi_agent_env import MultiAgentEnv
 from ray.rllib.examples.envs.classes.multi_agent.two_step_game import (
     TwoStepGame,
@@ -25,7 +24,8 @@ from env_registry.contract import (
     as_grouped_env,
     check_env,
 )
-from tests.legacy_two_step import AGENTS, PARTS, OldTwoStepGame, make_env
+from tests.envs.legacy_two_step import AGENTS, PARTS, make_env
+from tests.envs.scripted import BOXES, Scripted
 
 
 @pytest.mark.parametrize("parts", PARTS)
@@ -66,55 +66,6 @@ def test_rllibs_own_example(config: dict[str, bool], obs_size: int, state_size: 
         assert (env.obs_size, env.state_size) == (obs_size, state_size)
 
 
-class Scripted(MultiAgentEnv):
-    """An ungrouped game whose spaces, observations, ends and infos a test writes down."""
-
-    def __init__(
-        self,
-        observation_spaces: list[Space],
-        action_spaces: list[Space],
-        observations: Any = None,
-        length: int = 3,
-        ends_by: str = "terminated",
-        info: dict[str, Any] | None = None,
-    ):
-        super().__init__()
-        ids = [f"a{i}" for i in range(len(observation_spaces))]
-        self.possible_agents = self.agents = ids
-        self.observation_spaces = dict(zip(ids, observation_spaces, strict=True))
-        self.action_spaces = dict(zip(ids, action_spaces, strict=True))
-        self.observations = observations or self._sample
-        self.length, self.ends_by, self.info = length, ends_by, info or {}
-        self.t, self.actions, self.seeds = 0, [], []
-
-    def _sample(self, t: int) -> list[Any]:
-        return [space.sample() for space in self.observation_spaces.values()]
-
-    def _by_agent(self, values: Any) -> dict[str, Any]:
-        return dict(zip(self.agents, values, strict=True))
-
-    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
-        self.t = 0
-        self.seeds.append(seed)
-        return self._by_agent(self.observations(0)), {}
-
-    def step(self, action_dict: dict[str, int]) -> Any:
-        self.actions.append(tuple(action_dict.values()))
-        self.t += 1
-        over = self.t >= self.length
-        flags = [{ALL: over and self.ends_by in (end, "both")} for end in ("terminated", "cut")]
-        rewards = self._by_agent(float(i) for i in range(len(self.agents)))
-        return (
-            self._by_agent(self.observations(self.t)),
-            rewards,
-            *flags,
-            self._by_agent(dict(self.info) if over else {} for _ in self.agents),
-        )
-
-    def grouped(self) -> MultiAgentEnv:
-        return self.with_agent_groups({"all": self.agents})
-
-
 def test_unequal_sizes_are_padded_and_masked() -> None:
     game = Scripted(
         [Box(-1, 1, (2, 2)), Box(-1, 1, (1,)), MultiBinary(3)],
@@ -142,6 +93,8 @@ def _with_state(*states: Any) -> list[dict[str, Any]]:
 
 
 STATE_SPACE = Dict({"obs": Box(-1, 1, (1,)), "state": Box(-9, 9, (2,))})
+
+
 TWO_STATES = ([STATE_SPACE] * 2, [Discrete(2)] * 2)
 
 
@@ -199,9 +152,6 @@ def test_a_dead_member_keeps_a_no_op() -> None:
     assert env.reset()[0][TEAM][ACTION_MASK].tolist() == [[1, 0, 0], [0, 1, 0]]
 
 
-BOXES = ([Box(-1, 1, (2,))] * 2, [Discrete(2)] * 2)
-
-
 @pytest.mark.parametrize(
     ("ends_by", "flags"),
     [("terminated", (True, False)), ("cut", (False, True)), ("both", (True, False))],
@@ -245,88 +195,6 @@ def test_a_group_made_by_hand() -> None:
     assert obs[TEAM][OBS].tolist() == [[1, 0, 0], [0, 0, 1]]
     assert (rewards[TEAM], terminateds[ALL]) == (6.0, True)
     assert infos[TEAM]["agent_rewards"].tolist() == [3, 3]
-
-
-class TwoGroups(Scripted):
-    def grouped(self) -> MultiAgentEnv:
-        return self.with_agent_groups({"red": ["a0"], "blue": ["a1"]})
-
-
-class LeftOut(Scripted):
-    def grouped(self) -> MultiAgentEnv:
-        return self.with_agent_groups({"red": ["a0"]})
-
-
-def _dict(**parts: Space) -> Dict:
-    return Dict({"obs": Box(-1, 1, (2,)), **parts})
-
-
-D2 = [Discrete(2)] * 2
-REFUSED: dict[str, tuple[Any, str]] = {
-    "plain": (
-        lambda: Scripted(*BOXES),
-        r'env = env.with_agent_groups\(\{"team": \[\'a0\', \'a1\'\]\}\)',
-    ),
-    "plain old": (lambda: OldTwoStepGame(), r'with_agent_groups\(\{"team": \[0, 1\]\}\)'),
-    "single agent": (lambda: gym.make("CartPole-v1"), "gymnasium.Env"),
-    "no env": (lambda: 7, "a int"),
-    "two groups": (lambda: TwoGroups(*BOXES).grouped(), "2 groups"),
-    "left out": (lambda: LeftOut(*BOXES).grouped(), r"\['a1'\] are in no group"),
-    "Box actions": (
-        lambda: Scripted([Box(-1, 1, (2,))] * 2, [Box(-1, 1, (2,))] * 2).grouped(),
-        "Discrete actions",
-    ),
-    "image": (lambda: Scripted([Box(0, 255, (8, 8, 3))] * 2, D2).grouped(), "image"),
-    "text": (lambda: Scripted([Text(5)] * 2, D2).grouped(), "one of Box, Discrete"),
-    "no obs": (lambda: Scripted([Dict({"o": Discrete(2)})] * 2, D2).grouped(), '"obs"'),
-    "other key": (
-        lambda: Scripted([_dict(avail_actions=MultiBinary(2))] * 2, D2).grouped(),
-        "avail_actions",
-    ),
-    "short mask": (
-        lambda: Scripted([_dict(action_mask=MultiBinary(3))] * 2, D2).grouped(),
-        "each of its 2 actions",
-    ),
-    "one state": (
-        lambda: Scripted([_dict(state=Discrete(2)), _dict()], D2).grouped(),
-        "every member observes a state or none does",
-    ),
-    "no Tuple": (
-        lambda: Scripted(*BOXES).with_agent_groups(
-            {"g": ["a0", "a1"]}, obs_space=Box(0, 1, (2,)), act_space=Tuple(D2)
-        ),
-        "Tuple spaces",
-    ),
-    "unequal Tuples": (
-        lambda: Scripted(*BOXES).with_agent_groups(
-            {"g": ["a0", "a1"]}, obs_space=Tuple([Box(0, 1, (2,))]), act_space=Tuple(D2)
-        ),
-        "1 observation and 2 action",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_grouped_is_refused_in_words(case: str) -> None:
-    make, words = REFUSED[case]
-    with pytest.raises(ContractError, match=words) as caught:
-        as_grouped_env(make())
-    assert "rule:" in str(caught.value)
-    assert "remedy:" in str(caught.value)
-
-
-def test_a_wrong_state_option_is_refused() -> None:
-    with pytest.raises(ContractError, match="concatenate"):
-        as_grouped_env(make_env({}), state="first")
-
-
-@pytest.mark.parametrize("value", [np.zeros(3), "text", None])
-def test_an_observation_outside_its_space_is_refused_in_words(value: Any) -> None:
-    game = Scripted(*BOXES, lambda t: [np.zeros(2), value if t == 1 else np.zeros(2)])
-    env = as_grouped_env(game.grouped())
-    env.reset()
-    with pytest.raises(ContractError, match="member 1 of the group"):
-        env.step({TEAM: np.array([0, 0])})
 
 
 def test_the_agents_of_the_example_are_the_group() -> None:

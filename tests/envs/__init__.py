@@ -1,0 +1,1 @@
+"""Environments that several test files play."""
