@@ -19,7 +19,7 @@ ACTION_MASK = "action_mask"
 STATE = "state"
 AGENT_REWARDS = "agent_rewards"
 WIN = "win"
-WIN_KEYS = (WIN, "battle_won")
+WIN_KEYS = (WIN, "battle_won")  # what games of others call it
 ALL = "__all__"
 
 Observation = dict[str, np.ndarray]

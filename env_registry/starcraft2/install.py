@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 INSTALL = "scripts/install_smacv2.sh"
-HELP = f"{INSTALL} installs it; docs/environments.md, StarCraft II, says how by hand"
+HELP = f"{INSTALL} installs it; docs/environments/starcraft2.md says how by hand"
 PROTOBUF_HELP = (
     "the s2clientprotocol package does not fit the protobuf that is installed; take the build that "
     "does: pip uninstall s2clientprotocol; pip install --force-reinstall --no-deps "
