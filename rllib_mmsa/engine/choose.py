@@ -63,15 +63,16 @@ def choose(module: Any, learner: Any, config: Any, device: torch.device | str | 
     if kind == "plain":
         return PlainEngine(module, learner)
     wanted = "native" if kind == "auto" else kind
-    reason = _unfit(wanted, module, learner, device)
+    package = _load(wanted)
+    reason = _unfit(package, wanted, module, learner, device)
     if reason is None:
-        engine: Engine = _load(wanted).make(module, learner, _threads(config))
+        engine: Engine = package.make(module, learner, _threads(config))
         logger.info("engine: %s", engine.name)
         return engine
-    # Where nobody chose an engine, a device or a setting without a fast one is nothing to warn of.
-    changed = trust.not_the_method(module, learner) is not None
+    # Where nobody asked for an engine, only a changed method is worth a warning.
+    expected = kind == "auto" and (package is None or not trust.not_the_method(module, learner))
     logger.log(
-        logging.WARNING if changed or kind != "auto" else logging.INFO,
+        logging.INFO if expected else logging.WARNING,
         "engine: plain, not %s, since %s. The numbers are right and take longer; "
         "`engine: plain` in the configuration says that this is meant.",
         wanted,
@@ -90,9 +91,8 @@ def _load(kind: str) -> Any:
         raise
 
 
-def _unfit(kind: str, module: Any, learner: Any, device: torch.device) -> str | None:
+def _unfit(package: Any, kind: str, module: Any, learner: Any, device: torch.device) -> str | None:
     """Why an engine cannot compute this; None where it can."""
-    package = _load(kind)
     if package is None:
         return f"rllib_mmsa/engine/{kind} is not there"
     if learner is not None and learner.config.num_learners > 1:
@@ -110,7 +110,8 @@ def _set_up_process(config: Any, learns: bool) -> None:
     keep_freed_memory()
     # A seed makes RLlib ask for deterministic algorithms, under which PyTorch also fills every
     # new tensor, in case somebody reads what was never written. Nothing here does.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    deterministic: Any = torch.utils.deterministic
+    deterministic.fill_uninitialized_memory = False
     if _busy_cores(config):
         # PyTorch's threads that have no core to themselves would make the others wait.
         torch.set_num_threads(min(torch.get_num_threads(), _threads(config)))

@@ -99,6 +99,11 @@ def fingerprints() -> dict[str, str]:
     }
 
 
+def write_stamp() -> None:
+    """Says that the files as they are were tested against the fast engines."""
+    STAMP.write_text(json.dumps(fingerprints(), indent=1) + "\n")
+
+
 def _syntax(node: Any) -> Any:
     """A syntax tree as nested tuples, alike for all versions of Python, without docstrings."""
     if isinstance(node, list):
@@ -148,8 +153,3 @@ def _file(function: Any) -> Path:
 
 def _in_method(function: Any) -> bool:
     return _file(function).parent == _PACKAGE / "method"
-
-
-if __name__ == "__main__":
-    STAMP.write_text(json.dumps(fingerprints(), indent=1) + "\n")
-    print(f"wrote {STAMP.name}")

@@ -38,6 +38,7 @@ class TeamNetworks(Protocol):
     """
 
     training: bool
+    settings: Any  # Settings or MMSASettings
     agent: Any  # RecurrentAgent or SaleAgent
     mixer: nn.Module
     aggregator: RolloutAggregator | None

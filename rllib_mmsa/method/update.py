@@ -54,6 +54,12 @@ class Batch(NamedTuple):
         """Every ``nth`` episode, beginning with the first."""
         return Batch(*(values[::nth] for values in self))
 
+    def ended(self, settings: Settings) -> Tensor:
+        """(B, T) bool: the steps after which nothing is to come (``bootstrap_truncated``)."""
+        if settings.bootstrap_truncated:
+            return self.terminated
+        return self.terminated | self.truncated
+
     @property
     def read_mask(self) -> Tensor:
         """(B, T+1): 1 on the observations around the steps to learn from."""
@@ -159,21 +165,30 @@ def forward(
     with torch.no_grad():
         next_state = mixer_state(nets.target_aggregator, s, rollout, settings)[:, 1:]
         next_q_tot = nets.target_mixer(q_target[:, 1:], next_state)
-        ended = batch.terminated
-        if not settings.bootstrap_truncated:
-            ended = ended | batch.truncated
-        y = td_targets(batch.rewards, ended, next_q_tot, settings.gamma)
+        y = td_targets(batch.rewards, batch.ended(settings), next_q_tot, settings.gamma)
 
-    # World model and encoders learn from a share of the episodes; h and u stay as they are.
-    steps = StepMean(batch.loss_mask)
-    if not isinstance(settings, MMSASettings):
-        return Step(q_tot, y, steps, nets)
-    share = batch.every(settings.share_every)
-    h, u = h[:: settings.share_every].detach(), u[:: settings.share_every]
-    sale = embed_observations(nets, share) if settings.use_sale else None
-    model = unroll_model(nets, share, h, u, noise) if settings.use_world_model else None
-    means = StepMean(share.loss_mask), StepMean(share.read_mask)
-    return Step(q_tot, y, steps, nets, *means, sale, model)
+    step = Step(q_tot, y, StepMean(batch.loss_mask), nets)
+    return step if not isinstance(settings, MMSASettings) else add_model(step, batch, h, u, noise)
+
+
+def add_model(step: Step, batch: Batch, h: Tensor, u: Tensor, noise: Tensor | None) -> Step:
+    """The world model and the encoders of an update, which learn from a share of the episodes.
+
+    Args:
+        h, u: the agents' hidden states and greedy actions; the model losses move neither.
+    """
+    nets = step.networks
+    settings: MMSASettings = nets.settings
+    share, every = batch.every(settings.share_every), settings.share_every
+    step = step._replace(
+        share_steps=StepMean(share.loss_mask), share_observations=StepMean(share.read_mask)
+    )
+    if settings.use_sale:
+        step = step._replace(sale=embed_observations(nets, share))
+    if settings.use_world_model:
+        model = unroll_model(nets, share, h[::every].detach(), u[::every], noise)
+        step = step._replace(model=model)
+    return step
 
 
 def observe(nets: TeamNetworks, batch: Batch) -> Batch:

@@ -17,6 +17,15 @@ from rllib_mmsa.rllib.runner import EpisodeRunner
 
 OPTIMISERS = ("rmsprop", "adam")
 ENGINES = ("auto", "plain", "native", "compile")
+#: Settings that are above 0.
+POSITIVE = (
+    "train_batch_episodes",
+    "replay_capacity_episodes",
+    "updates_per_episode",
+    "hidden_dim",
+    "mixing_embed_dim",
+    "hypernet_embed_dim",
+)
 #: The unit in which the target networks are moved: one of these is set.
 TARGET_UPDATES = ("target_update_episodes", "target_network_update_freq", "target_update_tau")
 
@@ -41,7 +50,7 @@ def _batch_in_episodes(settings: dict[str, Any]) -> dict[str, Any]:
 
 def _refuse_removed(settings: Mapping[str, Any]) -> None:
     """Says what to do instead of a setting that is gone."""
-    for name in settings:
+    for name in settings.keys():  # noqa: SIM118  (RLlib hands over configurations, too)
         if name in REMOVED:
             raise ValueError(f"{name} is gone: {REMOVED[name]}")
 
@@ -243,32 +252,19 @@ class QLearningConfig(AlgorithmConfig):
         _refuse_removed(vars(self))
         self._require("optim", self.optim in OPTIMISERS, f"one of {OPTIMISERS}")
         self._require("mixer", self.mixer in MIXERS, f"one of {MIXERS}")
-        positive = (
-            "train_batch_episodes",
-            "replay_capacity_episodes",
-            "updates_per_episode",
-            "hidden_dim",
-            "mixing_embed_dim",
-            "hypernet_embed_dim",
-        )
-        for name in positive:
+        self._require("learner_threads", 1 <= self.learner_threads <= 8, "1 to 8")
+        self._require("engine", self.engine in ENGINES, f"one of {ENGINES}")
+        for name in POSITIVE:
             self._require(name, getattr(self, name) > 0, "greater than 0")
+        for name in ("replay_capacity_bytes", "max_seq_len"):
+            value = getattr(self, name)
+            self._require(name, value is None or value > 0, "None or above 0")
         self._require(
             "replay_capacity_episodes",
             self.replay_capacity_episodes >= self.train_batch_episodes,
             f"at least train_batch_episodes ({self.train_batch_episodes})",
         )
-        self._require(
-            "replay_capacity_bytes",
-            self.replay_capacity_bytes is None or self.replay_capacity_bytes > 0,
-            "None or above 0",
-        )
-        self._require(
-            "max_seq_len", self.max_seq_len is None or self.max_seq_len > 0, "None or above 0"
-        )
         self._require("replay_burn_in", self.replay_burn_in >= 0, "0 or more")
-        self._require("learner_threads", 1 <= self.learner_threads <= 8, "1 to 8")
-        self._require("engine", self.engine in ENGINES, f"one of {ENGINES}")
         self._require(
             "replay_burn_in",
             self.replay_burn_in == 0 or self.max_seq_len is not None,

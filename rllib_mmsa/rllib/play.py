@@ -42,7 +42,7 @@ class EpisodePlay(MultiAgentEnvRunner):
         random_actions: bool,
     ) -> list[TeamEpisode]:
         """Steps all busy sub-environments until enough episodes are finished."""
-        sampled = self.num_env_steps_sampled_lifetime
+        start = self.num_env_steps_sampled_lifetime
         rng = np.random.default_rng(self._next_seed(1))
         limit = self.num_envs if num_episodes is None else min(num_episodes, self.num_envs)
         left = None if num_episodes is None else num_episodes - limit
@@ -50,33 +50,26 @@ class EpisodePlay(MultiAgentEnvRunner):
         state = self._initial_state(limit)
         done: list[TeamEpisode] = []
         steps = 0
-        epsilon_step = max(1, self.num_workers)  # all runners sample at the same time
+        everybody = max(1, self.num_workers)  # all runners sample at the same time
         while slots:
-            actions, state = self._act(
-                [recording for _, recording in slots],
-                state,
-                sampled + steps * epsilon_step,
-                explore,
-                random_actions,
-                rng,
-            )
+            recordings = [recording for _, recording in slots]
+            now = start + steps * everybody
+            actions, state = self._act(recordings, state, now, explore, random_actions, rng)
             results = self.env.step_slots([index for index, _ in slots], actions)
             keep, fresh = [], []
             for row, (index, recording) in enumerate(slots):
                 episode, failed = self._record(index, recording, actions[row], results[row])
                 steps += not failed
-                if episode is None and not failed:
-                    keep.append(row)
-                    fresh.append(False)
-                    continue
+                again = failed  # an episode that failed is played anew
                 if episode is not None:
                     done.append(episode)
-                if failed or self._start_another(left, steps, num_timesteps):
-                    if left and not failed:
-                        left -= 1
+                    again = self._start_another(left, steps, num_timesteps)
+                    left = left - 1 if left and again else left
+                if again:
                     slots[row] = (index, self._start(index))
+                if again or episode is None:
                     keep.append(row)
-                    fresh.append(True)
+                    fresh.append(again)
             if len(keep) < len(slots) or any(fresh):
                 slots = [slots[row] for row in keep]
                 state = self._select_state(state, keep, fresh)
