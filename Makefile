@@ -51,11 +51,11 @@ lint: $(STAMP) ## ruff, mypy and the lengths of files and functions
 	@$(BIN)/python scripts/lengths.py
 
 clean: ## Remove .venv, caches and build files; results stay
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache rllib_mmsa/nets/kernels/*.so
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A virtual environment without a working pip (an interrupted or refused set-up) is made anew.
-$(STAMP): pyproject.toml constraints.txt $(wildcard rllib_mmsa/nets/kernels/*.[ch])
+$(STAMP): pyproject.toml constraints.txt
 	@if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
 	  command -v $(PYTHON) >/dev/null 2>&1 || { \
 	    echo "No '$(PYTHON)' here. Name a Python 3.10, 3.11 or 3.12: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }; \

@@ -46,17 +46,3 @@ def results_dir(tmp_path: Path) -> Path:
     path = tmp_path / "results"
     path.mkdir()
     return path
-
-
-@pytest.fixture(params=["avx2", "avx512"])
-def kind(request, monkeypatch):
-    """Compiled functions for one instruction set, as if the processor had no better one."""
-    from rllib_mmsa.nets import kernels
-
-    kinds = {each.instructions: each for each in kernels.every_kind()}
-    if request.param not in kinds:
-        pytest.skip(f"no compiled functions for {request.param} here")
-    monkeypatch.setattr(kernels, "_best", kinds[request.param])
-    kernels.use_kernels(True)
-    torch.manual_seed(0)
-    return kinds[request.param]

@@ -1,1 +1,0 @@
-"""Shared by every algorithm: sampling, batches, replay, the learner and its module."""

@@ -1,1 +1,0 @@
-"""Torch networks: no Ray, no environment."""
