@@ -1,0 +1,41 @@
+"""The native engine: a whole update, or a step of acting, in one call of compiled C.
+
+It knows exact settings, and not fragments: what it does not know whole is ``plain``
+(``verify``). The C files are a second implementation of rllib_mmsa/method; tests/engine holds their
+losses and gradients to the plain ones. ``make stamp`` runs these tests and says that they hold.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from rllib_mmsa.engine.native.bindings import unavailable
+from rllib_mmsa.engine.native.native import NativeEngine
+from rllib_mmsa.method.settings import MMSASettings, Settings
+
+
+def verify(settings: Settings) -> str | None:
+    """Why these settings are not known; None if they are known whole."""
+    if not isinstance(settings, MMSASettings):
+        return None
+    if settings.use_world_model and not settings.use_sale:
+        return "a world model without SALE (use_sale: false) is not compiled"
+    if settings.use_world_model and settings.world_model_form != "residual":
+        return f"world_model_form: {settings.world_model_form} is not compiled"
+    if settings.use_sale and settings.normaliser != "avg_l1":
+        return f"normaliser: {settings.normaliser} is not compiled"
+    return None
+
+
+def unfit(settings: Settings, device: torch.device) -> str | None:
+    """Why this cannot be computed here; None if it can."""
+    if device.type != "cpu":
+        return f"the device is {device}, and compiled C runs on a CPU"
+    return unavailable() or verify(settings)
+
+
+def make(module: Any, learner: Any, threads: int) -> NativeEngine:
+    """The engine for a module of settings that ``unfit`` has nothing against."""
+    return NativeEngine(module, threads, learns=learner is not None)

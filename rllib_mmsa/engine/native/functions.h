@@ -1,0 +1,13 @@
+/* All functions for one instruction set (native.c). */
+#include "rows.h"
+#include "mlp.h"
+#include "gru.h"
+#include "rollouts.h"
+#include "values.h"
+#include "model_losses.h"
+#include "update.h"
+#include "share.h"
+
+#undef Vector
+#undef Integers
+#undef INLINE

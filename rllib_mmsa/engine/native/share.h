@@ -1,0 +1,166 @@
+/* The world model's and the encoders' share of an update, for one instruction set (native.c). */
+
+/* Its rows, and what the batch alone says of them. */
+TARGET static void OWN(gather_share)(Update *u)
+{
+    const Settings *s = &u->s;
+    Share *w = &u->share;
+    const int n = s->agents, steps = s->steps, a = s->actions;
+    double learned = 0, seen = 0;
+    long row = 0;
+    for (int b = 0; b < s->episodes; b += s->every)
+        for (int t = 0; t <= u->lengths[b]; t++, row++) {
+            const float *mask = u->f.loss_mask + (long)b * steps;
+            w->at[row] = b * (steps + 1) + t;
+            w->before[row] = t ? (int)row - 1 : -1;
+            w->learned[row] = t < steps ? mask[t] : 0;
+            w->after[row] = t ? mask[t - 1] : 0;
+            w->seen[row] = fmaxf(w->learned[row], w->after[row]);
+            learned += w->learned[row], seen += w->seen[row];
+        }
+    w->rows = row;
+    const float by_learned = 1 / (float)(learned > 1 ? learned : 1);
+    const float by_seen = 1 / (float)(seen > 1 ? seen : 1);
+    memset(w->one_hot, 0, row * n * a * sizeof(float));
+    for (long r = 0; r < row; r++) {
+        const int at = w->at[r], b = at / (steps + 1), t = at % (steps + 1);
+        w->learned[r] *= by_learned, w->after[r] *= by_learned, w->seen[r] *= by_seen;
+        memcpy(w->raw + r * n * s->obs, u->f.obs + (long)at * n * s->obs,
+               (long)n * s->obs * sizeof(float));
+        for (int i = 0; i < n; i++) {
+            const long each = r * n + i;
+            const int64_t taken = t < steps ? u->f.actions[((long)b * steps + t) * n + i] : 0;
+            w->agents_before[each] = w->before[r] < 0 ? -1 : (int)((r - 1) * n + i);
+            w->agents_after[each] = w->after[r] / n;
+            w->one_hot[each * a + taken] = 1;
+            if (s->model) w->taken[each] = taken;
+        }
+    }
+    if (!s->model) return;
+    const long joint = joint_of(s), all = (s->episodes + s->every - 1L) / s->every * (steps + 1);
+    for (long r = 0; r < row; r++) {
+        const int at = w->at[r], b = at / (steps + 1), t = at % (steps + 1);
+        const long own = (long)(b / s->every) * (steps + 1) + t;
+        memcpy(w->noise + r * joint, u->f.noise + own * joint, joint * sizeof(float));
+        memcpy(w->prior_noise + r * joint, u->f.noise + (all + own) * joint, joint * sizeof(float));
+        w->first[r] = (b / s->every + t) % 2 == 0;
+        for (long i = 0; i < n * a; i++)
+            w->legal[r * n * a + i] = u->f.legal[(long)at * n * a + i] != 0;
+    }
+}
+
+/* L(f, g) of the observations. */
+TARGET static int OWN(learn_encoders)(Update *u)
+{
+    const Settings *s = &u->s;
+    Share *w = &u->share;
+    const int sizes[] = {(int)(w->rows * s->agents), s->obs, s->actions, s->wide, s->embedding};
+    return OWN(sale_loss)(w->raw, w->one_hot, w->agents_before, w->agents_after, s->sale_weight,
+                          u->w.sale, u->w.of_sale, w->z, w->z_a, w->losses + 9, sizes);
+}
+
+/* Moves running statistics (method/standardiser.py) towards x (rows, agents, size), and brings x to
+ * mean 0 and deviation 1 by them. `scale`: mean, variance, updates. */
+TARGET static void OWN(standardise)(float *const *scale, const float *seen, long rows, int agents,
+                                    int size, float *x)
+{
+    float *mean = scale[0], *variance = scale[1], *updates = scale[2];
+    double count = 0;
+    for (long r = 0; r < rows; r++) count += seen[r] > 0;
+    count = (count > 1 ? count : 1) * agents;
+    const float keep = fminf(*updates / (*updates + 1), MOMENTUM);
+    for (int i = 0; i < size; i++) {
+        double sum = 0, squares = 0;
+        for (long r = 0; r < rows * agents; r++)
+            if (seen[r / agents] > 0) sum += x[r * size + i];
+        const double middle = sum / count;
+        for (long r = 0; r < rows * agents; r++)
+            if (seen[r / agents] > 0)
+                squares += (x[r * size + i] - middle) * (x[r * size + i] - middle);
+        mean[i] += (1 - keep) * ((float)middle - mean[i]);
+        variance[i] += (1 - keep) * ((float)(squares / count) - variance[i]);
+    }
+    *updates += 1;
+    for (int i = 0; i < size; i++) {
+        const float by = 1 / fmaxf(sqrtf(variance[i]), LEAST_DEVIATION);
+        for (long r = 0; r < rows * agents; r++) x[r * size + i] = (x[r * size + i] - mean[i]) * by;
+    }
+}
+
+/* The losses of the world model, when the agents' hidden states are known. */
+TARGET static int OWN(learn_model)(Update *u)
+{
+    const Settings *s = &u->s;
+    Share *w = &u->share;
+    const int n = s->agents;
+    for (long r = 0; r < w->rows; r++) {
+        const Part *p = u->parts + u->part_of[w->at[r] / (s->steps + 1)];
+        const long row = u->row_of[w->at[r]], read = p->read_of[row];
+        for (int i = 0; i < n; i++) {
+            memcpy(w->hidden + (r * n + i) * s->hidden, p->states + (row * n + i) * u->size,
+                   s->hidden * sizeof(float));
+            w->greedy[r * n + i] = read < 0 ? 0 : p->greedy[read * n + i];
+        }
+    }
+    memcpy(w->obs, w->raw, w->rows * n * s->obs * sizeof(float));
+    OWN(standardise)(u->w.scales, w->seen, w->rows, n, s->hidden, w->hidden);
+    OWN(standardise)(u->w.scales + 3, w->seen, w->rows, n, s->obs, w->obs);
+    const float *const data[] = {w->hidden,      w->obs,     w->legal, w->noise,
+                                 w->prior_noise, w->learned, w->seen,  w->after};
+    const int64_t *const actions[] = {w->taken, w->greedy};
+    const int sizes[] = {(int)w->rows, n,           s->actions,  s->obs,
+                         s->hidden,    s->latent, s->embedded, s->width};
+    return OWN(model_losses)(data, actions, w->before, w->first, u->w.model, u->w.of_model,
+                             w->losses, s->by, sizes);
+}
+
+/* The two rounds of tasks: what a task is says its number. */
+TARGET static void OWN(first_tasks)(void *of, int task)
+{
+    Update *u = of;
+    if (task < u->num_parts)
+        OWN(first_half)(u, u->parts + task);
+    else
+        u->failed |= OWN(learn_encoders)(u);
+}
+
+TARGET static void OWN(second_tasks)(void *of, int task)
+{
+    Update *u = of;
+    if (u->s.model && task-- == 0) /* the longest comes first */
+        u->failed |= OWN(learn_model)(u);
+    else
+        OWN(second_half)(u, u->parts + task);
+}
+
+TARGET static void OWN(run)(Update *u, Threads *threads)
+{
+    if (u->s.sale) OWN(gather_share)(u);
+    run_tasks(threads, OWN(first_tasks), u, u->num_parts + (u->s.sale != 0));
+    run_tasks(threads, OWN(second_tasks), u, u->num_parts + (u->s.model != 0));
+}
+
+/* One step of acting; see `act`. */
+static int OWN(step)(Actor *actor, long rows, const float *obs, const int64_t *last,
+                    const float *hidden, float *values, float *next)
+{
+    const Settings *s = &actor->s;
+    const int size = rounded(s->hidden);
+    const Update like = {.s = *s, .size = size};
+    for (long r = 0; r < rows; r++)
+        memcpy(actor->before + r * size, hidden + r * s->hidden, s->hidden * sizeof(float));
+    OWN(embed)(&like, &actor->net, rows, obs, last, actor->x, actor->room);
+    for (long row = 0; row < rows; row += GROUP) {
+        const int n = rows - row < GROUP ? (int)(rows - row) : GROUP;
+        OWN(gru_step)(&actor->net.gru, n, actor->x + row * size, actor->before + row * size,
+                      actor->after + row * size, NULL, actor->room);
+    }
+    for (long r = 0; r < rows; r++)
+        memcpy(next + r * s->hidden, actor->after + r * size, s->hidden * sizeof(float));
+    if (s->sale)
+        return OWN(sale_values)(&actor->net.values, next, obs, actor->legal, NULL, values, NULL,
+                                NULL, rows);
+    memcpy(actor->hidden, next, rows * s->hidden * sizeof(float));
+    OWN(head_values)(&like, &actor->net, rows, actor->hidden, values, actor->room);
+    return 0;
+}
