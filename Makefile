@@ -14,7 +14,7 @@ comma := ,
 STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test test-slow test-learning bench results lint clean
+.PHONY: help install train test test-slow test-learning bench results lint stamp clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,12 +50,16 @@ lint: $(STAMP) ## ruff, mypy and the lengths of files and functions
 	@$(BIN)/mypy
 	@$(BIN)/python scripts/lengths.py
 
+stamp: $(STAMP) ## After an edit of the method: test the native engine against it, then use it again
+	@$(BIN)/python -m pytest tests/engine/test_native.py
+	@$(BIN)/python scripts/stamp.py
+
 clean: ## Remove .venv, caches and build files; results stay
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache rllib_mmsa/engine/native/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A virtual environment without a working pip (an interrupted or refused set-up) is made anew.
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt $(wildcard rllib_mmsa/engine/native/*.[ch])
 	@if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
 	  command -v $(PYTHON) >/dev/null 2>&1 || { \
 	    echo "No '$(PYTHON)' here. Name a Python 3.10, 3.11 or 3.12: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }; \
