@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import env_registry  # noqa: F401  (registers the environments)
+from rllib_mmsa import moved
 from rllib_mmsa.registration import register
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ __all__ = [
 ]
 
 register()
+moved.install()
 
 
 def __getattr__(name: str) -> Any:

@@ -50,7 +50,10 @@ RULES = {
     "rllib_mmsa.report": Rule(("rllib_mmsa.report", ERRORS), forbidden=("ray", "torch")),
     ERRORS: Rule((), packages=()),
     "rllib_mmsa.registration": Rule((RLLIB,)),
-    "rllib_mmsa.__init__": Rule((RLLIB, "rllib_mmsa.registration", "env_registry")),
+    "rllib_mmsa.moved": Rule((), packages=()),
+    "rllib_mmsa.__init__": Rule(
+        (RLLIB, "rllib_mmsa.registration", "rllib_mmsa.moved", "env_registry")
+    ),
     "rllib_mmsa.__main__": Rule(("rllib_mmsa.command.cli",)),
     "env_registry": Rule(("env_registry",)),
 }

@@ -20,6 +20,7 @@ from rllib_mmsa.command.experiment.experiment import RECORD
 from rllib_mmsa.errors import ConfigError
 
 if TYPE_CHECKING:
+    from ray.rllib.algorithms.algorithm import Algorithm
     from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
 CLASS_FILE = "class_and_ctor_args.pkl"  # RLlib's; marks a checkpoint of the new API stack
@@ -146,8 +147,25 @@ def read_config(checkpoint: Path) -> tuple[str, AlgorithmConfig]:
             f"evaluates {', '.join(ALGORITHMS)}."
         )
     if isinstance(options, dict):
-        options = algorithm.get_default_config().update_from_dict(options)
+        options = _read_options(algorithm, options, checkpoint)
     return algorithm.__name__, options.copy(copy_frozen=False)
+
+
+def _read_options(
+    algorithm: type[Algorithm], options: dict[str, Any], checkpoint: Path
+) -> AlgorithmConfig:
+    """Turn what a checkpoint says of its options into a configuration.
+
+    Raises:
+        ConfigError: If an older version made it with an option that is gone.
+    """
+    default = algorithm.get_default_config()
+    try:
+        if "class" in options:  # the state of a configuration, perhaps of an older version
+            return default.from_state(options)
+        return default.update_from_dict(options)
+    except ValueError as err:
+        raise ConfigError(f"'{checkpoint}' cannot be evaluated: {err}.") from None
 
 
 def _import_users_modules(checkpoint: Path) -> None:
