@@ -1,4 +1,4 @@
-"""What the pages promise: links that lead somewhere, files that exist, no page too long to read."""
+"""What the pages promise: links lead somewhere, files and tests exist, no page is too long."""
 
 import re
 from pathlib import Path
@@ -65,6 +65,13 @@ def test_named_files_exist(page):
     missing = [path for path in named if not list(ROOT.glob(path.rstrip("/")))]
     missing += [path for path in inside if not list((ROOT / "rllib_mmsa").glob(path.rstrip("/")))]
     assert not missing
+
+
+@pytest.mark.parametrize("page", READ, ids=name_of)
+def test_named_tests_exist(page):
+    named = set(re.findall(r"`(?:[\w./]+::)?(test_\w+)`", read(page)))
+    sources = [file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("test_*.py")]
+    assert not {name for name in named if not any(f"def {name}(" in text for text in sources)}
 
 
 @pytest.mark.parametrize("page", [p for p in READ if p.name != "CHANGELOG.md"], ids=name_of)
