@@ -69,7 +69,7 @@ def test_named_files_exist(page):
 
 @pytest.mark.parametrize("page", READ, ids=name_of)
 def test_named_tests_exist(page):
-    named = set(re.findall(r"`(?:[\w./]+::)?(test_\w+)`", read(page)))
+    named = set(re.findall(r"`(?:[\w./]+::)?(test_(?:[a-z0-9]+_){2,}\w+)`", read(page)))
     sources = [file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("test_*.py")]
     assert not {name for name in named if not any(f"def {name}(" in text for text in sources)}
 
