@@ -65,17 +65,23 @@ def _changed_network(module: nn.Module) -> str | None:
 
 
 def _replaced(classes: list[type]) -> str | None:
-    """A function that was replaced at run time: it comes from another file than its class."""
-    rooms = [importlib.import_module(name) for name in _module_names()]
-    for room in rooms:
-        for name, function in _functions(room):
-            if not _in_method(function):
-                return f"{room.__name__}.{name} was replaced"
+    """A function or class that was replaced at run time: it comes from a file of somebody else."""
+    for name in _module_names():
+        room = importlib.import_module(name)
+        for key in _names(Path(str(room.__file__))):
+            value = vars(room)[key]
+            if isinstance(value, FunctionType) and not _in_method(value):
+                return f"{name}.{key} was replaced"
+            if isinstance(value, type):
+                home = importlib.import_module(value.__module__)
+                changed = [n for n, each in _methods(value) if not _in_method(each)]
+                if not _is_ours(home) or changed:
+                    return f"{'.'.join([name, key, *changed[:1]])} was replaced"
     for kind in {base for leaf in classes for base in leaf.__mro__}:
         if (kind.__module__, kind.__name__) in KNOWN:
-            for name, function in _methods(kind):
+            for key, function in _methods(kind):
                 if _file(function) != Path(inspect.getfile(kind)):
-                    return f"{kind.__name__}.{name} was replaced"
+                    return f"{kind.__name__}.{key} was replaced"
     return None
 
 
@@ -128,13 +134,13 @@ def _is_ours(home: ModuleType) -> bool:
     return home.__name__.startswith(f"{method.__name__}.")
 
 
-def _functions(room: ModuleType) -> Iterator[tuple[str, FunctionType]]:
-    """The functions that a module of the method calls by name, and the methods of its classes."""
-    for name, value in vars(room).items():
-        if isinstance(value, type) and value.__module__ == room.__name__:
-            yield from ((f"{name}.{key}", function) for key, function in _methods(value))
-        elif isinstance(value, FunctionType):
-            yield name, value
+def _names(file: Path) -> Iterator[str]:
+    """The functions and classes that a file of the method defines, or takes from the others."""
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(method.__name__):
+            yield from (alias.asname or alias.name for alias in node.names)
 
 
 def _methods(kind: type) -> Iterator[tuple[str, FunctionType]]:

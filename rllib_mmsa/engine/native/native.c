@@ -421,6 +421,12 @@ enum { MODEL_WEIGHTS = 31 };                                  /* of `fill_model`
 
 #include "layout.h"
 
+/* `keep` of `from` and the rest of `to`; each of them where it is all, without rounding. */
+static float between(float from, float to, float keep)
+{
+    return keep < 0.5f ? to - keep * (to - from) : from + (1 - keep) * (to - from);
+}
+
 /* Agents that act: their weights as they are multiplied, and room for `most` rows of agents. */
 typedef struct {
     Settings s;

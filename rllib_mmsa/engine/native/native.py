@@ -47,7 +47,8 @@ class NativeEngine:
     """
 
     def __init__(self, module: Any, threads: int, learns: bool = True):
-        self._library: Any = bindings.library()
+        library: Any = bindings.library()
+        self._library = library
         self._wide = bindings.uses_avx512()
         self._module, self._settings = module, module.settings
         kind = "AVX-512" if self._wide else "AVX2"
@@ -55,7 +56,7 @@ class NativeEngine:
         self._actor = _Actor(module, self._library, self._wide)
         if learns:
             self._engine = self._library.make_engine(threads)
-            weakref.finalize(self, self._library.free_engine, self._engine)
+            weakref.finalize(self, library.free_engine, self._engine)
             self._read = _lists_read(module)
             self._gradients = _Gradients(module)
 
@@ -115,6 +116,7 @@ class _Actor:
         self._weights = weights.of_agent(module.agent, module.settings.use_sale)
         self._packed: Any = None
         self._packed_for: Any = None
+        self._free: Any = None  # of what is packed
 
     def __call__(self, obs: Tensor, state: AgentState) -> tuple[Tensor, AgentState]:
         """obs (E, N, D) and recurrent state to values (E, N, A) and the next state."""

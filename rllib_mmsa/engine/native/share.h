@@ -77,8 +77,8 @@ TARGET static void OWN(standardise)(float *const *scale, const float *seen, long
         for (long r = 0; r < rows * agents; r++)
             if (seen[r / agents] > 0)
                 squares += (x[r * size + i] - middle) * (x[r * size + i] - middle);
-        mean[i] += (1 - keep) * ((float)middle - mean[i]);
-        variance[i] += (1 - keep) * ((float)(squares / count) - variance[i]);
+        mean[i] = between(mean[i], (float)middle, keep);
+        variance[i] = between(variance[i], (float)(squares / count), keep);
     }
     *updates += 1;
     for (int i = 0; i < size; i++) {

@@ -1,0 +1,151 @@
+"""The native engine's losses and gradients are those of plain, for all that it says it knows."""
+
+import copy
+
+import pytest
+import torch
+
+from rllib_mmsa.engine.native import bindings, unavailable, verify
+from rllib_mmsa.engine.native.native import NativeEngine
+from rllib_mmsa.method.settings import MMSASettings, Settings
+from tests.engine import native_cases
+
+pytestmark = pytest.mark.skipif(unavailable() is not None, reason=str(unavailable()))
+
+#: Relative to the norm of each parameter's gradient.
+TOLERANCE = 1e-5
+
+
+@pytest.fixture(params=["avx2", "avx512"])
+def instructions(request, monkeypatch):
+    """One instruction set, as if the processor had no better one."""
+    if bindings.INSTRUCTIONS.index(request.param) >= bindings.library().instruction_set():
+        pytest.skip(f"this processor has no {request.param}")
+    monkeypatch.setenv(bindings.VARIABLE, request.param)
+    return request.param
+
+
+def learned(case, threads=1, team=None):
+    """What the engine learned, in tensors of its own."""
+    team = team or case.team
+    found = NativeEngine(team, threads).learn(case.batch._asdict(), case.noise)
+    return found._replace(gradients={n: g.clone() for n, g in found.gradients.items()})
+
+
+def apart(ours: torch.Tensor, exact: torch.Tensor) -> float:
+    """Distance to what is exact, relative to its size."""
+    return ((ours.double() - exact).norm() / exact.norm().clamp(min=1e-30)).item()
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_losses_and_gradients_are_plains(seed, instructions):
+    case = native_cases.random_case(seed)
+    assert verify(case.settings) is None
+    team = copy.deepcopy(case.team)
+    ours = learned(case, team=team)
+    exact = native_cases.plain(case.team, case.batch, case.noise, torch.float64)
+    moved = native_cases.plain.team
+    theirs = native_cases.plain(case.team, case.batch, case.noise, torch.float32)
+    assert ours.losses.keys() == exact.losses.keys()
+    for name, value in exact.losses.items():
+        # A sum of numbers of both signs has no more digits than they have.
+        assert ours.losses[name].item() == pytest.approx(value.item(), rel=1e-5, abs=2e-6), name
+    assert ours.total.item() == pytest.approx(exact.total.item(), rel=1e-5)
+    assert ours.gradients.keys() == exact.gradients.keys()
+    for name, gradient in exact.gradients.items():
+        allowed = max(TOLERANCE, 3 * apart(theirs.gradients[name], gradient))
+        assert apart(ours.gradients[name], gradient) < allowed or gradient.norm() < 1e-9, name
+    for name, buffer in team.named_buffers():
+        torch.testing.assert_close(buffer.double(), dict(moved.named_buffers())[name])
+
+
+@pytest.mark.parametrize("seed", range(0, 60, 4))
+def test_threads_change_no_bit(seed, instructions):
+    case = native_cases.random_case(seed)
+    first, *others = (
+        learned(case, threads, copy.deepcopy(case.team)) for threads in (1, 2, 2, 3, 1)
+    )
+    for other in others:
+        assert all(torch.equal(first.losses[name], other.losses[name]) for name in first.losses)
+        for name, gradient in first.gradients.items():
+            assert torch.equal(gradient, other.gradients[name]), name
+
+
+def test_one_engine_learns_from_batches_of_any_shape(instructions):
+    """Memory that is used again keeps nothing of the batch before."""
+    rng = native_cases.np.random.default_rng(0)
+    team = native_cases.scatter(native_cases.Team(MMSASettings(), 3, 5, 8, 10), 0)
+    engine = NativeEngine(team, 2)
+    for episodes, steps in ((8, 20), (3, 7), (8, 20), (1, 1), (12, 30)):
+        batch = native_cases.random_batch(rng, episodes, steps, 3, 5, 8, 10)
+        noise = native_cases.noise_for(team, batch, 1)
+        state = copy.deepcopy(team.state_dict())
+        ours = engine.learn(batch._asdict(), noise)
+        team.load_state_dict(state)
+        exact = native_cases.plain(team, batch, noise, torch.float64)
+        for name, gradient in exact.gradients.items():
+            assert apart(ours.gradients[name], gradient) < 5e-5, name
+
+
+@pytest.mark.parametrize("seed", range(0, 60, 3))
+def test_acting_is_the_agents_step(seed, instructions):
+    case = native_cases.random_case(seed)
+    agent, engine = case.team.agent, NativeEngine(case.team, 1, learns=False)
+    for environments in (1, 3, 40):
+        state = agent.initial_state(environments)
+        for _ in range(3):
+            obs = torch.rand(environments, case.team.num_agents, case.team.obs_size)
+            with torch.no_grad():
+                values, after = agent.step(obs, state)
+            ours, state = engine.act(obs, state)
+            torch.testing.assert_close(ours, values, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(state["hidden"], after["hidden"], rtol=1e-4, atol=1e-6)
+            state["last_action"] = ours.argmax(-1)
+
+
+def test_acting_follows_the_weights_however_they_are_written():
+    case = native_cases.random_case(2)
+    agent, engine = case.team.agent, NativeEngine(case.team, 1, learns=False)
+    obs = torch.rand(2, case.team.num_agents, case.team.obs_size)
+    for change in (lambda p: p.data.copy_(0.9 * p), lambda p: p.add_(0.1), lambda p: p.mul_(2)):
+        with torch.no_grad():
+            for parameter in agent.parameters():
+                change(parameter)
+            expected, _ = agent.step(obs, agent.initial_state(2))
+        ours, _ = engine.act(obs, agent.initial_state(2))
+        torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"use_sale": False}, "without SALE"),
+        ({"world_model_form": "printed"}, "printed is not compiled"),
+        *(({"normaliser": n}, n) for n in ("none", "layer", "batch", "softmax", "l2")),
+    ],
+)
+def test_what_it_does_not_know_is_said(settings, words):
+    assert words in verify(MMSASettings(**settings))
+
+
+def test_all_other_readings_are_known():
+    assert verify(Settings()) is None and verify(MMSASettings()) is None
+    for reading in (
+        {"use_world_model": False, "use_sale": False},
+        {"use_world_model": False},
+        {"use_global_state": False},
+        {"kl_balance": None},
+        {"kl_balance": "posterior"},
+        {"double_q": False},
+        {"rollout_horizon": 10},
+    ):
+        assert verify(MMSASettings(**reading)) is None
+
+
+def test_instructions_can_be_forced_and_refused(monkeypatch):
+    monkeypatch.setenv(bindings.VARIABLE, "avx2")
+    case = native_cases.random_case(0)
+    assert NativeEngine(case.team, 1).name == "native (AVX2)"
+    assert NativeEngine(case.team, 2).name == "native (AVX2, 2 threads)"
+    monkeypatch.setenv(bindings.VARIABLE, "none")
+    assert "is none" in unavailable()
