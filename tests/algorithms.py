@@ -32,6 +32,8 @@ SMALL_MMSA = {
     "rollout_horizon": 2,
     "model_quality_interval": 6,
 }
+#: Observations in [0, 1], episodes of different lengths.
+FORAGING = {"env": "lbf", "env_config": {"task": "5x5-2p-1f-v2", "max_episode_steps": 12}}
 
 
 def build(

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from env_registry.contract import TEAM
-from rllib_mmsa.method.settings import PRESETS
 from tests.algorithms import batch_of, build, learner, with_noise
 from tests.reference import Reference
 
@@ -81,19 +80,4 @@ def test_losses_and_gradients_are_those_of_slow_loops(reading):
             assert key not in gradients or not gradients[key].any(), key
         else:
             torch.testing.assert_close(gradients[key], parameter.grad, rtol=1e-5, atol=1e-8)
-    algorithm.stop()
-
-
-def test_the_preset_paper_is_the_equations_as_printed():
-    algorithm = build("MMSA", preset="paper")
-    config, module = algorithm.config, learner(algorithm).team_module
-    assert {name: getattr(config, name) for name in PRESETS["paper"]} == PRESETS["paper"]
-    assert set(module.settings.loss_weights.values()) == {1.0}  # section 4.4 weighs nothing
-    assert not module.world_model.residual
-    algorithm.stop()
-
-
-def test_what_is_set_beside_a_preset_counts_more():
-    algorithm = build("MMSA", preset="paper", kl_weight=0.2)
-    assert (algorithm.config.kl_weight, algorithm.config.double_q) == (0.2, False)
     algorithm.stop()

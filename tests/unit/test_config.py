@@ -1,0 +1,194 @@
+"""Settings: defaults, what is refused in words, old names, removed options, presets."""
+
+import pytest
+
+from rllib_mmsa.method.settings import (
+    PRESETS,
+    REMOVED,
+    MMSASettings,
+    Settings,
+    from_older,
+    names,
+)
+from rllib_mmsa.registration import ALGORITHM_NAMES
+from rllib_mmsa.rllib import ALGORITHMS, MMSAConfig, QMIXConfig
+
+
+def test_algorithms_differ_only_where_they_say():
+    """Fair comparison: everything but this is shared."""
+    configs = {name: cls.get_default_config().to_dict() for name, cls in ALGORITHMS.items()}
+    differing = {
+        name: {
+            key
+            for key, value in config.items()
+            if key in configs["QMIX"] and repr(value) != repr(configs["QMIX"][key])
+        }
+        for name, config in configs.items()
+    }
+    assert differing == {"MMSA": set(), "QMIX": set(), "VDN": {"mixer"}, "IndependentQ": {"mixer"}}
+    assert configs["VDN"].keys() == configs["IndependentQ"].keys() == configs["QMIX"].keys()
+    own = {"preset", *names(MMSASettings)} - set(names(Settings))
+    assert configs["MMSA"].keys() - configs["QMIX"].keys() == own
+
+
+def test_names_registered_without_importing_are_the_algorithms():
+    assert tuple(ALGORITHMS) == ALGORITHM_NAMES
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "words"),
+    [
+        ("QMIX", {"optim": "sgd"}, "optim is 'sgd'; it must be one of"),
+        ("QMIX", {"mixer": "qmixx"}, "mixer is 'qmixx'; it must be one of"),
+        ("QMIX", {"engine": "fast"}, "engine is 'fast'; it must be one of"),
+        ("QMIX", {"learner_threads": 0}, "learner_threads is 0; it must be 1 to 8"),
+        ("QMIX", {"max_seq_len": 0}, "max_seq_len is 0; it must be None or above 0"),
+        ("QMIX", {"train_batch_episodes": 0}, "train_batch_episodes is 0; it must be greater"),
+        ("QMIX", {"replay_capacity_episodes": 8}, "at least train_batch_episodes"),
+        ("QMIX", {"overlap_sampling": True}, "overlap_sampling is True; it must be False while"),
+        ("QMIX", {"target_update_tau": 0.1, "target_network_update_freq": 5}, "are both set"),
+        ("QMIX", {"target_update_episodes": None}, "would never move"),
+        ("QMIX", {"target_network_update_freq": 0}, "freq is 0; it must be greater than 0"),
+        ("MMSA", {"kl_balance": "both"}, "kl_balance is 'both'; it must be one of"),
+        ("MMSA", {"kl_balance_alpha": 1.5}, "kl_balance_alpha is 1.5; it must be between 0 and 1"),
+        ("MMSA", {"normaliser": "max"}, "normaliser is 'max'; it must be one of"),
+        ("MMSA", {"world_model_form": "own"}, "world_model_form is 'own'; it must be one of"),
+        ("MMSA", {"preset": "papper"}, "preset is 'papper'; it must be one of"),
+        ("MMSA", {"model_batch_share": 0.4}, "model_batch_share is 0.4; it must be 1, or one half"),
+        ("MMSA", {"model_quality_interval": 0}, "model_quality_interval is 0; it must be at least"),
+        ("MMSA", {"rollout_horizon": 0}, "rollout_horizon is 0; it must be at least 1"),
+        (
+            "MMSA",
+            {"use_world_model": False, "imagine_interval_env_steps": 10},
+            "imagine_interval_env_steps is 10; it must be None, or at least 1 with a world model",
+        ),
+        ("MMSA", {"use_world_model": False, "use_global_state": False}, "would see nothing"),
+    ],
+)
+def test_bad_settings_are_said_in_words(name, settings, words):
+    config = ALGORITHMS[name].get_default_config().environment("counter")
+    config.update_from_dict(settings)
+    with pytest.raises(ValueError, match=words):
+        config.validate()
+
+
+def test_old_qmix_options_are_accepted():
+    old = {
+        "mixer": "vdn", "mixing_embed_dim": 16, "double_q": False, "optim_alpha": 0.9,
+        "optim_eps": 1e-4, "target_network_update_freq": 500, "lr": 5e-4, "grad_clip": 10,
+        "train_batch_size": 16, "gamma": 0.9,
+    }  # fmt: skip
+    config = QMIXConfig().environment("two_step").update_from_dict(old)
+    config.validate()
+    assert config.lr == 5e-4 and config.target_network_update_freq == 500
+    assert config.train_batch_episodes == 16 and config.mixer == "vdn"
+    assert QMIXConfig().training(**{**old, "train_batch_size": 16}).train_batch_episodes == 16
+
+
+def test_own_settings_are_set_like_rllibs():
+    config = MMSAConfig().training(rollout_horizon=5, lr=1e-4, train_batch_size=8)
+    assert (config.rollout_horizon, config.lr, config.train_batch_episodes) == (5, 1e-4, 8)
+    config.learners(engine="plain", learner_threads=1, num_learners=0)
+    assert (config.engine, config.learner_threads, config.num_learners) == ("plain", 1, 0)
+    with pytest.raises(TypeError, match="rollout_horizont"):
+        MMSAConfig().training(rollout_horizont=5)
+
+
+# Options that are gone.
+
+
+def by_attribute(config: MMSAConfig, name: str) -> None:
+    setattr(config, name, 1)
+    config.validate()
+
+
+@pytest.mark.parametrize("name", REMOVED)
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda config, name: config.training(**{name: 1}),
+        lambda config, name: config.update_from_dict({name: 1}),
+        by_attribute,
+    ],
+    ids=["training", "update_from_dict", "attribute"],
+)
+def test_an_option_that_is_gone_says_what_to_do(use, name):
+    config = MMSAConfig().environment("counter")
+    assert not hasattr(config, name)
+    with pytest.raises(ValueError) as error:
+        use(config, name)
+    assert str(error.value) == f"{name} is gone: {REMOVED[name]}"
+
+
+def test_the_learners_option_that_is_gone_says_what_to_do():
+    with pytest.raises(ValueError, match="compiled_kernels is gone: set `engine`"):
+        QMIXConfig().learners(compiled_kernels=False)
+
+
+PRINTED = ("posterior_sees_obs", "prior_residual", "prior_sees_latent")
+
+
+@pytest.mark.parametrize(
+    ("saved", "today"),
+    [
+        ({"lr": 0.1, "rollout_horizon": 3}, {"lr": 0.1, "rollout_horizon": 3}),
+        ({"sale_action": "candidate", "free_bits": 0.0}, {}),
+        ({"sale_head_dim": 8, "sale_hidden_dim": 8}, {"sale_hidden_dim": 8}),
+        (dict.fromkeys(PRINTED, True), {"world_model_form": "residual"}),
+        (dict.fromkeys(PRINTED, False), {"world_model_form": "printed"}),
+        ({"compiled_kernels": True}, {"engine": "auto"}),
+        ({"compiled_kernels": False}, {"engine": "plain"}),
+    ],
+)
+def test_what_an_older_version_saved_is_read_in_todays_names(saved, today):
+    assert from_older(saved) == today
+
+
+@pytest.mark.parametrize(
+    ("saved", "words"),
+    [
+        ({"rollout_aggregation": "gru"}, "rollout_aggregation was 'gru' when this was saved"),
+        ({"free_bits": 1.0}, "free_bits was 1.0 when this was saved"),
+        ({"sale_head_dim": 6, "sale_hidden_dim": 8}, "sale_head_dim was 6 and sale_hidden_dim 8"),
+        (
+            {**dict.fromkeys(PRINTED, True), "prior_residual": False},
+            "differed when this was saved; today they are one setting",
+        ),
+    ],
+)
+def test_what_today_cannot_do_is_refused_in_words(saved, words):
+    with pytest.raises(ValueError, match=words):
+        from_older(saved)
+
+
+# Presets.
+
+
+def test_the_preset_paper_has_the_weights_as_printed():
+    config = MMSAConfig().training(preset="paper")
+    assert {name: getattr(config, name) for name in PRESETS["paper"]} == PRESETS["paper"]
+    settings = MMSASettings(**PRESETS["paper"])
+    assert set(settings.loss_weights.values()) == {1.0}  # section 4.4 weighs nothing
+    assert settings.share_every == 1
+
+
+@pytest.mark.parametrize(
+    "set_both",
+    [
+        lambda config: config.training(preset="paper", kl_weight=0.2),
+        lambda config: config.training(preset="paper").training(kl_weight=0.2),
+        lambda config: config.update_from_dict({"kl_weight": 0.2, "preset": "paper"}),
+        lambda config: config.update_from_dict({"preset": "paper"}).training(kl_weight=0.2),
+    ],
+    ids=["at once", "later", "in one dictionary", "after a dictionary"],
+)
+def test_what_is_set_with_a_preset_or_later_counts_more(set_both):
+    config = set_both(MMSAConfig())
+    assert (config.preset, config.kl_weight, config.double_q) == ("paper", 0.2, False)
+
+
+def test_the_losses_that_are_weighed_are_the_losses():
+    from rllib_mmsa.method.losses import losses_of
+
+    assert MMSASettings().loss_weights.keys() == losses_of(MMSASettings()).keys()
+    assert Settings().loss_weights.keys() == losses_of(Settings()).keys()
