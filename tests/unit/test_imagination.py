@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 
 from env_registry.draw import FOOD, PLAYER
 from rllib_mmsa.command import cli
-from rllib_mmsa.rllib.imagination import DepthErrors, depth_errors, foresee
+from rllib_mmsa.method.foresight import DepthErrors, depth_errors, foresee
+from rllib_mmsa.method.targets import greedy_actions
 from rllib_mmsa.rllib.metrics import IMAGINED_PNG
 from rllib_mmsa.rllib.pictures import (
     GAP,
@@ -27,11 +28,9 @@ from rllib_mmsa.rllib.pictures import (
     sheet,
     spread_steps,
 )
-from rllib_mmsa.td import greedy_actions
-from tests.algorithms import build, learner
+from tests.algorithms import FORAGING, build, learner
 
 pytestmark = pytest.mark.usefixtures("ray_session")
-FORAGING = {"env": "lbf", "env_config": {"task": "5x5-2p-1f-v2", "max_episode_steps": 12}}
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +73,7 @@ def test_errors_by_depth_against_a_slow_loop(trained):
             for k in range(1, min(depth, len(episode) - t) + 1):
                 told = model.prior(model.embed(told, actions[t + k - 1]), told).mean
                 dreamt = model.prior(model.embed(dreamt, action), dreamt).mean
-                action = model.act(module.agent, dreamt)
+                action = model.policy(dreamt).argmax(-1)
                 for name, seen in (
                     ("imagined", decoded(module, dreamt)),
                     ("told", decoded(module, told)),
@@ -89,17 +88,6 @@ def test_errors_by_depth_against_a_slow_loop(trained):
         mean = errors.mean(name)[0]
         assert mean[reached] == pytest.approx(sums[slow][reached] / counts[reached], rel=1e-3)
         assert np.isnan(mean[~reached]).all()
-
-
-def test_embeddings_for_the_mixer_do_not_keep_latents_from_being_decoded(trained):
-    model = trained.module.world_model
-    before = foresee(trained.module, trained.episodes[0], 2).imagined
-    model.rollout_latent = "embedding"
-    try:
-        assert np.array_equal(foresee(trained.module, trained.episodes[0], 2).imagined, before)
-        assert model.rollout_latent == "embedding"
-    finally:
-        model.rollout_latent = "prior"
 
 
 def test_the_interval_counts_episodes_and_depths_that_none_reached_are_nan():
@@ -135,7 +123,7 @@ def test_observations_draw_the_field_that_the_game_draws():
 
 
 def test_units_stand_where_they_see_themselves_and_are_seen():
-    from env_registry.smax_pictures import draw_observations
+    from env_registry.draw.smax import draw_observations
 
     game = SimpleNamespace(
         num_allies=2, num_enemies=1, unit_type_bits=2, map_width=32, map_height=32,

@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 
 from rllib_mmsa.rllib.batch import Window, to_train_batch
-from tests.algorithms import build
+from tests.algorithms import FORAGING, build
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
-
-FORAGING = {"env": "lbf", "env_config": {"task": "5x5-2p-1f-v2", "max_episode_steps": 12}}
 
 
 def updated(name: str, num_learners: int, episodes: list | None) -> tuple[list, dict]:

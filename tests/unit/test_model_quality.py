@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from env_registry.contract import OBS, TEAM
-from rllib_mmsa.rllib.model_quality import prediction_errors
-from tests.algorithms import batch_of, build, learner
+from rllib_mmsa.method.quality import prediction_errors
+from rllib_mmsa.method.update import Batch
+from tests.algorithms import FORAGING, batch_of, build, learner
 
 pytestmark = pytest.mark.usefixtures("ray_session")
-FORAGING = {"env": "lbf", "env_config": {"task": "5x5-2p-1f-v2", "max_episode_steps": 12}}
 
 
 def test_errors_against_a_slow_loop():
@@ -18,8 +18,8 @@ def test_errors_against_a_slow_loop():
     episodes = algorithm.env_runner.sample(num_episodes=6)
     fields = batch_of(algorithm, episodes)[TEAM]
     hidden = module.agent.unroll(fields["obs"], fields["actions"])
-    errors = prediction_errors(module, fields, hidden, horizon=3)
     model, expected, still = module.world_model, [], []
+    errors = prediction_errors(model, Batch.of(fields), hidden, horizon=3)
     with torch.no_grad():
         for row, episode in enumerate(episodes):
             for t in range(len(episode) - 2):
