@@ -14,7 +14,7 @@ comma := ,
 STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test test-slow test-learning bench results lint stamp clean
+.PHONY: help install train test test-slow test-learning bench results lint stamp sanitize clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ lint: $(STAMP) ## ruff, mypy and the lengths of files and functions
 stamp: $(STAMP) ## After an edit of the method: test the native engine against it, then use it again
 	@$(BIN)/python -m pytest tests/engine/test_native.py
 	@$(BIN)/python scripts/stamp.py
+
+sanitize: $(STAMP) ## The native engine's tests under AddressSanitizer
+	@$(BIN)/python tests/engine/sanitize.py $(ARGS)
 
 clean: ## Remove .venv, caches and build files; results stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache rllib_mmsa/engine/native/*.so

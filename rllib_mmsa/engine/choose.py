@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import logging
 import os
@@ -71,14 +72,18 @@ def choose(module: Any, learner: Any, config: Any, device: torch.device | str | 
         return engine
     # Where nobody asked for an engine, only a changed method is worth a warning.
     expected = kind == "auto" and (package is None or not trust.not_the_method(module, learner))
-    logger.log(
+    _say(
         logging.INFO if expected else logging.WARNING,
-        "engine: plain, not %s, since %s. The numbers are right and take longer; "
+        f"engine: plain, not {wanted}, since {reason}. The numbers are right and take longer; "
         "`engine: plain` in the configuration says that this is meant.",
-        wanted,
-        reason,
     )
     return PlainEngine(module, learner)
+
+
+@functools.cache
+def _say(level: int, line: str) -> None:
+    """Logs a line once in this process: learner and env runners choose alike."""
+    logger.log(level, line)
 
 
 def _load(kind: str) -> Any:

@@ -61,7 +61,7 @@ class QLearner(TorchLearner):
         """The module itself, also when it is wrapped for several learners."""
         return self.module[TEAM].unwrapped()
 
-    # Losses: override these to change what is learned (docs/architecture.md, "How to extend it").
+    # Losses: override these to change what is learned (docs/extending.md).
 
     def losses(self) -> dict[str, equations.Loss]:
         """The equations of this update, by name: method/losses.py."""

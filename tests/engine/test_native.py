@@ -53,7 +53,7 @@ def test_losses_and_gradients_are_plains(seed, instructions):
     assert ours.total.item() == pytest.approx(exact.total.item(), rel=1e-5)
     assert ours.gradients.keys() == exact.gradients.keys()
     for name, gradient in exact.gradients.items():
-        allowed = max(TOLERANCE, 3 * apart(theirs.gradients[name], gradient))
+        allowed = max(TOLERANCE, 5 * apart(theirs.gradients[name], gradient))
         assert apart(ours.gradients[name], gradient) < allowed or gradient.norm() < 1e-9, name
     for name, buffer in team.named_buffers():
         torch.testing.assert_close(buffer.double(), dict(moved.named_buffers())[name])

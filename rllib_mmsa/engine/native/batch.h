@@ -53,10 +53,22 @@ typedef struct {
     size_t used, size;
 } Arena;
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(at, size)
+#define ASAN_UNPOISON_MEMORY_REGION(at, size)
+#endif
+
 static void *take(Arena *arena, long count, size_t of)
 {
-    void *taken = (void *)((uintptr_t)arena->base + arena->used);
-    arena->used += ((size_t)count * of + 127) / 64 * 64; /* whole cache lines, and a gap */
+    char *taken = (char *)((uintptr_t)arena->base + arena->used);
+    const size_t bytes = (size_t)count * of, all = (bytes + 127) / 64 * 64; /* with a gap */
+    arena->used += all;
+    if (arena->base) {
+        ASAN_UNPOISON_MEMORY_REGION(taken, all);
+        ASAN_POISON_MEMORY_REGION(taken + bytes, all - bytes);
+    }
     return taken;
 }
 

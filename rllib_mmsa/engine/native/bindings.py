@@ -14,6 +14,8 @@ from torch import Tensor
 
 #: Forces a lower instruction set than the processor's best one: avx512, avx2 or none.
 VARIABLE = "RLLIB_MMSA_INSTRUCTIONS"
+#: A library to load instead of the one that was built with the package (`make sanitize`).
+LIBRARY = "RLLIB_MMSA_LIBRARY"
 #: What ``instruction_set`` in native.c returns, from 1 on.
 INSTRUCTIONS = ("avx2", "avx512")
 
@@ -74,9 +76,10 @@ def addresses(tensors: Sequence[Tensor | None]) -> ctypes.Array:
 def library() -> ctypes.CDLL | None:
     """The compiled library; None where nothing was compiled."""
     found = importlib.util.find_spec(f"{__package__}._native")
-    if found is None or not found.origin:
+    path = os.environ.get(LIBRARY) or (found.origin if found else None)
+    if path is None:
         return None
-    loaded = ctypes.CDLL(found.origin)  # its functions are called without Python's lock
+    loaded = ctypes.CDLL(path)  # its functions are called without Python's lock
     pointer, whole = ctypes.c_void_p, ctypes.c_int
     for name, returned, arguments in (
         ("make_engine", pointer, [whole]),

@@ -1,4 +1,4 @@
-/* One and two layers with gradients, for one instruction set (kernels.c). */
+/* One and two layers with gradients, for one instruction set (native.c). */
 
 /* y (rows, outputs) = last(relu(first(x))), or `linear(x) +` that, and what lies between.
  *

@@ -1,5 +1,5 @@
 /* The losses of SALE and of the world model with all their gradients, for one instruction set
- * (kernels.c). What sale.py, world_model.py, mmsa_modules.py and mmsa_learner.py say, by default.
+ * (native.c). What sale.py, world_model.py, update.py and losses.py (rllib_mmsa/method) say, by default.
  */
 
 /* y = e^x */
@@ -135,7 +135,7 @@ TARGET static void OWN(draw_back)(const float *found, const float *noise, const 
         }
 }
 
-/* KL[p || N(0, I)] and KL[q || p], their means over rows, with gradients at both (td.py). `by`:
+/* KL[p || N(0, I)] and KL[q || p], their means over rows, with gradients at both (method/losses.py). `by`:
  * what counts of the first at p, and of the second at q and at p. */
 TARGET static void OWN(divergences)(const Normal *q, const Normal *p, const float *weights,
                                     const float *by, long rows, int size, Normal *of_q,
@@ -338,7 +338,7 @@ TARGET static int OWN(learn)(World *w)
     return failed | OWN(backwards)(&w->posterior, seen, w->found_q, none, each);
 }
 
-/* All losses of the world model (mmsa_learner.py) and their gradients.
+/* All losses of the world model (method/losses.py) and their gradients.
  *
  * data: standardised hidden (rows, agents, hidden) and obs (rows, agents, obs), legal (rows,
  * agents, actions), noise of the posterior and of the prior (rows, joint), weights in means over

@@ -73,7 +73,7 @@ static Layer next_layer(const float *const **list, int inputs, int outputs, floa
     return make_layer(weight, bias, inputs, inputs, outputs, room);
 }
 
-/* A `_Net` of world_model.py: linear(x) + last(relu(first(x))). */
+/* A `ResidualNet` of method/world_model.py: linear(x) + last(relu(first(x))). */
 typedef struct {
     Layer linear, first, last;
 } Net;
@@ -256,7 +256,7 @@ static long imagine_room(const Model *m)
     return GROUP * (seen + 8L * m->joint + 2 * m->acted + m->choices + wide + 2 * m->agents) + 64;
 }
 
-/* An agent's values of actions (sale_agents.py). Where a layer reads one-hot actions too, what they
+/* An agent's values of actions (method/agents.py). Where a layer reads one-hot actions too, what they
  * add to it is apart: of_g (actions, wide), of_phi (actions, embedding), and that the other way,
  * phi_of (embedding, rounded actions). The head's layer on actions is in parts too: on g's hidden
  * layer, on what phi has of o, and on what it has of actions, of_pair (actions, head_dim). */
@@ -381,7 +381,7 @@ static Kept kept_of(const Agent *a)
     return (Kept){x, y, size, size + 1};
 }
 
-/* A QMixer (mixers.py): hypernetworks of two layers, and one of one. */
+/* A QMixer (method/mixers.py): hypernetworks of two layers, and one of one. */
 typedef struct {
     int agents, state, embed, wide;
     Layer weights_1[2], bias_1, weights_2[2], value[2];

@@ -1,4 +1,4 @@
-/* Roll-outs of a world model, for one instruction set (kernels.c). */
+/* Roll-outs of a world model, for one instruction set (native.c). */
 
 /* What a group of roll-outs is at: `next` is what it needs room for. */
 typedef struct {

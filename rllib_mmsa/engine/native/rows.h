@@ -1,4 +1,4 @@
-/* What all functions for one instruction set are made of (kernels.c). A row's numbers do not depend
+/* What all functions for one instruction set are made of (native.c). A row's numbers do not depend
  * on the rows beside it. Matrices are (rows, stride) of which the first numbers of a row are meant.
  *
  * SUFFIX of the names, TARGET attribute, LANES: floats of a vector.

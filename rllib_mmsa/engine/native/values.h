@@ -1,4 +1,4 @@
-/* Values of agents' actions, for one instruction set (kernels.c). */
+/* Values of agents' actions, for one instruction set (native.c). */
 
 /* For each of n rows and each action, what AvgL1Norm multiplies phi^oa by. */
 TARGET static void OWN(norms)(const Agent *a, const Shared *s, int n)
