@@ -1,18 +1,17 @@
-"""The tensor functions, each against a closed form or brute force."""
+"""Targets, legal actions, means over steps and exploration, against closed forms."""
 
 import numpy as np
 import pytest
 import torch
 
-from rllib_mmsa.rllib.exploration import epsilon_at, epsilon_greedy
-from rllib_mmsa.td import (
+from rllib_mmsa.method.targets import (
     StepMean,
-    gaussian_kl,
     greedy_actions,
     mask_illegal,
     take_actions,
     td_targets,
 )
+from rllib_mmsa.rllib.exploration import epsilon_at, epsilon_greedy
 
 
 def test_truncation_bootstraps_and_termination_does_not():
@@ -43,18 +42,20 @@ def test_a_mean_over_steps_ignores_padding_whatever_it_holds():
     assert StepMean(torch.zeros(2, 3))(values) == 0.0
 
 
+def test_a_mean_over_steps_takes_scalars_and_rows_of_steps():
+    mask = torch.tensor([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+    values = torch.randn(2, 3)
+    expected = torch.stack([values[0, 0], values[0, 1], values[1, 0]]).mean()
+    torch.testing.assert_close(StepMean(mask)(values), expected)
+    torch.testing.assert_close(StepMean(mask.flatten())(values.flatten()), expected)
+    torch.testing.assert_close(StepMean(mask).weights.sum(), torch.tensor(1.0))
+
+
 def test_greedy_is_the_best_legal_action():
     q_values = torch.tensor([[5.0, 1.0, 3.0]])
     mask = torch.tensor([[0, 1, 1]], dtype=torch.int8)
     assert greedy_actions(q_values, mask).item() == 2
     assert mask_illegal(q_values, mask).amax(-1).item() == 3.0
-
-
-def test_kl_matches_torch_distributions():
-    means, log_stds = torch.randn(2, 5), torch.randn(2, 5)
-    p, q = (torch.distributions.Normal(m, s.exp()) for m, s in zip(means, log_stds, strict=True))
-    ours = gaussian_kl(means[0], log_stds[0], means[1], log_stds[1])
-    torch.testing.assert_close(ours, torch.distributions.kl_divergence(p, q))
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 0.3, 1.0])
