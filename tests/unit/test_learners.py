@@ -11,7 +11,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
 
 def updated(name: str, num_learners: int, episodes: list | None) -> tuple[list, dict]:
     """Weights after two updates on the same episodes (played here where none are given)."""
-    algorithm = build(name, num_learners=num_learners, optim="adam", optim_eps=1e-3, **FORAGING)
+    plain = {"engine": "plain", "optim": "adam", "optim_eps": 1e-3}
+    algorithm = build(name, num_learners=num_learners, **plain, **FORAGING)
     if episodes is None:
         # Different lengths on either half: the learners have different numbers of steps. Eight, so
         # that each has one of every fourth, those that the world model learns from.
