@@ -149,6 +149,7 @@ def _methods(kind: type) -> Iterator[tuple[str, FunctionType]]:
     for name, value in vars(kind).items():
         function = getattr(value, "fget", None) or getattr(value, "__func__", value)
         generated = name.startswith("__") or (made and name.startswith("_"))
+        generated = generated and name != "__call__"
         if isinstance(function, FunctionType) and not generated:
             yield name, function
 
