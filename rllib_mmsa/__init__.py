@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import env_registry  # noqa: F401  (registers the environments)
-from rllib_mmsa import moved
+from rllib_mmsa.older import modules
 from rllib_mmsa.registration import register
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 register()
-moved.install()
+modules.install()
 
 
 def __getattr__(name: str) -> Any:

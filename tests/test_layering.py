@@ -31,10 +31,10 @@ class Rule(NamedTuple):
     packages: tuple[str, ...] | None = None
 
 
-METHOD, ENGINE, RLLIB, ERRORS = (
-    f"rllib_mmsa.{layer}" for layer in ("method", "engine", "rllib", "errors")
+METHOD, ENGINE, RLLIB, ERRORS, OLDER = (
+    f"rllib_mmsa.{layer}" for layer in ("method", "engine", "rllib", "errors", "older")
 )
-ALGORITHMS = (METHOD, RLLIB, ERRORS, "env_registry.contract")
+ALGORITHMS = (METHOD, RLLIB, ERRORS, OLDER, "env_registry.contract")
 
 # The longest matching prefix decides.
 RULES = {
@@ -50,10 +50,8 @@ RULES = {
     "rllib_mmsa.report": Rule(("rllib_mmsa.report", ERRORS), forbidden=("ray", "torch")),
     ERRORS: Rule((), packages=()),
     "rllib_mmsa.registration": Rule((RLLIB,)),
-    "rllib_mmsa.moved": Rule((), packages=()),
-    "rllib_mmsa.__init__": Rule(
-        (RLLIB, "rllib_mmsa.registration", "rllib_mmsa.moved", "env_registry")
-    ),
+    OLDER: Rule((), packages=()),
+    "rllib_mmsa.__init__": Rule((RLLIB, "rllib_mmsa.registration", OLDER, "env_registry")),
     "rllib_mmsa.__main__": Rule(("rllib_mmsa.command.cli",)),
     "env_registry": Rule(("env_registry",)),
 }
@@ -127,8 +125,8 @@ def test_each_rule_has_files(prefix):
     assert any(within(module_of(file), prefix) for file in FILES)
 
 
-# What makes an update fast is in the engine alone. `compiled_kernels` is a removed option's name.
-FAST = re.compile(r"ctypes|torch\.jit|ThreadPool|(?<!compiled_)kernels")
+# What makes an update fast is in the engine alone.
+FAST = re.compile(r"ctypes|torch.jit|ThreadPool|kernels")
 PLAIN = ("rllib_mmsa/method/", "rllib_mmsa/rllib/", "rllib_mmsa/command/")
 
 

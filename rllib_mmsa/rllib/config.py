@@ -10,7 +10,8 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
 from env_registry.contract import TEAM
-from rllib_mmsa.method.settings import MIXERS, REMOVED, Settings, from_older, names
+from rllib_mmsa.method.settings import MIXERS, Settings, names
+from rllib_mmsa.older.options import REMOVED, from_older
 from rllib_mmsa.rllib.learner import QLearner
 from rllib_mmsa.rllib.module import QModule
 from rllib_mmsa.rllib.runner import EpisodeRunner

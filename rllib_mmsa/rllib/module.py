@@ -20,10 +20,11 @@ from env_registry.contract import ACTION_MASK, OBS, STATE
 from rllib_mmsa.method import networks, update
 from rllib_mmsa.method.agents import RecurrentAgent
 from rllib_mmsa.method.mixers import RolloutAggregator
-from rllib_mmsa.method.settings import MMSASettings, Settings, from_older, names
+from rllib_mmsa.method.settings import MMSASettings, Settings, names
 from rllib_mmsa.method.standardiser import Standardiser
 from rllib_mmsa.method.targets import greedy_actions
 from rllib_mmsa.method.world_model import WorldModel
+from rllib_mmsa.older.options import from_older
 from rllib_mmsa.rllib.batch import NOISE
 from rllib_mmsa.rllib.exploration import epsilon_at, epsilon_greedy
 

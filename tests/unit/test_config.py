@@ -2,14 +2,8 @@
 
 import pytest
 
-from rllib_mmsa.method.settings import (
-    PRESETS,
-    REMOVED,
-    MMSASettings,
-    Settings,
-    from_older,
-    names,
-)
+from rllib_mmsa.method.settings import PRESETS, MMSASettings, Settings, names
+from rllib_mmsa.older.options import REMOVED, from_older
 from rllib_mmsa.registration import ALGORITHM_NAMES
 from rllib_mmsa.rllib import ALGORITHMS, MMSAConfig, QMIXConfig
 

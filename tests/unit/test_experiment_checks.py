@@ -9,7 +9,7 @@ from rllib_mmsa.command.experiment import checks, preflight
 from rllib_mmsa.command.experiment.structure import parse_experiment
 from rllib_mmsa.command.run.schedulers import search_space
 from rllib_mmsa.errors import ConfigError
-from rllib_mmsa.method.settings import REMOVED
+from rllib_mmsa.older.options import REMOVED
 
 MINIMAL = {"run": "QMIX", "env": "two_step"}
 

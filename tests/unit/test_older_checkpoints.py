@@ -19,10 +19,11 @@ import torch
 from ray.rllib.algorithms.algorithm import Algorithm
 
 from env_registry.contract import TEAM
-from rllib_mmsa import ALGORITHMS, moved
+from rllib_mmsa import ALGORITHMS
 from rllib_mmsa.command.evaluate import CLASS_FILE, evaluate, locate, read_config
 from rllib_mmsa.errors import ConfigError
 from rllib_mmsa.method import update
+from rllib_mmsa.older import modules
 from rllib_mmsa.rllib.module import STEP
 from tests.algorithms import batch_of, learner, with_noise
 
@@ -153,15 +154,15 @@ def test_a_reading_that_is_gone_is_refused_in_words(ray_session, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "old", [*moved.MOVED, "rllib_mmsa.common.batch", "rllib_mmsa.imagine.tensorboard"]
+    "old", [*modules.MOVED, "rllib_mmsa.common.batch", "rllib_mmsa.imagine.tensorboard"]
 )
 def test_both_names_of_a_module_mean_one_module(old):
-    assert importlib.import_module(old) is importlib.import_module(moved.today(old))
-    assert importlib.import_module(moved.today(old)).__name__ == moved.today(old)
+    assert importlib.import_module(old) is importlib.import_module(modules.today(old))
+    assert importlib.import_module(modules.today(old)).__name__ == modules.today(old)
 
 
 def test_names_that_never_were_are_not_found():
-    assert moved.today("rllib_mmsa.rllib.batch") is None
+    assert modules.today("rllib_mmsa.rllib.batch") is None
     for name in ("rllib_mmsa.common.nothing", "rllib_mmsa.nothing"):
         with pytest.raises(ModuleNotFoundError):
             importlib.import_module(name)
@@ -169,5 +170,5 @@ def test_names_that_never_were_are_not_found():
 
 
 def test_the_old_names_are_found_once_however_often_they_are_installed():
-    moved.install()
-    assert sum(isinstance(finder, moved.OldNames) for finder in sys.meta_path) == 1
+    modules.install()
+    assert sum(isinstance(finder, modules.OldNames) for finder in sys.meta_path) == 1

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rllib_mmsa.errors import ConfigError, nearest, unknown
-from rllib_mmsa.method.settings import REMOVED
+from rllib_mmsa.older.options import REMOVED
 
 # Result keys that a `stop` criterion or a checkpoint score may name. Their counterparts under
 # `learners/<module>/` depend on the algorithm's losses and are accepted as they are.
