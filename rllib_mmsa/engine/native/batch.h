@@ -122,7 +122,7 @@ typedef struct {
     int *read, *read_of;  /* (reads) rows; (rows) place among them or -1 */
     int *starts, *ends;   /* (learns) places among reads */
     int *learned;         /* (learns) rows */
-    float *obs, *x, *target_x, *states, *target_states, *kept, *of_states, *of_x;
+    float *obs, *x, *target_x, *states, *target_states, *gates, *of_states, *of_x;
     int64_t *last, *chosen, *greedy, *target_greedy;
     float *read_obs, *hidden, *target_hidden, *values, *of_chosen, *next, *value_kept, *of_values;
     float *of_hidden, *rollout, *summary, *next_summary, *of_summary, *state, *next_state;

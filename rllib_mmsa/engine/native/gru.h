@@ -23,13 +23,25 @@ INLINE Vector OWN(exponential)(Vector x)
     return sum * (Vector)((exponent + 127) << 23);
 }
 
-INLINE Vector OWN(sigmoid)(Vector x) { return 1.0f / (1.0f + OWN(exponential)(-x)); }
+/* 1 / x of normal x. A division takes as long as half an exponential. */
+INLINE Vector OWN(reciprocal)(Vector x)
+{
+#if LANES == 16
+    const Vector near = (Vector)_mm512_rcp14_ps((__m512)x); /* 14 bits, then twice as many */
+    return near * (2.0f - x * near);
+#else
+    return 1.0f / x;
+#endif
+}
+
+INLINE Vector OWN(sigmoid)(Vector x) { return OWN(reciprocal)(1.0f + OWN(exponential)(-x)); }
 
 /* tanh(x) to 3e-7 of itself: near 0 by Cephes' polynomial, where 1 - 2 / (e^2x + 1) would lose
  * digits. */
 INLINE Vector OWN(hyperbolic_tangent)(Vector x)
 {
-    const Vector square = x * x, far = 1.0f - 2.0f / (1.0f + OWN(exponential)(2.0f * x));
+    const Vector square = x * x;
+    const Vector far = 1.0f - 2.0f * OWN(reciprocal)(1.0f + OWN(exponential)(2.0f * x));
     Vector sum = square * -5.70498872745e-3f + 2.06390887954e-2f;
     sum = sum * square - 5.37397155531e-2f;
     sum = sum * square + 1.33314422036e-1f;
@@ -37,111 +49,131 @@ INLINE Vector OWN(hyperbolic_tangent)(Vector x)
     return OWN(pick)(OWN(size)(x) < 0.625f, x + x * square * sum, far);
 }
 
-/* h' = n + z (h - n) for LANES of a row, and what its gradient needs, or NULL: r, z, n, U_n h + c,
- * as `of_x`, W x + b, and `of_h`, U h + c: each gate `size` numbers after the last. */
-INLINE void OWN(gru_lanes)(const float *of_x, const float *of_h, int size, const float *before,
-                           float *after, float *kept)
+/* h' = n + z (h - n) for LANES of a row. `gates` has W x + b of n, r and z, `size` numbers each, and
+ * gets n, r, z and U_n h + c in their place if the way back will need them. `of_h`: U h + c of r, z
+ * and n. */
+INLINE void OWN(gru_lanes)(float *gates, const float *of_h, int size, const float *before,
+                           float *after, int keeps)
 {
-    const Vector reset = OWN(sigmoid)(OWN(load)(of_x) + OWN(load)(of_h));
-    const Vector update = OWN(sigmoid)(OWN(load)(of_x + size) + OWN(load)(of_h + size));
+    const Vector reset = OWN(sigmoid)(OWN(load)(gates + size) + OWN(load)(of_h));
+    const Vector update = OWN(sigmoid)(OWN(load)(gates + 2 * size) + OWN(load)(of_h + size));
     const Vector of_fresh = OWN(load)(of_h + 2 * size);
-    const Vector fresh =
-        OWN(hyperbolic_tangent)(OWN(load)(of_x + 2 * size) + reset * of_fresh);
+    const Vector fresh = OWN(hyperbolic_tangent)(OWN(load)(gates) + reset * of_fresh);
     OWN(store)(after, fresh + update * (OWN(load)(before) - fresh));
-    if (!kept) return;
-    OWN(store)(kept, reset);
-    OWN(store)(kept + size, update);
-    OWN(store)(kept + 2 * size, fresh);
-    OWN(store)(kept + 3 * size, of_fresh);
+    if (!keeps) return;
+    OWN(store)(gates, fresh);
+    OWN(store)(gates + size, reset);
+    OWN(store)(gates + 2 * size, update);
+    OWN(store)(gates + 3 * size, of_fresh);
 }
 
-/* One step of a GRU for n rows: from x and the states `before` to those `after`; `room` has GROUP
- * rows of all gates, twice. `kept` (n, 4 size) or NULL. */
-TARGET static void OWN(gru_step)(const Gru *g, int n, const float *x, const float *before,
-                                 float *after, float *kept, float *room)
-{
-    const int size = g->size, gates = 3 * size;
-    float *of_x = room, *of_h = room + GROUP * gates;
-    OWN(apply)(&g->by_x, n, x, size, of_x, gates, 0);
-    OWN(apply)(&g->by_h, n, before, size, of_h, gates, 0);
-    for (int r = 0; r < n; r++)
-        for (int i = 0; i < size; i += LANES)
-            OWN(gru_lanes)(of_x + r * gates + i, of_h + r * gates + i, size, before + r * size + i,
-                           after + r * size + i, kept ? kept + (long)r * 4 * size + i : NULL);
-}
-
-/* The states of all steps, from zeros on: x (rows, size) and, written to, states (rows, size) and,
- * or NULL, kept (rows, 4 size). `room` as for `gru_step`, and GROUP states before it. */
-TARGET static void OWN(gru)(const Gru *g, const Steps *steps, const float *x, float *states,
-                            float *kept, float *room)
+/* One step of a GRU for n rows: from the states `before` to those `after`. `gates` (n, 4 size): see
+ * `gru_lanes`; of_h: room for GROUP rows of all gates. */
+TARGET static void OWN(gru_step)(const Gru *g, int n, float *gates, const float *before,
+                                 float *after, int keeps, float *of_h)
 {
     const int size = g->size;
+    OWN(apply)(&g->by_h, n, before, size, of_h, 3 * size, 0);
+    for (int r = 0; r < n; r++)
+        for (int i = 0; i < size; i += LANES)
+            OWN(gru_lanes)(gates + (long)r * 4 * size + i, of_h + r * 3 * size + i, size,
+                           before + r * size + i, after + r * size + i, keeps);
+}
+
+/* The states of all steps, from zeros on: x (rows, size) and, written to, gates (rows, 4 size) and
+ * states (rows, size). What x says of the gates does not wait for the step before. `room`: GROUP
+ * rows of a state and of all gates. */
+TARGET static void OWN(gru)(const Gru *g, const Steps *steps, const float *x, float *gates,
+                            float *states, int keeps, float *room)
+{
+    const int size = g->size;
+    const long rows = steps->starts[steps->count];
     float *zeros = room;
     memset(zeros, 0, GROUP * size * sizeof(float));
+    for (long row = 0; row < rows; row += GROUP) {
+        const int n = rows - row < GROUP ? (int)(rows - row) : GROUP;
+        OWN(apply)(&g->by_x, n, x + row * size, size, gates + row * 4 * size, 4 * size, 0);
+    }
     for (int first = 0; first < steps->sequences; first += GROUP) {
         const float *before = zeros;
         for (int t = 0, n; t < steps->count && (n = rows_at(steps, t, first)); t++) {
             const long row = steps->starts[t] + first;
-            OWN(gru_step)(g, n, x + row * size, before, states + row * size,
-                          kept ? kept + row * 4 * size : NULL, room + GROUP * size);
+            OWN(gru_step)(g, n, gates + row * 4 * size, before, states + row * size, keeps,
+                          room + GROUP * size);
             before = states + row * size;
         }
     }
 }
 
-/* From the gradient at h' of LANES of a row to those at the gates' inputs, at U_n h + c, and, in
- * its place, at h but for what comes through U. `kept` as `gru_lanes` left it. */
-INLINE void OWN(gru_lanes_back)(const float *kept, const float *before, int size, float *of_state,
-                                float *of_x, float *of_h)
+/* From the gradient at h' of LANES of a row to that at h but for what comes through U, in its place.
+ * `gates` has what `gru_lanes` left there, and gets the gradients at W x + b of n, r and z, and at
+ * U_n h + c: those at U h + c of r, z and n are the last three. */
+INLINE void OWN(gru_lanes_back)(float *gates, const float *before, int size, float *of_state)
 {
-    const Vector reset = OWN(load)(kept), update = OWN(load)(kept + size);
-    const Vector fresh = OWN(load)(kept + 2 * size), of_fresh = OWN(load)(kept + 3 * size);
+    const Vector fresh = OWN(load)(gates), reset = OWN(load)(gates + size);
+    const Vector update = OWN(load)(gates + 2 * size), of_fresh = OWN(load)(gates + 3 * size);
     const Vector given = OWN(load)(of_state);
     const Vector at_fresh = given * (1.0f - update) * (1.0f - fresh * fresh);
-    const Vector at_reset = at_fresh * of_fresh * reset * (1.0f - reset);
-    const Vector at_update = given * (OWN(load)(before) - fresh) * update * (1.0f - update);
     OWN(store)(of_state, given * update);
-    OWN(store)(of_x, at_reset);
-    OWN(store)(of_h, at_reset);
-    OWN(store)(of_x + size, at_update);
-    OWN(store)(of_h + size, at_update);
-    OWN(store)(of_x + 2 * size, at_fresh);
-    OWN(store)(of_h + 2 * size, at_fresh * reset);
+    OWN(store)(gates, at_fresh);
+    OWN(store)(gates + size, at_fresh * of_fresh * reset * (1.0f - reset));
+    OWN(store)(gates + 2 * size, given * (OWN(load)(before) - fresh) * update * (1.0f - update));
+    OWN(store)(gates + 3 * size, at_fresh * reset);
 }
 
-/* The other way: from the gradients of all states (rows, size) to those of x, written to `of_x`
- * (rows, size), and of the weights, added to `by_x` and `by_h`. `room`: GROUP rows of a state,
- * thrice, and of all gates, twice, and WIDEST numbers. */
-TARGET static void OWN(gru_back)(const Gru *g, const Steps *steps, const float *x,
-                                 const float *states, const float *kept, const float *of_states,
-                                 float *of_x, const Gradient *by_x, const Gradient *by_h,
-                                 float *room)
+/* From the gradients of states (rows, size) to those of the gates, in the place of what `gru` left
+ * there. `room`: GROUP rows of a state, twice. */
+TARGET static void OWN(gates_back)(const Gru *g, const Steps *steps, const float *states,
+                                   float *gates, const float *of_states, float *room)
 {
-    const int size = g->size, gates = 3 * size;
-    float *of_state = room, *zeros = of_state + GROUP * size, *found = zeros + GROUP * size;
-    float *at_x = found + GROUP * size, *at_h = at_x + GROUP * gates;
+    const int size = g->size;
+    float *of_state = room, *zeros = of_state + GROUP * size;
     memset(zeros, 0, GROUP * size * sizeof(float));
     for (int first = 0; first < steps->sequences; first += GROUP) {
-        int t = 0;
+        int t = 0, later = 0; /* rows of the step after */
         while (t < steps->count && rows_at(steps, t, first)) t++;
-        /* Of rows that have ended, zeros. */
-        memset(of_state, 0, GROUP * size * sizeof(float));
-        memset(at_h, 0, GROUP * gates * sizeof(float));
-        while (t-- > 0) {
+        for (; t-- > 0;) {
             const int n = rows_at(steps, t, first);
             const long row = steps->starts[t] + first;
             const float *before = t ? states + (steps->starts[t - 1] + first) * size : zeros;
+            float *at = gates + row * 4 * size;
+            memset(of_state + later * size, 0, (n - later) * size * sizeof(float));
             OWN(add)(of_state, of_states + row * size, n * size);
             for (int r = 0; r < n; r++)
                 for (int i = 0; i < size; i += LANES)
-                    OWN(gru_lanes_back)(kept + (row + r) * 4 * size + i, before + r * size + i,
-                                        size, of_state + r * size + i, at_x + r * gates + i,
-                                        at_h + r * gates + i);
-            OWN(apply)(&g->to_h, n, at_h, gates, of_state, size, 1);
-            OWN(add_product)(by_x, n, at_x, gates, x + row * size, size);
-            OWN(add_product)(by_h, n, at_h, gates, before, size);
-            OWN(apply)(&g->to_x, n, at_x, gates, found, size, 0);
-            memcpy(of_x + row * size, found, n * size * sizeof(float));
+                    OWN(gru_lanes_back)(at + (long)r * 4 * size + i, before + r * size + i, size,
+                                        of_state + r * size + i);
+            OWN(apply)(&g->to_h, n, at + size, 4 * size, of_state, size, 1);
+            later = n;
         }
+    }
+}
+
+/* The other way: from the gradients of all states (rows, size) to those of x, written to `of_x`
+ * (rows, size), and of the weights, added to `by_x` (n, r, z) and `by_h` (r, z, n). `gates` is
+ * written over. `room`: GROUP rows of a state, twice. */
+TARGET static void OWN(gru_back)(const Gru *g, const Steps *steps, const float *x,
+                                 const float *states, float *gates, const float *of_states,
+                                 float *of_x, const Gradient *by_x, const Gradient *by_h,
+                                 float *room)
+{
+    const int size = g->size, all = 4 * size;
+    const long rows = steps->starts[steps->count];
+    OWN(gates_back)(g, steps, states, gates, of_states, room);
+    int t = 0;
+    for (long row = 0; row < rows; row += GROUP) {
+        const int n = rows - row < GROUP ? (int)(rows - row) : GROUP;
+        for (int r = 0; r < n; r++) { /* the states before */
+            while (row + r >= steps->starts[t + 1]) t++;
+            const long before = t ? steps->starts[t - 1] + row + r - steps->starts[t] : 0;
+            if (t)
+                memcpy(room + r * size, states + before * size, size * sizeof(float));
+            else
+                memset(room + r * size, 0, size * sizeof(float));
+        }
+        const float *at = gates + row * all;
+        OWN(add_product)(by_x, n, at, all, x + row * size, size);
+        OWN(add_product)(by_h, n, at + size, all, room, size);
+        OWN(apply)(&g->to_x, n, at, all, of_x + row * size, size, 0);
     }
 }

@@ -89,7 +89,7 @@ static void lay_out_part(const Update *u, Part *p, int count, Arena *arena)
     float **const of_size[] = {&p->x,           &p->target_x,  &p->states,
                                &p->target_states, &p->of_states, &p->of_x};
     for (int i = 0; i < 6; i++) *of_size[i] = matrix(arena, all, size);
-    p->kept = matrix(arena, all, 4 * size);
+    p->gates = matrix(arena, all, 4 * size);
     int64_t **const actions[] = {&p->last, &p->chosen, &p->greedy, &p->target_greedy};
     for (int i = 0; i < 4; i++) *actions[i] = take(arena, all, sizeof(int64_t));
     p->legal = take(arena, all * s->actions, 1);

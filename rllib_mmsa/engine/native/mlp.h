@@ -31,18 +31,30 @@ TARGET static int OWN(mlp)(const float *const *parts, const int *of_part, int nu
     return 0;
 }
 
-/* TILE rows by `width` vectors of weight += a^T b; `width` is a constant where this is called. */
+/* `rows` rows by `width` vectors of weight += a^T b; both are constants where this is called. */
 INLINE void OWN(product_tile)(float *weight, int stride, int n, const float *a, int a_stride,
-                              const float *b, int b_stride, const int width)
+                              const float *b, int b_stride, const int rows, const int width)
 {
-    Vector sums[TILE][2];
-    for (int r = 0; r < TILE; r++)
+    Vector sums[2 * TILE][2];
+    for (int r = 0; r < rows; r++)
         for (int v = 0; v < width; v++) sums[r][v] = OWN(load)(weight + r * stride + v * LANES);
     for (int row = 0; row < n; row++, a += a_stride, b += b_stride)
-        for (int r = 0; r < TILE; r++)
+        for (int r = 0; r < rows; r++)
             for (int v = 0; v < width; v++) sums[r][v] += a[r] * OWN(load)(b + v * LANES);
-    for (int r = 0; r < TILE; r++)
+    for (int r = 0; r < rows; r++)
         for (int v = 0; v < width; v++) OWN(store)(weight + r * stride + v * LANES, sums[r][v]);
+}
+
+/* `rows` rows of weight += a^T b; `rows` is a constant where this is called. */
+INLINE void OWN(product_tiles)(const Gradient *to, int i, int n, const float *a, int a_stride,
+                               const float *b, int b_stride, const int rows)
+{
+    float *at = to->weight + i * (long)to->stride;
+    int o = 0;
+    for (; o + LANES < to->right; o += 2 * LANES)
+        OWN(product_tile)(at + o, to->stride, n, a + i, a_stride, b + o, b_stride, rows, 2);
+    if (o < to->right)
+        OWN(product_tile)(at + o, to->stride, n, a + i, a_stride, b + o, b_stride, rows, 1);
 }
 
 /* weight += a^T b and bias += sum_r a, a (n, left) and b (n, right): whole tiles and vectors of
@@ -50,13 +62,14 @@ INLINE void OWN(product_tile)(float *weight, int stride, int n, const float *a, 
 TARGET static void OWN(add_product)(const Gradient *to, int n, const float *a, int a_stride,
                                     const float *b, int b_stride)
 {
-    for (int i = 0; i < to->left; i += TILE) {
-        float *at = to->weight + i * (long)to->stride;
-        int o = 0;
-        for (; o + LANES < to->right; o += 2 * LANES)
-            OWN(product_tile)(at + o, to->stride, n, a + i, a_stride, b + o, b_stride, 2);
-        if (o < to->right)
-            OWN(product_tile)(at + o, to->stride, n, a + i, a_stride, b + o, b_stride, 1);
+    for (int i = 0; i < to->left;) {
+        if (LANES == WIDEST && to->left - i > TILE) {
+            OWN(product_tiles)(to, i, n, a, a_stride, b, b_stride, 2 * TILE);
+            i += 2 * TILE;
+        } else {
+            OWN(product_tiles)(to, i, n, a, a_stride, b, b_stride, TILE);
+            i += TILE;
+        }
     }
     for (int i = 0; i < to->left; i += LANES) {
         Vector sum = OWN(load)(to->bias + i);

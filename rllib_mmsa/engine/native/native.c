@@ -8,6 +8,7 @@
 #error "written and measured for x86-64 alone; without this library PyTorch does all of it"
 #endif
 
+#include <immintrin.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -148,7 +149,8 @@ static int rows_at(const Steps *s, int t, int first)
 }
 
 /* A GRU whose inputs and states are filled up to `size`, a multiple of WIDEST; to_x and to_h, the
- * way back, only where it learns. */
+ * way back, only where it learns. Gates are n, r, z for x and r, z, n for h: side by side, two of
+ * them have the same gradients. */
 typedef struct {
     int size;
     Layer by_x, by_h, to_x, to_h;
@@ -162,8 +164,8 @@ static long gru_size(int hidden, int learns)
 }
 
 /* A gate matrix (3 hidden, hidden) and its bias, each gate filled up with zeros to `size` rows and
- * columns. */
-static float *padded_gates(const float *weight, const float *bias, int hidden, int size,
+ * columns. Gate 0 becomes gate `first`, and the others follow it around. */
+static float *padded_gates(const float *weight, const float *bias, int hidden, int size, int first,
                            float **of_bias, float **room)
 {
     float *to = reserve(room, 3L * size * size);
@@ -171,22 +173,23 @@ static float *padded_gates(const float *weight, const float *bias, int hidden, i
     *of_bias = reserve(room, 3 * size);
     memset(*of_bias, 0, 3 * size * sizeof(float));
     for (int gate = 0; gate < 3; gate++) {
+        const int at = (gate + first) % 3 * size;
         for (int o = 0; o < hidden; o++)
-            memcpy(to + ((long)gate * size + o) * size, weight + ((long)gate * hidden + o) * hidden,
+            memcpy(to + ((long)at + o) * size, weight + ((long)gate * hidden + o) * hidden,
                    hidden * sizeof(float));
-        memcpy(*of_bias + gate * size, bias + gate * hidden, hidden * sizeof(float));
+        memcpy(*of_bias + at, bias + gate * hidden, hidden * sizeof(float));
     }
     return to;
 }
 
-/* `list`: weight_ih, weight_hh, bias_ih, bias_hh. */
+/* `list`: weight_ih, weight_hh, bias_ih, bias_hh, whose gates are r, z, n. */
 static Gru make_gru(const float *const *list, int hidden, int learns, float **room)
 {
     Gru g = {.size = rounded(hidden)};
     const int size = g.size, gates = 3 * size;
     float *bias_x, *bias_h;
-    float *by_x = padded_gates(list[0], list[2], hidden, size, &bias_x, room);
-    float *by_h = padded_gates(list[1], list[3], hidden, size, &bias_h, room);
+    float *by_x = padded_gates(list[0], list[2], hidden, size, 1, &bias_x, room);
+    float *by_h = padded_gates(list[1], list[3], hidden, size, 0, &bias_h, room);
     g.by_x = make_layer(by_x, bias_x, size, size, gates, room);
     g.by_h = make_layer(by_h, bias_h, size, size, gates, room);
     if (!learns) return g;
@@ -552,11 +555,12 @@ static void sum_agent(const Update *u, const AgentGradient *g)
     sum_into(to[INPUT + 1], g->input.bias, hidden);
     for (int gate = 0; gate < 3; gate++) {
         const long from = (long)gate * size, at = (long)gate * hidden;
-        add_block(to[RNN] + at * hidden, hidden, g->by_x.weight + from * g->by_x.stride,
+        const long of_x = (gate + 1) % 3 * (long)size;
+        add_block(to[RNN] + at * hidden, hidden, g->by_x.weight + of_x * g->by_x.stride,
                   g->by_x.stride, hidden, hidden);
         add_block(to[RNN + 1] + at * hidden, hidden, g->by_h.weight + from * g->by_h.stride,
                   g->by_h.stride, hidden, hidden);
-        sum_into(to[RNN + 2] + at, g->by_x.bias + from, hidden);
+        sum_into(to[RNN + 2] + at, g->by_x.bias + of_x, hidden);
         sum_into(to[RNN + 3] + at, g->by_h.bias + from, hidden);
     }
     if (!s->sale) {

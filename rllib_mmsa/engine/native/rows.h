@@ -28,19 +28,19 @@ INLINE Vector OWN(size)(Vector x) { return (Vector)((Integers)x & 0x7fffffff); }
 
 INLINE void OWN(store)(float *to, Vector value) { memcpy(to, &value, sizeof value); }
 
-/* TILE rows by `width` vectors of y; `width` is a constant where this is called. */
+/* `rows` rows by `width` vectors of y; both are constants where this is called. */
 INLINE void OWN(tile)(const Layer *layer, const float *x, int x_stride, float *y, int y_stride,
-                      int o, int add, const int width)
+                      int o, int add, const int rows, const int width)
 {
-    Vector sums[TILE][2];
+    Vector sums[2 * TILE][2];
     const float *weight = layer->weight + o;
-    for (int r = 0; r < TILE; r++)
+    for (int r = 0; r < rows; r++)
         for (int v = 0; v < width; v++) sums[r][v] = OWN(load)(layer->bias + o + v * LANES);
     for (int i = 0; i < layer->inputs; i++, weight += layer->stride)
-        for (int r = 0; r < TILE; r++)
+        for (int r = 0; r < rows; r++)
             for (int v = 0; v < width; v++)
                 sums[r][v] += x[r * x_stride + i] * OWN(load)(weight + v * LANES);
-    for (int r = 0; r < TILE; r++)
+    for (int r = 0; r < rows; r++)
         for (int v = 0; v < width; v++) {
             float *to = y + r * y_stride + o + v * LANES;
             int left = layer->outputs - o - v * LANES;
@@ -51,17 +51,31 @@ INLINE void OWN(tile)(const Layer *layer, const float *x, int x_stride, float *y
         }
 }
 
+/* All rows by `width` vectors of y, two tiles at a time where registers hold their sums. */
+INLINE void OWN(tiles)(const Layer *layer, int rows, const float *x, int x_stride, float *y,
+                       int y_stride, int o, int add, const int width)
+{
+    for (int r = 0; r < rows;) {
+        const float *from = x + r * x_stride;
+        float *to = y + r * y_stride;
+        if (LANES == WIDEST && rows - r > TILE) {
+            OWN(tile)(layer, from, x_stride, to, y_stride, o, add, 2 * TILE, width);
+            r += 2 * TILE;
+        } else {
+            OWN(tile)(layer, from, x_stride, to, y_stride, o, add, TILE, width);
+            r += TILE;
+        }
+    }
+}
+
 /* y (rows, outputs) = [y +] W x + b. Rows are rounded up to a multiple of TILE: y has room. */
 TARGET static void OWN(apply)(const Layer *layer, int rows, const float *x, int x_stride, float *y,
                               int y_stride, int add)
 {
     int o = 0;
     for (; o + LANES < layer->outputs; o += 2 * LANES)
-        for (int r = 0; r < rows; r += TILE)
-            OWN(tile)(layer, x + r * x_stride, x_stride, y + r * y_stride, y_stride, o, add, 2);
-    if (o < layer->outputs)
-        for (int r = 0; r < rows; r += TILE)
-            OWN(tile)(layer, x + r * x_stride, x_stride, y + r * y_stride, y_stride, o, add, 1);
+        OWN(tiles)(layer, rows, x, x_stride, y, y_stride, o, add, 2);
+    if (o < layer->outputs) OWN(tiles)(layer, rows, x, x_stride, y, y_stride, o, add, 1);
 }
 
 TARGET static void OWN(relu)(float *x, int count)

@@ -152,8 +152,10 @@ static int OWN(step)(Actor *actor, long rows, const float *obs, const int64_t *l
     OWN(embed)(&like, &actor->net, rows, obs, last, actor->x, actor->room);
     for (long row = 0; row < rows; row += GROUP) {
         const int n = rows - row < GROUP ? (int)(rows - row) : GROUP;
-        OWN(gru_step)(&actor->net.gru, n, actor->x + row * size, actor->before + row * size,
-                      actor->after + row * size, NULL, actor->room);
+        float *gates = actor->room, *of_h = gates + GROUP * 4L * size;
+        OWN(apply)(&actor->net.gru.by_x, n, actor->x + row * size, size, gates, 4 * size, 0);
+        OWN(gru_step)(&actor->net.gru, n, gates, actor->before + row * size,
+                      actor->after + row * size, 0, of_h);
     }
     for (long r = 0; r < rows; r++)
         memcpy(next + r * s->hidden, actor->after + r * size, s->hidden * sizeof(float));

@@ -123,10 +123,11 @@ TARGET static int OWN(act_and_value)(const Update *u, Part *p)
     const long rows = p->rows * s->agents, reads = p->reads * s->agents;
     const int a = s->actions;
     int failed = 0;
-    OWN(embed)(u, &u->agent, rows, p->obs, p->last, p->x, p->room);
-    OWN(gru)(&u->agent.gru, &p->agent_steps, p->x, p->states, p->kept, p->room);
     OWN(embed)(u, &u->target_agent, rows, p->obs, p->last, p->target_x, p->room);
-    OWN(gru)(&u->target_agent.gru, &p->agent_steps, p->target_x, p->target_states, NULL, p->room);
+    OWN(gru)(&u->target_agent.gru, &p->agent_steps, p->target_x, p->gates, p->target_states, 0,
+             p->room);
+    OWN(embed)(u, &u->agent, rows, p->obs, p->last, p->x, p->room);
+    OWN(gru)(&u->agent.gru, &p->agent_steps, p->x, p->gates, p->states, 1, p->room);
     OWN(pick_read)(u, p, p->states, p->hidden);
     OWN(pick_read)(u, p, p->target_states, p->target_hidden);
     const Agent *of = &u->agent.values, *of_target = &u->target_agent.values;
@@ -416,7 +417,7 @@ TARGET static int OWN(agents_back)(const Update *u, Part *p)
     for (long r = 0; r < p->reads * n; r++)
         memcpy(p->of_states + ((long)p->read[r / n] * n + r % n) * size, p->of_hidden + r * hidden,
                hidden * sizeof(float));
-    OWN(gru_back)(&u->agent.gru, &p->agent_steps, p->x, p->states, p->kept, p->of_states, p->of_x,
+    OWN(gru_back)(&u->agent.gru, &p->agent_steps, p->x, p->states, p->gates, p->of_states, p->of_x,
                   &p->of_agent.by_x, &p->of_agent.by_h, p->room);
     OWN(embed_back)(u, p, p->of_x);
     return failed;
