@@ -1,8 +1,13 @@
 """What `make lint` calls too long."""
 
+import ast
+from pathlib import Path
+
 import pytest
 
 from scripts.lengths import MAX_FILE, MAX_FUNCTION, violations
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def function(lines: int, *before: str) -> str:
@@ -30,3 +35,23 @@ def test_a_long_file():
     assert not list(violations("x = 1\n" * MAX_FILE, "a.py"))
     (sentence,) = violations("x = 1\n" * (MAX_FILE + 1), "a.py")
     assert sentence.startswith("a.py: 301 lines; a file has at most 300.")
+
+
+#: Who follows one update of MMSA reads these, and nothing else.
+UPDATE = [
+    "rllib/learner.py",
+    *(f"method/{name}.py" for name in ("update", "losses", "targets", "agents", "sale")),
+    *(f"method/{name}.py" for name in ("world_model", "mixers", "standardiser")),
+]
+
+
+def test_an_update_is_followed_in_nine_files_and_1500_lines():
+    texts = [(ROOT / "rllib_mmsa" / name).read_text(encoding="utf-8") for name in UPDATE]
+    assert len(texts) <= 9
+    assert sum(len(text.splitlines()) for text in texts) <= 1500
+    [forward] = [
+        node
+        for node in ast.parse(texts[1]).body
+        if isinstance(node, ast.FunctionDef) and node.name == "forward"
+    ]
+    assert forward.end_lineno - forward.lineno < 60
