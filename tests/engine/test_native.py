@@ -7,8 +7,9 @@ import torch
 
 from rllib_mmsa.engine.native import bindings, unavailable, verify
 from rllib_mmsa.engine.native.native import NativeEngine
-from rllib_mmsa.method.settings import MMSASettings, Settings
+from rllib_mmsa.method.settings import PRESETS, MMSASettings, Settings
 from tests.engine import native_cases
+from tests.unit.test_reference import READINGS
 
 pytestmark = pytest.mark.skipif(unavailable() is not None, reason=str(unavailable()))
 
@@ -57,6 +58,28 @@ def test_losses_and_gradients_are_plains(seed, instructions):
         assert apart(ours.gradients[name], gradient) < allowed or gradient.norm() < 1e-9, name
     for name, buffer in team.named_buffers():
         torch.testing.assert_close(buffer.double(), dict(moved.named_buffers())[name])
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_a_reading_is_computed_or_refused(reading):
+    """Every setting there is, flipped by itself."""
+    name, changed = READINGS[reading]
+    changed = {**PRESETS.get(changed.get("preset"), {}), **changed}
+    changed.pop("preset", None)
+    mixer = {"VDN": "vdn", "IndependentQ": None}.get(name, "qmix")
+    settings = (MMSASettings if name == "MMSA" else Settings)(**{"mixer": mixer, **changed})
+    refused = ("world_model_form", "normaliser")
+    without_sale = not changed.get("use_sale", True)
+    assert (verify(settings) is not None) == (without_sale or any(n in changed for n in refused))
+    if verify(settings) is None:
+        team = native_cases.scatter(native_cases.Team(settings, 3, 5, 8, 10), 0)
+        batch = native_cases.random_batch(native_cases.np.random.default_rng(1), 6, 9, 3, 5, 8, 10)
+        noise = native_cases.noise_for(team, batch, 1)
+        exact = native_cases.plain(team, batch, noise, torch.float64)
+        ours = NativeEngine(team, 2).learn(batch._asdict(), noise)
+        assert ours.total.item() == pytest.approx(exact.total.item(), rel=1e-5)
+        for key, gradient in exact.gradients.items():
+            assert apart(ours.gradients[key], gradient) < 3e-5, key
 
 
 @pytest.mark.parametrize("seed", range(0, 60, 4))
