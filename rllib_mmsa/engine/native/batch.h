@@ -164,7 +164,8 @@ typedef struct {
     float *mixer_back_room;
     Model imagined;
     float *target_deviations;
-    int failed;
+    Tasks *tasks;
+    atomic_int failed;
 } Update;
 
 /* Numbers of the state that a mixer reads. */

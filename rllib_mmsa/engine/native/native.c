@@ -499,12 +499,14 @@ static int make_room(Engine *engine, const Settings *settings)
     *u = (Update){.s = *settings};
     lay_out_update(u, &dry);
     if (dry.used > arena->size) {
+        const size_t size = dry.used + dry.used / 8; /* batches differ a little in length */
         free(arena->base);
-        *arena = dry;
-        arena->size = dry.used + dry.used / 8; /* batches differ a little in length */
-        arena->base = calloc(1, arena->size + 64);
-        if (!arena->base) return 1;
+        *arena = (Arena){calloc(1, size + 64), 0, size};
+        if (!arena->base) return *arena = (Arena){NULL, 0, 0}, 1;
     }
+#ifdef POISON /* what is read before it is written shows */
+    memset(arena->base, 0xff, arena->size + 64);
+#endif
     Arena real = {(char *)(((uintptr_t)arena->base + 63) / 64 * 64), 0, arena->size};
     *u = (Update){.s = *settings};
     lay_out_update(u, &real);
@@ -603,15 +605,16 @@ int learn(Engine *engine, const Settings *settings, const Fields *fields, const 
     if (make_room(engine, settings)) return 1;
     const unsigned int state = _mm_getcsr();
     flush_denormals();
-    u->f = *fields, u->w = *weights, u->failed = 0;
+    u->f = *fields, u->w = *weights, u->tasks = &engine->threads->tasks;
+    atomic_store(&u->failed, 0);
     measure_episodes(u);
     share_out(u);
     for (int p = 0; p < u->num_parts; p++) {
         index_part(u, u->parts + p);
         for (int i = 0; i < u->parts[p].count; i++) u->part_of[u->parts[p].episodes[i]] = p;
     }
-    run_tasks(engine->threads, pack, u, PACKS);
-    (wide ? run_avx512 : run_avx2)(u, engine->threads);
+    const int tasks = PACKS + 3 * u->num_parts + 2; /* see `run_task` */
+    run_tasks(engine->threads, wide ? run_task_avx512 : run_task_avx2, u, tasks);
     double sums[4] = {0};
     for (int p = 0; p < u->num_parts; p++) {
         sum_agent(u, &u->parts[p].of_agent);
@@ -621,7 +624,7 @@ int learn(Engine *engine, const Settings *settings, const Fields *fields, const 
     for (int i = 0; i < 4; i++) losses[i] = (float)sums[i];
     memcpy(losses + 4, u->share.losses, sizeof u->share.losses);
     _mm_setcsr(state);
-    return u->failed;
+    return atomic_load(&u->failed);
 }
 
 static void lay_out_actor(Actor *actor, Arena *arena)

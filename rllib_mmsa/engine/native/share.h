@@ -114,30 +114,34 @@ TARGET static int OWN(learn_model)(Update *u)
                              w->losses, s->by, sizes);
 }
 
-/* The two rounds of tasks: what a task is says its number. */
-TARGET static void OWN(first_tasks)(void *of, int task)
+/* One of the tasks of an update, which are taken in this order: weights are packed; the parts'
+ * agents are run; the encoders and the world model learn; the parts are mixed; their agents learn. */
+TARGET static void OWN(run_task)(void *of, int task)
 {
     Update *u = of;
-    if (task < u->num_parts)
-        OWN(first_half)(u, u->parts + task);
-    else
-        u->failed |= OWN(learn_encoders)(u);
-}
-
-TARGET static void OWN(second_tasks)(void *of, int task)
-{
-    Update *u = of;
-    if (u->s.model && task-- == 0) /* the longest comes first */
-        u->failed |= OWN(learn_model)(u);
-    else
-        OWN(second_half)(u, u->parts + task);
-}
-
-TARGET static void OWN(run)(Update *u, Threads *threads)
-{
-    if (u->s.sale) OWN(gather_share)(u);
-    run_tasks(threads, OWN(first_tasks), u, u->num_parts + (u->s.sale != 0));
-    run_tasks(threads, OWN(second_tasks), u, u->num_parts + (u->s.model != 0));
+    const int parts = u->num_parts, first = PACKS, encoders = first + parts, model = encoders + 1;
+    const int mixing = model + 1, learning = mixing + parts;
+    int failed = 0;
+    if (task < first)
+        pack(u, task);
+    else if (task < encoders) {
+        need(u->tasks, PACK_AGENT), need(u->tasks, PACK_TARGET_AGENT);
+        failed = OWN(run_agents)(u, u->parts + task - first);
+    } else if (task == encoders && u->s.sale) {
+        OWN(gather_share)(u);
+        failed = OWN(learn_encoders)(u);
+    } else if (task == model && u->s.model) {
+        for (int before = first; before < model; before++) need(u->tasks, before);
+        failed = OWN(learn_model)(u);
+    } else if (task >= learning) {
+        need(u->tasks, mixing + task - learning);
+        failed = OWN(agents_back)(u, u->parts + task - learning);
+    } else if (task >= mixing) {
+        need(u->tasks, PACK_MIXERS), need(u->tasks, PACK_MODEL);
+        need(u->tasks, first + task - mixing);
+        OWN(mix_part)(u, u->parts + task - mixing);
+    }
+    if (failed) atomic_store(&u->failed, 1);
 }
 
 /* One step of acting; see `act`. */

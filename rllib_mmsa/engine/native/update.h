@@ -20,6 +20,7 @@ TARGET static void OWN(embed)(const Update *u, const AgentNet *net, long rows, c
                 const Vector sum = OWN(load)(from + i) + OWN(load)(of_last + i) + OWN(load)(of_id + i);
                 OWN(store)(to + i, OWN(pick)(sum > 0, sum, zero));
             }
+            memset(to + u->s.hidden, 0, (size - u->s.hidden) * sizeof(float));
         }
     }
 }
@@ -430,7 +431,7 @@ static void OWN(clear)(const Gradient *g)
 }
 
 /* A part up to the target agents' values. */
-TARGET static void OWN(first_half)(Update *u, Part *p)
+TARGET static int OWN(run_agents)(const Update *u, Part *p)
 {
     AgentGradient *g = &p->of_agent;
     OWN(gather)(u, p);
@@ -438,25 +439,24 @@ TARGET static void OWN(first_half)(Update *u, Part *p)
     memset(g->of_last, 0, (u->s.actions + 1L) * u->size * sizeof(float));
     memset(g->of_id, 0, (long)u->s.agents * u->size * sizeof(float));
     if (!u->s.sale) OWN(clear)(&g->head);
-    if (u->s.mixer == 2)
-        for (int i = 0; i < 7; i++) OWN(clear)(p->of_mixer.nets + i);
-    if (u->s.mixer == 2 && u->s.model) OWN(clear)(&p->of_mixer.aggregator);
-    memset(p->losses, 0, sizeof p->losses);
-    u->failed |= OWN(act_and_value)(u, p);
+    return OWN(act_and_value)(u, p);
 }
 
-/* A part from the imagination on, and back to all that learns from L_TD. */
-TARGET static void OWN(second_half)(Update *u, Part *p)
+/* A part's imagination, mixers and TD errors, and back to the values of its chosen actions. */
+TARGET static void OWN(mix_part)(const Update *u, Part *p)
 {
     const Settings *s = &u->s;
-    if (s->model && s->mixer == 2) {
+    const int imagines = s->model && s->mixer == 2;
+    memset(p->losses, 0, sizeof p->losses);
+    for (int i = 0; s->mixer == 2 && i < 7; i++) OWN(clear)(p->of_mixer.nets + i);
+    if (imagines) {
         const int64_t *first = s->double_q ? p->greedy : p->target_greedy;
+        OWN(clear)(&p->of_mixer.aggregator);
         OWN(imagine)(&u->imagined, p->target_hidden, p->read_obs, first, p->rollout, p->reads,
                      s->horizon, p->room);
         OWN(aggregate)(p, &u->aggregator, p->starts, p->summary);
         OWN(aggregate)(p, &u->target_aggregator, p->ends, p->next_summary);
     }
     OWN(mix_and_back)(u, p);
-    if (s->model && s->mixer == 2) OWN(aggregate_back)(u, p);
-    u->failed |= OWN(agents_back)(u, p);
+    if (imagines) OWN(aggregate_back)(u, p);
 }
