@@ -38,6 +38,10 @@ class Engine(Protocol):
         """
         ...
 
+    def step(self, optimizer: torch.optim.Optimizer, gradients: dict[Any, Tensor]) -> None:
+        """One step of the optimiser along gradients, by parameter; its state stays PyTorch's."""
+        ...
+
     def act(self, obs: Tensor, state: AgentState) -> tuple[Tensor, AgentState]:
         """Values of every action (E, N, A), and the next recurrent state.
 

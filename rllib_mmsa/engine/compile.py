@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rllib_mmsa.engine.learned import Learned
+from rllib_mmsa.engine.plain import step
 from rllib_mmsa.method import losses as equations
 from rllib_mmsa.method import update
 from rllib_mmsa.method.agents import AgentState
@@ -58,6 +59,10 @@ class CompileEngine:
         reached = zip(names, found, strict=True)
         gradients = {name: gradient for name, gradient in reached if gradient is not None}
         return Learned({n: v.detach() for n, v in losses.items()}, gradients, total.detach())
+
+    def step(self, optimizer: torch.optim.Optimizer, gradients: dict[Any, Tensor]) -> None:
+        """One step of the optimiser; see ``Engine``."""
+        step(optimizer, gradients)
 
     def act(self, obs: Tensor, state: AgentState) -> tuple[Tensor, AgentState]:
         """One step of acting, as ``plain`` has it."""

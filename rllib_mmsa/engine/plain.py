@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from rllib_mmsa.engine.learned import Learned
@@ -27,6 +28,17 @@ class PlainEngine:
         """One update up to its gradients; see ``Engine``."""
         return self._learner.learn_by_hooks(batch if noise is None else {**batch, "noise": noise})
 
+    def step(self, optimizer: torch.optim.Optimizer, gradients: dict[Any, Tensor]) -> None:
+        """One step of the optimiser; see ``Engine``."""
+        step(optimizer, gradients)
+
     def act(self, obs: Tensor, state: AgentState) -> tuple[Tensor, AgentState]:
         """One step of acting; see ``Engine``."""
         return self._module.agent.step(obs, state)
+
+
+def step(optimizer: torch.optim.Optimizer, gradients: dict[Any, Tensor]) -> None:
+    """PyTorch's step along gradients, by parameter."""
+    for parameter, gradient in gradients.items():
+        parameter.grad = gradient
+    optimizer.step()

@@ -167,9 +167,7 @@ class QLearner(TorchLearner):
             self._num_skipped_updates += 1
             logger.warning("a gradient is not finite; this update is skipped")
             return
-        for parameter, gradient in gradients_dict.items():
-            parameter.grad = gradient
-        optimizer.step()
+        self.engine.step(optimizer, gradients_dict)
 
     def _get_clip_function(self) -> Callable[..., Tensor | None]:
         return self._clip_gradients

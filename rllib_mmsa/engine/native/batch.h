@@ -129,6 +129,7 @@ typedef struct {
     float *q, *next_q, *mixed, *next_mixed, *of_mixed, *of_q;
     uint8_t *legal;
     float *room;
+    Scratch *spare;
     AgentGradient of_agent;
     MixerGradient of_mixer;
     double losses[4]; /* squared error, its size, Q_tot, target: sums */
@@ -165,6 +166,7 @@ typedef struct {
     Model imagined;
     float *target_deviations;
     Tasks *tasks;
+    Scratch *shares;
     atomic_int failed;
 } Update;
 
@@ -176,11 +178,13 @@ static int state_read(const Settings *s)
 static int mixed_values(const Settings *s) { return s->mixer ? 1 : s->agents; }
 static int joint_of(const Settings *s) { return s->agents * s->latent; }
 
+enum { MOST_PARTS = 16 };
+
 /* The number of parts depends on the shape of the batch alone. */
 static int count_parts(const Settings *s)
 {
     int parts = (s->episodes * s->agents + 23) / 24;
-    parts = parts < 2 ? 2 : parts > 16 ? 16 : parts + parts % 2;
+    parts = parts < 2 ? 2 : parts > MOST_PARTS ? MOST_PARTS : parts + parts % 2;
     return parts > s->episodes ? s->episodes : parts;
 }
 

@@ -88,6 +88,7 @@ def library() -> ctypes.CDLL | None:
         ("make_actor", pointer, [pointer, pointer, whole]),
         ("free_actor", None, [pointer]),
         ("act", whole, [pointer, whole, *[pointer] * 5, whole]),
+        ("rmsprop", None, [whole, *[pointer] * 5, *[ctypes.c_float] * 3, whole]),
         ("instruction_set", whole, []),
     ):
         function: Any = getattr(loaded, name)

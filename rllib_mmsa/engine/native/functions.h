@@ -7,6 +7,7 @@
 #include "model_losses.h"
 #include "update.h"
 #include "share.h"
+#include "optimiser.h"
 
 #undef Vector
 #undef Integers

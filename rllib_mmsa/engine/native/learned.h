@@ -2,22 +2,27 @@
 
 static const float LEAST = -5, MOST = 2; /* of a log deviation (world_model.py) */
 
-/* Memory that is handed back in one go. */
+/* Memory for what a task keeps, laid out twice: first, without a base, to know how much it takes; and
+ * the memory for what its networks' layers need. */
 typedef struct {
-    void *blocks[64];
-    int used, failed;
+    float *base;
+    long used;
+    Scratch *kept, *spare;
 } Pool;
 
 static float *block(Pool *pool, long count)
 {
-    void *made = malloc((count ? count : 1) * sizeof(float));
-    if (!made) pool->failed = 1;
-    return pool->blocks[pool->used++] = made;
+    float *made = pool->base ? pool->base + pool->used : NULL;
+    pool->used += (count + 2 * WIDEST - 1) / WIDEST * WIDEST;
+    return made;
 }
 
-static void release(Pool *pool)
+/* After the first time; returns 1 where there is no memory. */
+static int make_pool(Pool *pool)
 {
-    for (int i = 0; i < pool->used; i++) free(pool->blocks[i]);
+    pool->base = scratch(pool->kept, pool->used);
+    pool->used = 0;
+    return !pool->base;
 }
 
 /* Matrices (rows, widths[i]) that lie side by side. */
@@ -38,13 +43,15 @@ typedef struct {
     int layers, sizes[3];
     const float *weights[6];
     float *gradients[6], *hidden;
+    Scratch *spare;
 } Learned;
 
 /* The next network in a list of weights and biases. */
 static Learned learned(Tensors *list, int layers, int inputs, int width, int outputs, long rows,
                        Pool *pool)
 {
-    Learned net = {layers, {inputs, width, outputs}, {NULL}, {NULL}, block(pool, rows * width)};
+    Learned net = {layers, {inputs, width, outputs}, {NULL}, {NULL}, NULL, pool->spare};
+    net.hidden = block(pool, rows * width);
     for (int i = 0; i < 2 * layers; i++)
         net.weights[i] = *list->weights++, net.gradients[i] = *list->gradients++;
     return net;
@@ -71,6 +78,7 @@ typedef struct {
         *q_before;
     float *latents, *embedded, *decoded, *headed, *of_latents, *of_embedded, *of_states,
         *of_decoded;
+    Scratch *of_sale, *spares;
     float *of_headed, *policy_z, *policy_phis, *policy_norms, *logits, *of_logits, *spare;
 } World;
 

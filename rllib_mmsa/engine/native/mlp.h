@@ -8,12 +8,12 @@
  */
 TARGET static int OWN(mlp)(const float *const *parts, const int *of_part, int num_parts,
                     const float *const *weights, float *hidden, float *y, int rows,
-                    const int *sizes)
+                    const int *sizes, Scratch *spare)
 {
     const int inputs = sizes[0], width = sizes[1], outputs = sizes[2], wide = rounded(width);
     const long layers = net_size(inputs, width, outputs);
-    float *memory = calloc(layers + GROUP * (inputs + wide + outputs), sizeof(float)), *x = memory;
-    if (!memory) return 1;
+    float *x = scratch(spare, layers + GROUP * (inputs + wide + outputs));
+    if (!x) return 1;
     const int with_linear = weights[4] != NULL;
     const Layer first = next_layer(&weights, inputs, width, &x);
     const Layer last = next_layer(&weights, width, outputs, &x);
@@ -27,7 +27,6 @@ TARGET static int OWN(mlp)(const float *const *parts, const int *of_part, int nu
         OWN(copy)(room, wide, hidden + row * width, width, n, width);
         OWN(copy)(found, outputs, y + row * outputs, outputs, n, outputs);
     }
-    free(memory);
     return 0;
 }
 
@@ -86,7 +85,7 @@ TARGET static void OWN(add_product)(const Gradient *to, int n, const float *a, i
 TARGET static int OWN(mlp_back)(const float *const *parts, const int *of_part, int num_parts,
                          const float *const *weights, const float *hidden, const float *of_y,
                          float *const *of_parts, float *const *of_weights, int rows,
-                         const int *sizes)
+                         const int *sizes, Scratch *spare)
 {
     const int inputs = sizes[0], width = sizes[1], outputs = sizes[2];
     const int with_linear = weights[4] != NULL;
@@ -96,14 +95,14 @@ TARGET static int OWN(mlp_back)(const float *const *parts, const int *of_part, i
                       layer_size(outputs, inputs) + gradient_size(width, inputs) +
                       gradient_size(outputs, width) + gradient_size(outputs, inputs) +
                       GROUP * (2L * of_x + 2 * of_h + of_out);
-    float *memory = calloc(size, sizeof(float)), *room = memory;
-    if (!memory) return 1;
+    float *room = scratch(spare, size);
+    if (!room) return 1;
     const Layer first = backwards(weights[0], inputs, inputs, width, &room);
     const Layer last = backwards(weights[2], width, width, outputs, &room);
     const Layer linear = with_linear ? backwards(weights[4], inputs, inputs, outputs, &room) : last;
-    const Gradient of_first = make_gradient(width, inputs, &room);
-    const Gradient of_last = make_gradient(outputs, width, &room);
-    const Gradient of_linear = make_gradient(outputs, inputs, &room);
+    const Gradient of_first = new_gradient(width, inputs, &room);
+    const Gradient of_last = new_gradient(outputs, width, &room);
+    const Gradient of_linear = new_gradient(outputs, inputs, &room);
     float *x = room, *grad_x = x + GROUP * of_x, *h = grad_x + GROUP * of_x;
     float *grad_h = h + GROUP * of_h, *grad_y = grad_h + GROUP * of_h;
     const int asked = any(of_parts, num_parts);
@@ -127,7 +126,6 @@ TARGET static int OWN(mlp_back)(const float *const *parts, const int *of_part, i
     give(&of_first, of_weights[0], of_weights[1]);
     give(&of_last, of_weights[2], of_weights[3]);
     if (with_linear) give(&of_linear, of_weights[4], of_weights[5]);
-    free(memory);
     return 0;
 }
 
@@ -135,11 +133,11 @@ TARGET static int OWN(mlp_back)(const float *const *parts, const int *of_part, i
  * memory. */
 TARGET static int OWN(linear)(const float *const *parts, const int *of_part, int num_parts,
                        const float *weight, const float *bias, float *y, int rows, int inputs,
-                       int outputs)
+                       int outputs, Scratch *spare)
 {
     const long size = layer_size(inputs, outputs) + GROUP * (inputs + (long)outputs);
-    float *memory = calloc(size, sizeof(float)), *x = memory;
-    if (!memory) return 1;
+    float *x = scratch(spare, size);
+    if (!x) return 1;
     const Layer layer = make_layer(weight, bias, inputs, inputs, outputs, &x);
     float *found = x + GROUP * inputs;
     for (long row = 0; row < rows; row += GROUP) {
@@ -148,7 +146,6 @@ TARGET static int OWN(linear)(const float *const *parts, const int *of_part, int
         OWN(apply)(&layer, n, x, inputs, found, outputs, 0);
         OWN(copy)(found, outputs, y + row * outputs, outputs, n, outputs);
     }
-    free(memory);
     return 0;
 }
 
@@ -156,15 +153,16 @@ TARGET static int OWN(linear)(const float *const *parts, const int *of_part, int
  * Returns 0, or 1 where there is no memory. */
 TARGET static int OWN(linear_back)(const float *const *parts, const int *of_part, int num_parts,
                             const float *weight, const float *of_y, float *const *of_parts,
-                            float *of_weight, float *of_bias, int rows, int inputs, int outputs)
+                            float *of_weight, float *of_bias, int rows, int inputs, int outputs,
+                            Scratch *spare)
 {
     const int of_x = rounded(inputs), of_out = rounded(outputs) + WIDEST;
     const long size =
         layer_size(outputs, inputs) + gradient_size(outputs, inputs) + GROUP * (2L * of_x + of_out);
-    float *memory = calloc(size, sizeof(float)), *x = memory;
-    if (!memory) return 1;
+    float *x = scratch(spare, size);
+    if (!x) return 1;
     const Layer layer = backwards(weight, inputs, inputs, outputs, &x);
-    const Gradient gradient = make_gradient(outputs, inputs, &x);
+    const Gradient gradient = new_gradient(outputs, inputs, &x);
     float *grad_x = x + GROUP * of_x, *grad_y = grad_x + GROUP * of_x;
     const int asked = any(of_parts, num_parts);
     for (long row = 0; row < rows; row += GROUP) {
@@ -177,6 +175,5 @@ TARGET static int OWN(linear_back)(const float *const *parts, const int *of_part
         OWN(part)(grad_x, of_x, of_parts, of_part, num_parts, row, n);
     }
     give(&gradient, of_weight, of_bias);
-    free(memory);
     return 0;
 }

@@ -47,8 +47,9 @@ TARGET static int OWN(forwards)(const Learned *net, Parts x, float *y, long rows
     const int *sizes = net->sizes;
     if (net->layers == 1)
         return OWN(linear)(x.parts, x.widths, x.count, net->weights[0], net->weights[1], y, rows,
-                           sizes[0], sizes[2]);
-    return OWN(mlp)(x.parts, x.widths, x.count, net->weights, net->hidden, y, rows, sizes);
+                           sizes[0], sizes[2], net->spare);
+    return OWN(mlp)(x.parts, x.widths, x.count, net->weights, net->hidden, y, rows, sizes,
+                    net->spare);
 }
 
 /* The gradients of its weights and, where they are not NULL, of the parts. */
@@ -58,9 +59,10 @@ TARGET static int OWN(backwards)(const Learned *net, Parts x, const float *of_y,
     const int *sizes = net->sizes;
     if (net->layers == 1)
         return OWN(linear_back)(x.parts, x.widths, x.count, net->weights[0], of_y, of_x,
-                                net->gradients[0], net->gradients[1], rows, sizes[0], sizes[2]);
+                                net->gradients[0], net->gradients[1], rows, sizes[0], sizes[2],
+                                net->spare);
     return OWN(mlp_back)(x.parts, x.widths, x.count, net->weights, net->hidden, of_y, of_x,
-                         net->gradients, rows, sizes);
+                         net->gradients, rows, sizes, net->spare);
 }
 
 /* L(f, g) = (g(z, a) - sg(z'))^2, z = f(x), z' that of the step after (sale.py).
@@ -68,42 +70,41 @@ TARGET static int OWN(backwards)(const Learned *net, Parts x, const float *of_y,
  * x (rows, inputs), action (rows, numbers), before (rows), the row one step before each or -1,
  * weights of the rows after. parameters: f's and g's first and last weights and biases. Written to:
  * z and z_a (rows, size), the loss, and the gradients that `of_loss` times it has. sizes: rows,
- * inputs, numbers, width, size. Returns 0, or 1 where there is no memory.
+ * inputs, numbers, width, size; kept, spare: see `Pool`. Returns 0, or 1 where there is no memory.
  */
 TARGET static int OWN(sale_loss)(const float *x, const float *action, const int *before,
                           const float *weights, float of_loss, const float *const *parameters,
                           float *const *gradients, float *z, float *z_a, float *loss,
-                          const int *sizes)
+                          const int *sizes, Scratch *kept, Scratch *spare)
 {
     const long rows = sizes[0];
     const int size = sizes[4];
-    Pool pool = {.used = 0};
-    Tensors list = {parameters, gradients};
-    const Learned f = learned(&list, 2, sizes[1], sizes[3], size, rows, &pool);
-    const Learned g = learned(&list, 2, size + sizes[2], sizes[3], size, rows, &pool);
-    float *norms = block(&pool, rows), *of_z = block(&pool, rows * size);
-    float *of_z_a = block(&pool, rows * size);
-    int failed = pool.failed;
-    if (!failed) {
-        const Parts seen = {{x}, {sizes[1]}, 1}, pair = {{z, action}, {size, sizes[2]}, 2};
-        failed |= OWN(forwards)(&f, seen, z, rows);
-        OWN(avg_l1_norm)(z, rows, size, size, norms);
-        failed |= OWN(forwards)(&g, pair, z_a, rows);
-        memset(of_z_a, 0, rows * size * sizeof(float));
-        double total = 0;
-        for (long r = 0; r < rows; r++)
-            if (before[r] >= 0)
-                total +=
-                    OWN(squared_error)(z_a + (long)before[r] * size, z + r * size, weights + r,
-                                       of_loss / size, 1, size, of_z_a + (long)before[r] * size);
-        *loss = total / size;
-        float *const asked[] = {of_z, NULL}, *const none[] = {NULL};
-        failed |= OWN(backwards)(&g, pair, of_z_a, asked, rows);
-        OWN(norm_back)(z, norms, rows, size, of_z);
-        failed |= OWN(backwards)(&f, seen, of_z, none, rows);
+    Pool pool = {.kept = kept, .spare = spare};
+    Learned f, g;
+    float *norms, *of_z, *of_z_a;
+    for (int time = 0; time < 2; time++) {
+        Tensors list = {parameters, gradients};
+        if (time && make_pool(&pool)) return 1;
+        f = learned(&list, 2, sizes[1], sizes[3], size, rows, &pool);
+        g = learned(&list, 2, size + sizes[2], sizes[3], size, rows, &pool);
+        norms = block(&pool, rows), of_z = block(&pool, rows * size);
+        of_z_a = block(&pool, rows * size);
     }
-    release(&pool);
-    return failed;
+    const Parts seen = {{x}, {sizes[1]}, 1}, pair = {{z, action}, {size, sizes[2]}, 2};
+    int failed = OWN(forwards)(&f, seen, z, rows);
+    OWN(avg_l1_norm)(z, rows, size, size, norms);
+    failed |= OWN(forwards)(&g, pair, z_a, rows);
+    memset(of_z_a, 0, rows * size * sizeof(float));
+    double total = 0;
+    for (long r = 0; r < rows; r++)
+        if (before[r] >= 0)
+            total += OWN(squared_error)(z_a + (long)before[r] * size, z + r * size, weights + r,
+                                        of_loss / size, 1, size, of_z_a + (long)before[r] * size);
+    *loss = total / size;
+    float *const asked[] = {of_z, NULL}, *const none[] = {NULL};
+    failed |= OWN(backwards)(&g, pair, of_z_a, asked, rows);
+    OWN(norm_back)(z, norms, rows, size, of_z);
+    return failed | OWN(backwards)(&f, seen, of_z, none, rows);
 }
 
 /* A Gaussian's mean and log deviation, from a network's (rows, 2 size) where both lie side by side,
@@ -210,7 +211,7 @@ TARGET static int OWN(believe)(World *w, float *losses)
         w->action[i] = of_actions[i % m->embedded * m->actions + w->taken[i / m->embedded]];
     const int sizes[] = {rows, joint, acts, m->width, joint};
     failed |= OWN(sale_loss)(w->q.sample, w->action, w->before, w->after, w->by[6], w->sale.weights,
-                             w->sale.gradients, w->z, w->z_a, losses + 6, sizes);
+                             w->sale.gradients, w->z, w->z_a, losses + 6, sizes, w->of_sale, w->spares);
     const Parts acted = {{w->q.sample, w->action}, {joint, acts}, 2};
     failed |= OWN(forwards)(&w->phi_net, acted, w->phi, rows);
     OWN(avg_l1_norm)(w->phi, rows, joint, joint, w->norms);
@@ -348,12 +349,12 @@ TARGET static int OWN(learn)(World *w)
  * Written to: their gradients, and losses: kl_prior, kl_balanced, embeddings, hidden, obs, mask,
  * sale, policy, and how often the policy's action is the greedy one. by: what counts of kl_prior,
  * of kl_balanced at the posterior and at the prior, of embeddings, hidden, obs and mask, sale,
- * policy. sizes: rows, then those of `sized_model`. Returns 0, or 1 where there is no memory.
+ * policy. sizes: rows, then those of `sized_model`; scratches: three. Returns 0, or 1 where there is no memory.
  */
 TARGET static int OWN(model_losses)(const float *const *data, const int64_t *const *actions,
                              const int *before, const uint8_t *first,
                              const float *const *parameters, float *const *gradients, float *losses,
-                             const float *by, const int *sizes)
+                             const float *by, const int *sizes, Scratch *scratches)
 {
     World w = {.m = sized_model(sizes + 1),
                .rows = sizes[0],
@@ -370,15 +371,13 @@ TARGET static int OWN(model_losses)(const float *const *data, const int64_t *con
                .greedy = actions[1],
                .before = before,
                .first = first};
-    Pool pool = {.used = 0};
+    Pool pool = {.kept = scratches, .spare = scratches + 1};
+    w.of_sale = scratches + 2, w.spares = scratches + 1;
     lay_out(&w, (Tensors){parameters, gradients}, &pool);
-    int failed = pool.failed;
-    if (!failed) {
-        failed |= OWN(believe)(&w, losses);
-        failed |= OWN(reconstruct)(&w, losses);
-        failed |= OWN(follow)(&w, losses);
-        failed |= OWN(learn)(&w);
-    }
-    release(&pool);
-    return failed;
+    if (make_pool(&pool)) return 1;
+    lay_out(&w, (Tensors){parameters, gradients}, &pool);
+    int failed = OWN(believe)(&w, losses);
+    failed |= OWN(reconstruct)(&w, losses);
+    failed |= OWN(follow)(&w, losses);
+    return failed | OWN(learn)(&w);
 }

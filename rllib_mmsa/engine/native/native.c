@@ -36,6 +36,27 @@ static int any(float *const *pointers, int count)
     return 0;
 }
 
+/* Memory of a task, which it uses again. */
+typedef struct {
+    float *base;
+    long size;
+} Scratch;
+
+/* `count` floats with anything in them, from the beginning of cache lines; NULL: there is no memory. */
+static float *scratch(Scratch *of, long count)
+{
+    if (count > of->size) {
+        free(of->base);
+        of->size = count + count / 8;
+        of->base = aligned_alloc(64, (of->size * sizeof(float) + 127) / 64 * 64);
+        if (!of->base) of->size = 0;
+    }
+#ifdef POISON /* what is read before it is written shows */
+    if (of->base) memset(of->base, 0xff, of->size * sizeof(float));
+#endif
+    return of->base;
+}
+
 static int rounded(int count) { return (count + WIDEST - 1) / WIDEST * WIDEST; }
 
 /* A linear layer as multiplied here: weight (inputs, stride), bias (stride), zeros past `outputs`.
@@ -110,6 +131,20 @@ static Gradient make_gradient(int left, int right, float **room)
     const int stride = rounded(right);
     float *weight = reserve(room, (left + TILE) * (long)stride);
     return (Gradient){left, right, stride, weight, reserve(room, rounded(left))};
+}
+
+static void clear(const Gradient *g)
+{
+    memset(g->weight, 0, (g->left + TILE) * (long)g->stride * sizeof(float));
+    memset(g->bias, 0, rounded(g->left) * sizeof(float));
+}
+
+/* A gradient of zeros. */
+static Gradient new_gradient(int left, int right, float **room)
+{
+    const Gradient made = make_gradient(left, right, room);
+    clear(&made);
+    return made;
 }
 
 /* The gradient into tensors as PyTorch has them; bias may be NULL. */
@@ -436,6 +471,7 @@ typedef struct {
     int most;
     AgentNet net;
     char *memory;
+    Scratch spare;
     float *x, *before, *after, *hidden, *room;
     uint8_t *legal;
 } Actor;
@@ -470,6 +506,7 @@ int instruction_set(void)
 typedef struct {
     Threads *threads;
     Arena arena;
+    Scratch parts[MOST_PARTS], shares[5]; /* shares: two of the encoders, three of the model */
     Update update;
 } Engine;
 
@@ -486,6 +523,8 @@ Engine *make_engine(int threads)
 void free_engine(Engine *engine)
 {
     free_threads(engine->threads);
+    for (int p = 0; p < MOST_PARTS; p++) free(engine->parts[p].base);
+    for (int i = 0; i < 5; i++) free(engine->shares[i].base);
     free(engine->arena.base);
     free(engine);
 }
@@ -606,10 +645,12 @@ int learn(Engine *engine, const Settings *settings, const Fields *fields, const 
     const unsigned int state = _mm_getcsr();
     flush_denormals();
     u->f = *fields, u->w = *weights, u->tasks = &engine->threads->tasks;
+    u->shares = engine->shares;
     atomic_store(&u->failed, 0);
     measure_episodes(u);
     share_out(u);
     for (int p = 0; p < u->num_parts; p++) {
+        u->parts[p].spare = engine->parts + p;
         index_part(u, u->parts + p);
         for (int i = 0; i < u->parts[p].count; i++) u->part_of[u->parts[p].episodes[i]] = p;
     }
@@ -640,7 +681,7 @@ static void lay_out_actor(Actor *actor, Arena *arena)
 
 void free_actor(Actor *actor)
 {
-    if (actor) free(actor->memory);
+    if (actor) free(actor->memory), free(actor->spare.base);
     free(actor);
 }
 
@@ -672,4 +713,19 @@ int act(Actor *actor, int rows, const float *obs, const int64_t *last, const flo
     const int failed = (wide ? step_avx512 : step_avx2)(actor, rows, obs, last, hidden, values, next);
     _mm_setcsr(state);
     return failed;
+}
+
+/* One step of RMSprop for `num` tensors: numbers, gradients, mean squares and the counts of steps,
+ * and how many numbers each has. */
+void rmsprop(int num, float *const *tensors, const float *const *gradients, float *const *squares,
+             float *const *steps, const int64_t *counts, float lr, float alpha, float eps, int wide)
+{
+    const unsigned int state = _mm_getcsr();
+    flush_denormals();
+    for (int i = 0; i < num; i++) {
+        (wide ? rmsprop_avx512 : rmsprop_avx2)(tensors[i], gradients[i], squares[i], counts[i], lr,
+                                               alpha, eps);
+        *steps[i] += 1;
+    }
+    _mm_setcsr(state);
 }

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rllib_mmsa.engine import plain
 from rllib_mmsa.engine.learned import Learned
-from rllib_mmsa.engine.native import bindings, weights
+from rllib_mmsa.engine.native import bindings, optimiser, weights
 from rllib_mmsa.method import losses as equations
 from rllib_mmsa.method import update
 from rllib_mmsa.method.agents import AgentState
@@ -79,6 +80,11 @@ class NativeEngine:
         measured = [*_MEASURES, *(["policy_agreement"] if self._settings.use_world_model else [])]
         shown = {**minimised, **{name: losses[name] for name in measured}}
         return Learned(shown, self._gradients.by_name, total)
+
+    def step(self, optimizer: torch.optim.Optimizer, gradients: dict[Any, Tensor]) -> None:
+        """One step of the optimiser; see ``Engine``."""
+        if not optimiser.step(optimizer, gradients, self._wide):
+            plain.step(optimizer, gradients)
 
     def act(self, obs: Tensor, state: AgentState) -> tuple[Tensor, AgentState]:
         """One step of acting; see ``Engine``."""

@@ -56,7 +56,8 @@ TARGET static int OWN(learn_encoders)(Update *u)
     Share *w = &u->share;
     const int sizes[] = {(int)(w->rows * s->agents), s->obs, s->actions, s->wide, s->embedding};
     return OWN(sale_loss)(w->raw, w->one_hot, w->agents_before, w->agents_after, s->sale_weight,
-                          u->w.sale, u->w.of_sale, w->z, w->z_a, w->losses + 9, sizes);
+                          u->w.sale, u->w.of_sale, w->z, w->z_a, w->losses + 9, sizes, u->shares,
+                          u->shares + 1);
 }
 
 /* Moves running statistics (method/standardiser.py) towards x (rows, agents, size), and brings x to
@@ -111,7 +112,7 @@ TARGET static int OWN(learn_model)(Update *u)
     const int sizes[] = {(int)w->rows, n,           s->actions,  s->obs,
                          s->hidden,    s->latent, s->embedded, s->width};
     return OWN(model_losses)(data, actions, w->before, w->first, u->w.model, u->w.of_model,
-                             w->losses, s->by, sizes);
+                             w->losses, s->by, sizes, u->shares + 2);
 }
 
 /* One of the tasks of an update, which are taken in this order: weights are packed; the parts'
@@ -165,7 +166,7 @@ static int OWN(step)(Actor *actor, long rows, const float *obs, const int64_t *l
         memcpy(next + r * s->hidden, actor->after + r * size, s->hidden * sizeof(float));
     if (s->sale)
         return OWN(sale_values)(&actor->net.values, next, obs, actor->legal, NULL, values, NULL,
-                                NULL, rows);
+                                NULL, rows, &actor->spare);
     memcpy(actor->hidden, next, rows * s->hidden * sizeof(float));
     OWN(head_values)(&like, &actor->net, rows, actor->hidden, values, actor->room);
     return 0;

@@ -134,7 +134,7 @@ TARGET static int OWN(act_and_value)(const Update *u, Part *p)
     const Agent *of = &u->agent.values, *of_target = &u->target_agent.values;
     if (s->sale)
         failed |= OWN(sale_values)(of, p->hidden, p->read_obs, p->legal, p->chosen, p->values,
-                                   p->of_chosen, p->value_kept, reads);
+                                   p->of_chosen, p->value_kept, reads, p->spare);
     else {
         OWN(head_values)(u, &u->agent, reads, p->hidden, p->values, p->room);
         OWN(take_values)(reads, a, p->values, p->chosen, p->of_chosen);
@@ -142,10 +142,10 @@ TARGET static int OWN(act_and_value)(const Update *u, Part *p)
     OWN(best)(reads, a, p->values, p->legal, p->greedy, NULL);
     if (s->double_q && s->sale)
         return failed | OWN(sale_values)(of_target, p->target_hidden, p->read_obs, NULL, p->greedy,
-                                         NULL, p->next, NULL, reads);
+                                         NULL, p->next, NULL, reads, p->spare);
     if (s->sale)
         failed |= OWN(sale_values)(of_target, p->target_hidden, p->read_obs, p->legal, NULL,
-                                   p->values, NULL, NULL, reads);
+                                   p->values, NULL, NULL, reads, p->spare);
     else
         OWN(head_values)(u, &u->target_agent, reads, p->target_hidden, p->values, p->room);
     if (s->double_q)
@@ -411,7 +411,7 @@ TARGET static int OWN(agents_back)(const Update *u, Part *p)
     if (s->sale)
         failed = OWN(sale_values_back)(p->hidden, p->read_obs, p->chosen, &u->agent.values,
                                        u->agent.list, p->value_kept, p->of_values, p->of_hidden,
-                                       p->of_agent.sale, p->reads * n);
+                                       p->of_agent.sale, p->reads * n, p->spare);
     else
         OWN(head_back)(u, p, p->of_values);
     memset(p->of_states, 0, p->rows * n * size * sizeof(float));
@@ -424,21 +424,15 @@ TARGET static int OWN(agents_back)(const Update *u, Part *p)
     return failed;
 }
 
-static void OWN(clear)(const Gradient *g)
-{
-    memset(g->weight, 0, (g->left + TILE) * (long)g->stride * sizeof(float));
-    memset(g->bias, 0, rounded(g->left) * sizeof(float));
-}
-
 /* A part up to the target agents' values. */
 TARGET static int OWN(run_agents)(const Update *u, Part *p)
 {
     AgentGradient *g = &p->of_agent;
     OWN(gather)(u, p);
-    OWN(clear)(&g->input), OWN(clear)(&g->by_x), OWN(clear)(&g->by_h);
+    clear(&g->input), clear(&g->by_x), clear(&g->by_h);
     memset(g->of_last, 0, (u->s.actions + 1L) * u->size * sizeof(float));
     memset(g->of_id, 0, (long)u->s.agents * u->size * sizeof(float));
-    if (!u->s.sale) OWN(clear)(&g->head);
+    if (!u->s.sale) clear(&g->head);
     return OWN(act_and_value)(u, p);
 }
 
@@ -448,10 +442,10 @@ TARGET static void OWN(mix_part)(const Update *u, Part *p)
     const Settings *s = &u->s;
     const int imagines = s->model && s->mixer == 2;
     memset(p->losses, 0, sizeof p->losses);
-    for (int i = 0; s->mixer == 2 && i < 7; i++) OWN(clear)(p->of_mixer.nets + i);
+    for (int i = 0; s->mixer == 2 && i < 7; i++) clear(p->of_mixer.nets + i);
     if (imagines) {
         const int64_t *first = s->double_q ? p->greedy : p->target_greedy;
-        OWN(clear)(&p->of_mixer.aggregator);
+        clear(&p->of_mixer.aggregator);
         OWN(imagine)(&u->imagined, p->target_hidden, p->read_obs, first, p->rollout, p->reads,
                      s->horizon, p->room);
         OWN(aggregate)(p, &u->aggregator, p->starts, p->summary);

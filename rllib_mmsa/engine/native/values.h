@@ -102,12 +102,12 @@ TARGET static void OWN(choice)(const Agent *a, const Shared *s, const int64_t *c
  */
 TARGET static int OWN(sale_values)(const Agent *a, const float *hidden, const float *obs,
                                    const uint8_t *legal, const int64_t *chosen, float *values,
-                                   float *of_chosen, float *kept, long rows)
+                                   float *of_chosen, float *kept, long rows, Scratch *spare)
 {
     const int all = kept_of(a).all;
     const long size = shared_size(a) + GROUP * (a->wide + rounded(a->head_dim)) + 2 * WIDEST;
-    float *memory = malloc(size * sizeof(float)), *x = memory;
-    if (!memory) return 1;
+    float *x = scratch(spare, size);
+    if (!x) return 1;
     const Shared s = make_shared(a, &x);
     float *y = x + GROUP * a->wide;
     for (long row = 0; row < rows; row += GROUP) {
@@ -122,7 +122,6 @@ TARGET static int OWN(sale_values)(const Agent *a, const float *hidden, const fl
             OWN(choice)(a, &s, chosen + row, of_chosen + row, kept ? kept + row * all : NULL, n, x,
                         y);
     }
-    free(memory);
     return 0;
 }
 
@@ -133,7 +132,7 @@ TARGET static int OWN(sale_values_back)(const float *hidden, const float *obs,
                                         const int64_t *chosen, const Agent *of,
                                         const float *const *weights, const float *kept,
                                         const float *of_values, float *of_hidden,
-                                        float *const *of_weights, long rows)
+                                        float *const *of_weights, long rows, Scratch *spare)
 {
     const Agent a = *of;
     const Kept at = kept_of(&a);
@@ -147,20 +146,21 @@ TARGET static int OWN(sale_values_back)(const float *hidden, const float *obs,
         gradient_size(a.actions, a.hidden) + gradient_size(a.head_dim, known) +
         gradient_size(a.head_dim, pair) + a.head_dim +
         GROUP * ((long)of_known + of_pair + of_seen + of_y + of_phi + of_a + a.hidden);
-    float *memory = calloc(size, sizeof(float)), *room = memory;
-    if (!memory) return 1;
+    float *room = scratch(spare, size);
+    if (!room) return 1;
     const float *per_action = weights[8], *state = weights[10], *head = weights[13];
     const Layer to_phi = backwards(weights[12] + a.wide, pair, a.embedding, a.head_dim, &room);
     const Layer to_hidden = backwards(state, known, a.hidden, a.head_dim, &room);
     const Layer from_action = backwards(per_action, a.hidden, a.hidden, a.actions, &room);
-    const Gradient for_phi = make_gradient(a.embedding, seen, &room);
-    const Gradient for_action = make_gradient(a.actions, a.hidden, &room);
-    const Gradient for_state = make_gradient(a.head_dim, known, &room);
-    const Gradient for_pair = make_gradient(a.head_dim, pair, &room);
+    const Gradient for_phi = new_gradient(a.embedding, seen, &room);
+    const Gradient for_action = new_gradient(a.actions, a.hidden, &room);
+    const Gradient for_state = new_gradient(a.head_dim, known, &room);
+    const Gradient for_pair = new_gradient(a.head_dim, pair, &room);
     float *for_head = reserve(&room, a.head_dim), *h = reserve(&room, GROUP * of_known);
     float *x = reserve(&room, GROUP * of_pair), *o = reserve(&room, GROUP * of_seen);
     float *grad_y = reserve(&room, GROUP * of_y), *grad_phi = reserve(&room, GROUP * of_phi);
     float *grad_a = reserve(&room, GROUP * of_a), *grad_h = room;
+    memset(for_head, 0, a.head_dim * sizeof(float));
     for (long row = 0; row < rows; row += GROUP) {
         const int n = rows - row < GROUP ? (int)(rows - row) : GROUP;
         const float *given = kept + row * at.all;
@@ -197,6 +197,5 @@ TARGET static int OWN(sale_values_back)(const float *hidden, const float *obs,
     give(&for_state, of_weights[4], of_weights[5]);
     give(&for_pair, of_weights[6], NULL);
     memcpy(of_weights[7], for_head, a.head_dim * sizeof(float));
-    free(memory);
     return 0;
 }
