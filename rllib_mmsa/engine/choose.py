@@ -81,7 +81,7 @@ def choose(module: Any, learner: Any, config: Any, device: torch.device | str | 
         f"engine: plain, not {wanted}, since {reason}. The numbers are right and take longer; "
         "`engine: plain` in the configuration says that this is meant.",
     )
-    return PlainEngine(module, learner)
+    return PlainEngine(module, learner, "" if expected else reason)
 
 
 @functools.cache

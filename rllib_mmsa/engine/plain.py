@@ -16,13 +16,13 @@ class PlainEngine:
 
     Args:
         module: the team's networks.
-        learner: whose ``learn_by_hooks`` is asked; None where nothing is learned.
+        learner: whose ``learn_by_hooks`` is called; None where nothing is learned.
+        why: why no other engine runs, where one was expected.
     """
 
-    name = "plain"
-
-    def __init__(self, module: Any, learner: Any):
+    def __init__(self, module: Any, learner: Any, why: str = ""):
         self._module, self._learner = module, learner
+        self.name, self.why = "plain", why
 
     def learn(self, batch: dict[str, Tensor], noise: Tensor | None) -> Learned:
         """One update up to its gradients; see ``Engine``."""

@@ -68,8 +68,8 @@ class QLearning(Algorithm):
         return ", ".join(sorted({backend for backend in found if backend}))
 
     def _find_engine(self) -> str:
-        """How the updates are computed (rllib_mmsa/engine)."""
-        found = self.learner_group.foreach_learner(lambda learner: learner.engine.name)
+        """How the updates are computed (rllib_mmsa/engine), and why, where it was not expected."""
+        found = self.learner_group.foreach_learner(lambda learner: learner.engine_shown)
         return ", ".join(sorted({each.get() for each in found}))
 
     def training_step(self) -> None:

@@ -57,6 +57,12 @@ class QLearner(TorchLearner):
         self.engine = engine.choose(self.team_module, self, self.config, self._device)
 
     @property
+    def engine_shown(self) -> str:
+        """The engine's name, and why it is plain where another one was expected."""
+        why = getattr(self.engine, "why", "")
+        return f"{self.engine.name}, since {why}" if why else self.engine.name
+
+    @property
     def team_module(self) -> QModule:
         """The module itself, also when it is wrapped for several learners."""
         return self.module[TEAM].unwrapped()
