@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 FLAGS = (
     "-std=gnu11 -O3 -g -fno-math-errno -fno-trapping-math -Wno-psabi -pthread -shared -fPIC".split()
 )
-SANITIZERS = "-fsanitize=address,undefined", "-fno-sanitize-recover=all"
+#: With POISON, memory is filled with NaN before it is used.
+SANITIZERS = "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-DPOISON"
 
 
 def main() -> int:

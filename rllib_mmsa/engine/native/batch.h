@@ -6,7 +6,7 @@ typedef struct {
     int hidden, last_action, agent_id, sale, embedding, wide;
     int mixer, embed, hyper, global_state; /* mixer: 0 none, 1 sum, 2 QMIX */
     int model, latent, embedded, width, horizon, every;
-    int double_q, bootstrap_truncated;
+    int double_q, bootstrap_truncated, moves; /* moves: whether running statistics move */
     float gamma, sale_weight, by[8]; /* by: see `model_losses` */
 } Settings;
 
@@ -143,6 +143,7 @@ typedef struct {
         *agents_after, *z, *z_a;
     int64_t *taken, *greedy;
     uint8_t *first;
+    double *sums;
     float losses[10];
 } Share;
 

@@ -22,7 +22,7 @@ INSTRUCTIONS = ("avx2", "avx512")
 _SIZES = (
     "episodes steps agents actions obs state hidden last_action agent_id sale embedding wide "
     "mixer embed hyper global_state model latent embedded width horizon every double_q "
-    "bootstrap_truncated"
+    "bootstrap_truncated moves"
 ).split()
 _FIELDS = "obs legal state actions rewards terminated truncated loss_mask noise".split()
 _LISTS = (

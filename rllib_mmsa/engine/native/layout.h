@@ -135,6 +135,7 @@ static void lay_out_share(const Settings *s, Share *share, Arena *arena)
     share->taken = take(arena, each, sizeof(int64_t));
     share->greedy = take(arena, each, sizeof(int64_t));
     share->first = take(arena, rows, 1);
+    share->sums = take(arena, 2L * (s->hidden > s->obs ? s->hidden : s->obs), sizeof(double));
 }
 
 static void lay_out_update(Update *u, Arena *arena)

@@ -65,6 +65,7 @@ class NativeEngine:
         """One update up to its gradients; see ``Engine``."""
         played = update.observe(self._module, Batch.of(batch))
         sizes = _sizes(self._module, played)
+        _check_noise(noise, sizes)
         fields = bindings.Fields(*map(bindings.address, _as_read(played)), bindings.address(noise))
         lists = {name: bindings.addresses(tensors) for name, tensors in self._read.items()}
         pointers = {**lists, **self._gradients.pointers}
@@ -182,6 +183,7 @@ def _sizes(module: Any, played: Batch | None) -> bindings.Settings:
     }
     if played is not None:
         told["episodes"], told["steps"] = played.rewards.shape
+        told["moves"] = module.training
     if settings.use_sale:
         told |= {
             "embedding": settings.sale_dim,
@@ -198,6 +200,18 @@ def _sizes(module: Any, played: Batch | None) -> bindings.Settings:
         }
         told["by"] = (ctypes.c_float * 8)(*_scales(settings))
     return bindings.Settings(**told)
+
+
+def _check_noise(noise: Tensor | None, sizes: bindings.Settings) -> None:
+    """Raises a ValueError where noise is not of the shape that C will read."""
+    if sizes.model:
+        share, joint = -(-sizes.episodes // sizes.every), sizes.agents * sizes.latent
+        shape = 2, share, sizes.steps + 1, joint
+        if noise is None or noise.shape != shape or noise.dtype != torch.float32:
+            told = None if noise is None else f"{tuple(noise.shape)} {noise.dtype}"
+            raise ValueError(
+                f"noise is {told}; a world model learns from noise {shape} {torch.float32}"
+            )
 
 
 def _scales(settings: Any) -> list[float]:

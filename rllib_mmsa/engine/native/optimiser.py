@@ -47,6 +47,8 @@ def step(optimizer: torch.optim.Optimizer, gradients: dict[Any, Tensor], wide: b
     pointers = (ctypes.addressof(each) for each in (*lists, counts))
     rates = float(group["lr"]), group["alpha"], group["eps"]
     bindings.library().rmsprop(len(gradients), *pointers, *rates, wide)  # type: ignore[union-attr]
+    for parameter in gradients:
+        torch.autograd.graph.increment_version(parameter)  # who keeps what it makes of it looks
     return True
 
 

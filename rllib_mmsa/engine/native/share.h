@@ -60,32 +60,39 @@ TARGET static int OWN(learn_encoders)(Update *u)
                           u->shares + 1);
 }
 
-/* Moves running statistics (method/standardiser.py) towards x (rows, agents, size), and brings x to
- * mean 0 and deviation 1 by them. `scale`: mean, variance, updates. */
-TARGET static void OWN(standardise)(float *const *scale, const float *seen, long rows, int agents,
-                                    int size, float *x)
+/* Moves running statistics (method/standardiser.py) towards x (rows, agents, size). `scale`: mean,
+ * variance, updates; `sums`: room for 2 size numbers. */
+TARGET static void OWN(move)(float *const *scale, const float *seen, long rows, int agents, int size,
+                             const float *x, double *sums)
 {
-    float *mean = scale[0], *variance = scale[1], *updates = scale[2];
-    double count = 0;
+    double count = 0, *means = sums, *squares = sums + size;
+    memset(sums, 0, 2 * size * sizeof(double));
     for (long r = 0; r < rows; r++) count += seen[r] > 0;
     count = (count > 1 ? count : 1) * agents;
-    const float keep = fminf(*updates / (*updates + 1), MOMENTUM);
+    for (long r = 0; r < rows * agents; r++)
+        for (int i = 0; seen[r / agents] > 0 && i < size; i++) means[i] += x[r * size + i];
+    for (int i = 0; i < size; i++) means[i] /= count;
+    for (long r = 0; r < rows * agents; r++)
+        for (int i = 0; seen[r / agents] > 0 && i < size; i++) {
+            const double apart = x[r * size + i] - means[i];
+            squares[i] += apart * apart;
+        }
+    const float keep = fminf(*scale[2] / (*scale[2] + 1), MOMENTUM);
     for (int i = 0; i < size; i++) {
-        double sum = 0, squares = 0;
-        for (long r = 0; r < rows * agents; r++)
-            if (seen[r / agents] > 0) sum += x[r * size + i];
-        const double middle = sum / count;
-        for (long r = 0; r < rows * agents; r++)
-            if (seen[r / agents] > 0)
-                squares += (x[r * size + i] - middle) * (x[r * size + i] - middle);
-        mean[i] = between(mean[i], (float)middle, keep);
-        variance[i] = between(variance[i], (float)(squares / count), keep);
+        scale[0][i] = between(scale[0][i], (float)means[i], keep);
+        scale[1][i] = between(scale[1][i], (float)(squares[i] / count), keep);
     }
-    *updates += 1;
-    for (int i = 0; i < size; i++) {
-        const float by = 1 / fmaxf(sqrtf(variance[i]), LEAST_DEVIATION);
-        for (long r = 0; r < rows * agents; r++) x[r * size + i] = (x[r * size + i] - mean[i]) * by;
-    }
+    *scale[2] += 1;
+}
+
+/* Brings x (rows, size) to mean 0 and deviation 1 by running statistics. `by`: room for size
+ * numbers. */
+TARGET static void OWN(standardise)(float *const *scale, long rows, int size, float *x, float *by)
+{
+    const float *mean = scale[0];
+    for (int i = 0; i < size; i++) by[i] = 1 / fmaxf(sqrtf(scale[1][i]), LEAST_DEVIATION);
+    for (long r = 0; r < rows; r++, x += size)
+        for (int i = 0; i < size; i++) x[i] = (x[i] - mean[i]) * by[i];
 }
 
 /* The losses of the world model, when the agents' hidden states are known. */
@@ -104,8 +111,13 @@ TARGET static int OWN(learn_model)(Update *u)
         }
     }
     memcpy(w->obs, w->raw, w->rows * n * s->obs * sizeof(float));
-    OWN(standardise)(u->w.scales, w->seen, w->rows, n, s->hidden, w->hidden);
-    OWN(standardise)(u->w.scales + 3, w->seen, w->rows, n, s->obs, w->obs);
+    float *const *of_hidden = u->w.scales, *const *of_obs = u->w.scales + 3;
+    if (s->moves) {
+        OWN(move)(of_hidden, w->seen, w->rows, n, s->hidden, w->hidden, w->sums);
+        OWN(move)(of_obs, w->seen, w->rows, n, s->obs, w->obs, w->sums);
+    }
+    OWN(standardise)(of_hidden, w->rows * n, s->hidden, w->hidden, (float *)w->sums);
+    OWN(standardise)(of_obs, w->rows * n, s->obs, w->obs, (float *)w->sums);
     const float *const data[] = {w->hidden,      w->obs,     w->legal, w->noise,
                                  w->prior_noise, w->learned, w->seen,  w->after};
     const int64_t *const actions[] = {w->taken, w->greedy};
