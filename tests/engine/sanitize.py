@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FLAGS = (
     "-std=gnu11 -O3 -g -fno-math-errno -fno-trapping-math -Wno-psabi -pthread -shared -fPIC".split()
 )
+TESTS = "tests/engine/test_native.py", "tests/engine/test_native_robust.py"
 #: With POISON, memory is filled with NaN before it is used.
 SANITIZERS = "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-DPOISON"
 
@@ -31,7 +32,8 @@ def main() -> int:
             "LD_PRELOAD": runtime,
             "ASAN_OPTIONS": "detect_leaks=0",  # Python's own
         }
-        tests = [sys.executable, "-m", "pytest", "-q", "tests/engine/test_native.py", *sys.argv[1:]]
+        # C's own words, which would be lost with the process, are not captured.
+        tests = [sys.executable, "-m", "pytest", "-q", "--capture=sys", *TESTS, *sys.argv[1:]]
         return subprocess.run(tests, cwd=ROOT, env=env).returncode
 
 

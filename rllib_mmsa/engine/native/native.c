@@ -544,6 +544,7 @@ static int make_room(Engine *engine, const Settings *settings)
         if (!arena->base) return *arena = (Arena){NULL, 0, 0}, 1;
     }
 #ifdef POISON /* what is read before it is written shows */
+    ASAN_UNPOISON_MEMORY_REGION(arena->base, arena->size + 64);
     memset(arena->base, 0xff, arena->size + 64);
 #endif
     Arena real = {(char *)(((uintptr_t)arena->base + 63) / 64 * 64), 0, arena->size};
