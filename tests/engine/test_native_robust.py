@@ -91,3 +91,19 @@ def test_acting_follows_the_engines_own_steps():
         torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5)
         learned = engine.learn(batch._asdict(), noise)
         engine.step(optimizer, {parameters[n]: g for n, g in learned.gradients.items()})
+
+
+def test_fields_with_gaps_are_read_as_they_are():
+    team, batch, noise = prepared()
+    team.eval()
+    expected = NativeEngine(team, 1).learn(batch._asdict(), noise)
+    gradients = {name: gradient.clone() for name, gradient in expected.gradients.items()}
+    wide = {
+        name: torch.stack([field, field], -1)[..., 0] for name, field in batch._asdict().items()
+    }
+    assert not any(field.is_contiguous() for field in wide.values() if field.dim() > 1)
+    wide["action_mask"] = wide["action_mask"].bool()
+    for _ in range(3):
+        found = NativeEngine(team, 2).learn(wide, noise)
+        for name, gradient in gradients.items():
+            assert torch.equal(found.gradients[name], gradient), name

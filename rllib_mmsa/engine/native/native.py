@@ -66,7 +66,8 @@ class NativeEngine:
         played = update.observe(self._module, Batch.of(batch))
         sizes = _sizes(self._module, played)
         _check_noise(noise, sizes)
-        fields = bindings.Fields(*map(bindings.address, _as_read(played)), bindings.address(noise))
+        read = _as_read(played)  # stands until the call returns: C has addresses alone
+        fields = bindings.Fields(*map(bindings.address, read), bindings.address(noise))
         lists = {name: bindings.addresses(tensors) for name, tensors in self._read.items()}
         pointers = {**lists, **self._gradients.pointers}
         of_weights = bindings.Weights(**{n: ctypes.addressof(p) for n, p in pointers.items()})
