@@ -1,0 +1,9 @@
+"""The stamp is of the method as it is: no change is shipped that the engines were not tested with."""
+
+import json
+
+from rllib_mmsa.engine import trust
+
+
+def test_the_stamp_is_of_the_files_as_they_are():
+    assert json.loads(trust.STAMP.read_text()) == trust.fingerprints(), "run `make stamp`"
