@@ -1,4 +1,4 @@
-"""The stamp is of the method as it is: no change is shipped that the engines were not tested with."""
+"""The stamp is of the method as it is: a change is not shipped before the engines were tested."""
 
 import json
 
