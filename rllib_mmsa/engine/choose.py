@@ -69,13 +69,14 @@ def choose(module: Any, learner: Any, config: Any, device: torch.device | str | 
         return PlainEngine(module, learner)
     wanted = "native" if kind == "auto" else kind
     package = _load(wanted)
-    reason = _unfit(package, wanted, module, learner, device)
+    changed = trust.not_the_method(module, learner) if package else None
+    reason = _unfit(package, wanted, module, learner, device) or changed
     if reason is None:
         engine: Engine = package.make(module, learner, _threads(config))
         logger.info("engine: %s", engine.name)
         return engine
     # Where nobody asked for an engine, only a changed method is worth a warning.
-    expected = kind == "auto" and (package is None or not trust.not_the_method(module, learner))
+    expected = kind == "auto" and not changed
     _say(
         logging.INFO if expected else logging.WARNING,
         f"engine: plain, not {wanted}, since {reason}. The numbers are right and take longer; "
@@ -107,7 +108,7 @@ def _unfit(package: Any, kind: str, module: Any, learner: Any, device: torch.dev
     if learner is not None and learner.config.num_learners > 1:
         return "several learners share an update"
     reason: str | None = package.unfit(module.settings, device)
-    return reason or trust.not_the_method(module, learner)
+    return reason
 
 
 def _set_up_process(config: Any, learns: bool) -> None:

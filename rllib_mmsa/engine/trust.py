@@ -6,6 +6,7 @@ Who edits the maths gets the maths: a subclass, a replaced function or an edited
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import importlib
 import inspect
@@ -85,6 +86,7 @@ def _replaced(classes: list[type]) -> str | None:
     return None
 
 
+@functools.cache
 def _edited() -> str | None:
     """A file that is not as it was when the fast engines were tested."""
     stamped = json.loads(STAMP.read_text()) if STAMP.exists() else {}
@@ -134,13 +136,16 @@ def _is_ours(home: ModuleType) -> bool:
     return home.__name__.startswith(f"{method.__name__}.")
 
 
-def _names(file: Path) -> Iterator[str]:
+@functools.cache
+def _names(file: Path) -> list[str]:
     """The functions and classes that a file of the method defines, or takes from the others."""
+    names: list[str] = []
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            yield node.name
+            names.append(node.name)
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(method.__name__):
-            yield from (alias.asname or alias.name for alias in node.names)
+            names += (alias.asname or alias.name for alias in node.names)
+    return names
 
 
 def _methods(kind: type) -> Iterator[tuple[str, FunctionType]]:
