@@ -13,7 +13,7 @@ from rllib_mmsa.method.losses import gaussian_kl, squared_error, standard_normal
 from rllib_mmsa.method.networks import TeamNetworks
 from rllib_mmsa.method.settings import MMSASettings
 from rllib_mmsa.method.targets import StepMean
-from rllib_mmsa.method.update import Batch
+from rllib_mmsa.method.update import Batch, believe
 from rllib_mmsa.method.world_model import Gaussian, WorldModel
 
 #: Variance of a latent's posterior mean above which it is counted as active
@@ -33,12 +33,7 @@ def model_quality(
     """
     share, model = batch.every(settings.share_every), nets.world_model
     hidden = nets.agent.unroll(share.obs, share.actions)
-    posterior = model.posterior(hidden, share.obs)
-    latent = posterior.sample(noise[0])[:, :-1]
-    before = torch.zeros_like(latent[:, :1])
-    embeddings = model.embed(latent, share.actions)
-    first = torch.zeros_like(embeddings[:, :1])
-    prior = model.prior(torch.cat([first, embeddings], 1), torch.cat([before, latent], 1))
+    posterior, _, _, prior = believe(model, share, hidden, noise[0])
     return {
         **latent_statistics(posterior, prior, share.read_mask),
         **prediction_errors(model, share, hidden, settings.rollout_horizon),

@@ -23,7 +23,7 @@ from rllib_mmsa.method.networks import TeamNetworks
 from rllib_mmsa.method.reduce import own_share
 from rllib_mmsa.method.settings import MMSASettings, Settings
 from rllib_mmsa.method.targets import StepMean, greedy_actions, mask_illegal, td_targets
-from rllib_mmsa.method.world_model import Decoded, Gaussian
+from rllib_mmsa.method.world_model import Decoded, Gaussian, WorldModel
 
 
 class Batch(NamedTuple):
@@ -257,10 +257,7 @@ def unroll_model(
         model.hidden_scale.update(h, share.read_mask)
         model.obs_scale.update(o, share.read_mask)
 
-    posterior = model.posterior(h, o)
-    latent = posterior.sample(noise[0])
-    embeddings = model.embed(latent[:, :-1], a)
-    prior = model.prior(_one_step_later(embeddings), _one_step_later(latent[:, :-1]))
+    posterior, latent, embeddings, prior = believe(model, share, h, noise[0])
 
     # A sample of each VAE is decoded in every second step: half the price of both everywhere.
     sample = torch.where(_chequered(latent), latent, prior.sample(noise[1]))
@@ -271,6 +268,17 @@ def unroll_model(
         z_a = model.sale.encode_action(z[:, :-1], model.embed_actions(a).detach())
         sale = SaleStep(z, z_a)
     return ModelStep(share, h, u, posterior, prior, embeddings, decoded, policy, sale)
+
+
+def believe(
+    model: WorldModel, share: Batch, h: Tensor, noise: Tensor
+) -> tuple[Gaussian, Tensor, Tensor, Gaussian]:
+    """q(s_t | h_t), a sample of it, its embeddings with the action taken, and p(s_t | ...)."""
+    posterior = model.posterior(h, share.obs)
+    latent = posterior.sample(noise)
+    embeddings = model.embed(latent[:, :-1], share.actions)
+    prior = model.prior(_one_step_later(embeddings), _one_step_later(latent[:, :-1]))
+    return posterior, latent, embeddings, prior
 
 
 def _one_step_later(x: Tensor) -> Tensor:

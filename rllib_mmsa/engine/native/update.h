@@ -231,13 +231,12 @@ TARGET static OWN(Mixed) OWN(mixed_room)(const Update *u, float **room)
 TARGET static void OWN(mix)(const Mixer *m, int n, const float *q, const OWN(Mixed) * x,
                             float *mixed)
 {
-    const int state = rounded(m->state), hyper = rounded(m->wide), embed = rounded(m->embed);
+    const int state = rounded(m->state), embed = rounded(m->embed);
     const int many = rounded(m->agents * m->embed);
     OWN(two_layers)(m->weights_1, m->weights_1 + 1, n, x->state, state, x->hyper_1, x->first, many, 0);
     OWN(apply)(&m->bias_1, n, x->state, state, x->pre, embed, 0);
     OWN(two_layers)(m->weights_2, m->weights_2 + 1, n, x->state, state, x->hyper_2, x->second, embed, 0);
     OWN(two_layers)(m->value, m->value + 1, n, x->state, state, x->hyper_v, x->value, WIDEST, 0);
-    (void)hyper;
     for (int r = 0; r < n; r++) {
         const float *first = x->first + (long)r * many, *second = x->second + r * embed;
         float *h = x->pre + r * embed, sum = 0;
