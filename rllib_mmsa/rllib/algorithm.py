@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import psutil
@@ -19,12 +20,14 @@ from ray.rllib.utils.metrics import (
     SYNCH_WORKER_WEIGHTS_TIMER,
     TIMERS,
 )
+from ray.tune.result import TIMESTEPS_TOTAL
 
 from rllib_mmsa.rllib import metrics as keys
 from rllib_mmsa.rllib.batch import TeamEpisode, to_train_batch
 from rllib_mmsa.rllib.collect import EpisodeCollector
 from rllib_mmsa.rllib.config import QLearningConfig
 from rllib_mmsa.rllib.exploration import epsilon_at
+from rllib_mmsa.rllib.latest_test import Ending, LatestTest
 from rllib_mmsa.rllib.replay import EpisodeReplay
 from rllib_mmsa.rllib.version import version
 
@@ -58,6 +61,8 @@ class QLearning(Algorithm):
         self._unreported_updates = False
         self._reported_at = 0  # env steps sampled when the learners last handed over their log
         self._evaluations_done = -1  # whole intervals passed at the last evaluation
+        self.latest_test = LatestTest()
+        self.ending = Ending()
         self._env_backend = self._find_env_backend()
         self._engine = self._find_engine()
         self._version = version()
@@ -198,19 +203,47 @@ class QLearning(Algorithm):
 
     def _run_one_training_iteration(self) -> tuple[dict, Any]:
         """RLlib's, followed by an evaluation when enough environment steps have passed."""
-        results, context = super()._run_one_training_iteration()
+        with self.ending.cut_short(self):
+            results, context = super()._run_one_training_iteration()
         # Results of different versions or games must not be mixed.
         results[keys.VERSION] = self._version
         results[keys.ENGINE] = self._engine
         if self._env_backend:
             results[keys.ENV_BACKEND] = self._env_backend
-        interval = self.config.evaluation_interval_env_steps
-        if interval and self.num_env_steps_sampled // interval > self._evaluations_done:
-            self._evaluations_done = self.num_env_steps_sampled // interval
+        if self._evaluation_is_due(results):
             return {**results, **self._run_one_evaluation()}, context
         # The metrics logger would report the last evaluation again, as if it were new.
         results.pop(EVALUATION_RESULTS, None)
         return results, context
+
+    def _evaluation_is_due(self, results: dict[str, Any]) -> bool:
+        """At the first iteration, after each interval, and at the last one (``ending``)."""
+        interval, rllibs = (
+            self.config.evaluation_interval_env_steps,
+            self.config.evaluation_interval,
+        )
+        if interval and self.num_env_steps_sampled // interval > self._evaluations_done:
+            self._evaluations_done = self.num_env_steps_sampled // interval
+            return True
+        if not (interval or rllibs) or (rllibs and (self.iteration + 1) % rllibs == 0):
+            return False  # never, or RLlib itself evaluates after this iteration
+        return not self.latest_test.evaluated or self.ending.reached(self, results)
+
+    def step(self) -> dict[str, Any]:
+        """RLlib's iteration; every result has the latest evaluation."""
+        results = super().step()
+        self.latest_test.add_to(results, self.num_env_steps_sampled)
+        results[TIMESTEPS_TOTAL] = self.num_env_steps_sampled  # TensorBoard's axis
+        return results
+
+    def announce_stop(self, stop: Mapping[str, float]) -> None:
+        """Says where training will be stopped: the last iteration ends there, with an evaluation.
+
+        Args:
+            stop: result key, nested ones with "/" -> value, as Tune's ``stop``. Training does
+                not stop by itself.
+        """
+        self.ending.stop = dict(stop)
 
     # State: what RLlib's checkpoint would lose.
 
@@ -222,6 +255,7 @@ class QLearning(Algorithm):
             "replay": self.replay.get_state(self.config.store_buffer_in_checkpoints),
             "updates_owed": self._updates_owed,
             "evaluations_done": self._evaluations_done,
+            "latest_test": self.latest_test.get_state(),
             "reported_at": self._reported_at,
             "collected": collected,
         }
@@ -236,5 +270,6 @@ class QLearning(Algorithm):
             self._episodes_not_restored = self.replay.num_episodes_added - len(self.replay)
             self._updates_owed = own["updates_owed"]
             self._evaluations_done = own["evaluations_done"]
+            self.latest_test.set_state(own.get("latest_test"))  # older checkpoints have none
             self._reported_at = own.get("reported_at", 0)  # older checkpoints have none
             self.collector.set_state(own["collected"])

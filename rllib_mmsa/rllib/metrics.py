@@ -7,11 +7,15 @@ ENV_BACKEND = "env_backend"
 ENGINE = "engine"
 VERSION = "version"
 IMAGINED_PNG = "imagined_png"  # a picture's bytes; taken out before a result is logged
+TEST_RETURN = "test_return"  # of the latest evaluation
+TEST_WIN_RATE = "test_win_rate"
+TEST_ENV_STEPS = "test_env_steps"  # at which it was made
 
 # Under env_runners/ and evaluation/env_runners/.
 WIN_RATE = "win_rate"
 EPSILON = "epsilon"
 NUM_EPISODES_DROPPED_LIFETIME = "num_episodes_dropped_lifetime"
+NUM_EPISODES_NOT_FINITE_LIFETIME = "num_episodes_not_finite_lifetime"  # of those dropped
 
 # Under learners/team/.
 TD_LOSS = "td_loss"
