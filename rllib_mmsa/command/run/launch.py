@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
-import os
-import warnings
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,18 +11,21 @@ import ray
 import typer
 import yaml
 from ray import tune
+from ray.tune.experiment import Trial
 
 from rllib_mmsa.command.exits import EXIT_FAILED, EXIT_INTERRUPTED
-from rllib_mmsa.command.experiment import imports, preflight, search
+from rllib_mmsa.command.experiment import preflight, search
 from rllib_mmsa.command.experiment.experiment import RECORD, Experiment
 from rllib_mmsa.command.imagine.tensorboard import ImaginedPictures
-from rllib_mmsa.command.run import interrupt, schedulers
+from rllib_mmsa.command.name import command_name, tool_name
+from rllib_mmsa.command.run import interrupt, recover, schedulers, session
 from rllib_mmsa.command.run.progress import ProgressCallback
 from rllib_mmsa.command.run.rewind import RewindLogs
 from rllib_mmsa.errors import ConfigError
 
 # TensorBoard and a crash see what was synced last; Tune's own five minutes are long for both.
 SYNC_PERIOD_S = 30
+ENDED = (Trial.TERMINATED, Trial.ERROR)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,14 +37,15 @@ class LaunchOptions:
         verbose: Show the logs of Ray and of the workers.
         ray_address: A running cluster; None: Ray is started here, for this run alone.
         num_cpus: CPUs that a Ray started here may use; None: all.
-        resume_command: What the user types to resume; {path} stands for the results folder.
+        resume_command: What the user types to resume, after the command's own name; {path} stands
+            for the results folder.
     """
 
     resume: bool = False
     verbose: bool = False
     ray_address: str | None = None
     num_cpus: int | None = None
-    resume_command: str = "rllib train resume {path}"
+    resume_command: str = "train resume {path}"
 
 
 def run(experiments: Sequence[Experiment], options: LaunchOptions) -> int:
@@ -58,55 +60,55 @@ def run(experiments: Sequence[Experiment], options: LaunchOptions) -> int:
     """
     if options.resume:
         _check_resumable(experiments)
-    code = 0
-    interrupt.requested.clear()
-    try:
-        start_ray(experiments, options)
-    except Exception as err:
-        raise ConfigError(f"Ray did not start: {err}") from None
-    # Only now: Ray replaces the handler of SIGTERM as it starts.
     with interrupt.graceful():
         try:
-            for experiment in experiments:
-                code = max(code, _run_one(experiment, options))
-                if interrupt.requested.is_set():
-                    return EXIT_INTERRUPTED
+            _start_ray(experiments, options)
+            return _run_all(experiments, options)
         except KeyboardInterrupt:
-            typer.echo("stopped at once; what came after the last checkpoint is lost", err=True)
-            typer.echo(f"resume: {_resume_command(experiment, options)}", err=True)
+            # Only before the training; later ones are caught there.
+            typer.echo("stopped before the training began", err=True)
             return EXIT_INTERRUPTED
         finally:
             ray.shutdown()
-    return code
 
 
-def start_ray(experiments: Sequence[Experiment], options: LaunchOptions) -> None:
-    """Start a quiet Ray for this run alone, or connect to a cluster."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # see rllib_mmsa/command/run/interrupt.py
-    # A scheduler's metric may be an evaluation's, which most results do not have.
-    os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"
-    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the new reporter prints tables even at verbose=0
+def _start_ray(experiments: Sequence[Experiment], options: LaunchOptions) -> None:
+    """Start Ray, or connect to a cluster."""
     names = tuple(dict.fromkeys(name for e in experiments for name in e.imports))
-    # Networks this small gain nothing from more threads, and several trials at a time lose.
-    threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
-    if not options.verbose:
-        warnings.simplefilter("ignore")
-    address = options.ray_address or os.environ.get("RAY_ADDRESS")
-    ray.init(
-        address=address or "local",
-        num_cpus=None if address else options.num_cpus,
-        include_dashboard=None if address else False,
-        log_to_driver=options.verbose,
-        logging_level=logging.INFO if options.verbose else logging.ERROR,
-        runtime_env={
-            "env_vars": {**threads, **imports.worker_variables(names)},
-            "worker_process_setup_hook": "rllib_mmsa.command.experiment.imports.setup_worker",
-        },
-    )
-    if not options.verbose:
-        preflight.quiet_logs()
+    try:
+        session.start(
+            names,
+            address=options.ray_address,
+            num_cpus=options.num_cpus,
+            verbose=options.verbose,
+        )
+    except Exception as err:
+        raise ConfigError(f"Ray did not start: {err}") from None
+
+
+def _run_all(experiments: Sequence[Experiment], options: LaunchOptions) -> int:
+    """Run one after another; the exit code."""
+    code = 0
+    for experiment in experiments:
+        resume = f"resume:     {_resume_command(experiment, options)}"
+
+        def lost(resume: str = resume) -> None:
+            typer.echo("what came after the last checkpoint is lost", err=True)
+            typer.echo(resume)
+
+        try:
+            with interrupt.training(lost):
+                code = max(code, _run_one(experiment, options))
+        except KeyboardInterrupt:
+            typer.echo("stopped at once", err=True)
+            lost()
+            return EXIT_INTERRUPTED
+        if interrupt.requested.is_set():
+            left = experiments[experiments.index(experiment) + 1 :]
+            if left:
+                typer.echo(f"not begun: {', '.join(other.name for other in left)}")
+            return EXIT_INTERRUPTED if left else code
+    return code
 
 
 def build_tuner(experiment: Experiment) -> tune.Tuner:
@@ -136,6 +138,7 @@ def build_tuner(experiment: Experiment) -> tune.Tuner:
                 ImaginedPictures(),
                 interrupt.EndWhenPaused(),
                 schedulers.KeepRungs(scheduler),
+                *recover.callbacks(),
             ],
             verbose=0,
         ),
@@ -156,6 +159,7 @@ def _run_one(experiment: Experiment, options: LaunchOptions) -> int:
             resume_unfinished=True,
             resume_errored=True,
         )
+        recover.renew(tuner)
     else:
         tuner = build_tuner(experiment)
         _record(experiment)
@@ -198,7 +202,8 @@ def _record(experiment: Experiment) -> None:
 
 def _resume_command(experiment: Experiment, options: LaunchOptions) -> str:
     """What the user types to resume."""
-    return options.resume_command.format(path=experiment.path)
+    path = shlex.quote(str(experiment.path))
+    return f"{command_name()} {options.resume_command.replace('{path}', path)}"
 
 
 def report(experiment: Experiment, results: tune.ResultGrid, options: LaunchOptions) -> int:
@@ -219,16 +224,18 @@ def report(experiment: Experiment, results: tune.ResultGrid, options: LaunchOpti
         typer.echo("  " + "\n  ".join(last), err=True)
         typer.echo(f"  whole error: {Path(result.path) / 'error.txt'}", err=True)
     saved = [result.checkpoint.path for result in results if result.checkpoint]
-    interrupted = interrupt.requested.is_set()
+    # Whatever ended it: what is not done is not a success.
+    interrupted = any(trial.status not in ENDED for trial in results._experiment_analysis.trials)
     for path in saved:
         typer.echo(f"checkpoint: {path}")
     if saved:
-        typer.echo(f"evaluate:   rllib evaluate {saved[0]}")
+        typer.echo(f"evaluate:   {command_name()} evaluate {shlex.quote(saved[0])}")
     elif interrupted:
         typer.echo("no checkpoint yet: the first iteration had not begun")
     if interrupted or failed:
         typer.echo(f"resume:     {_resume_command(experiment, options)}")
-    typer.echo(f"curves:     tensorboard --logdir {experiment.path}")
+    curves = shlex.quote(str(experiment.path))
+    typer.echo(f"curves:     {tool_name('tensorboard')} --logdir {curves}")
     if interrupted:
         return EXIT_INTERRUPTED
     return EXIT_FAILED if failed else 0

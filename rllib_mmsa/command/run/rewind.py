@@ -2,6 +2,10 @@
 
 A killed trial has logged results that came after its last checkpoint. Resumed, it trains through
 the same iterations again; both in one log would count twice.
+
+What a kill or a power cut leaves is read as far as it can be: a torn last line, rows of another
+width than the header, zero bytes. `progress.csv` is written anew from `result.json`, which holds
+all of it.
 """
 
 from __future__ import annotations
@@ -9,11 +13,18 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from pyarrow.fs import LocalFileSystem
+import typer
 from ray.tune import Callback
 from ray.tune.experiment import Trial
+from ray.tune.result import EXPR_PROGRESS_FILE, EXPR_RESULT_FILE
+from ray.tune.utils.util import SafeFallbackEncoder
+
+from rllib_mmsa.command.run.aside import replacing
+from rllib_mmsa.command.run.logs import flat, local_folder
 
 ITERATION = "training_iteration"
 
@@ -21,7 +32,7 @@ ITERATION = "training_iteration"
 class RewindLogs(Callback):
     """Cuts result.json and progress.csv of each trial that this process finds half done.
 
-    It must stand before Tune's loggers, which go on with the files as they find them. TensorBoard
+    It must stand before the loggers, which go on with the files as they find them. TensorBoard
     itself drops what a later event file of the same run goes through again.
     """
 
@@ -34,33 +45,108 @@ class RewindLogs(Callback):
         """Cut the logs at a trial's first start here; after a later one (PBT) they go on."""
         first = trial.trial_id not in self._started
         self._started.add(trial.trial_id)
-        local = isinstance(trial.storage.storage_filesystem, LocalFileSystem)
-        result = trial.latest_checkpoint_result
-        if not first or not local or result is None:
+        folder = local_folder(trial)
+        if not first or folder is None:
             return
-        rewind(Path(trial.storage.trial_fs_path), result.metrics[ITERATION])
+        checkpoint = trial.latest_checkpoint_result
+        metrics = checkpoint.metrics if checkpoint else {}
+        own = metrics.get("trial_id") == trial.trial_id
+        try:
+            rewind(folder, metrics.get(ITERATION, 0), metrics if own else None)
+        except Exception as err:  # logs are not worth the run
+            typer.echo(
+                f"warning: the logs in '{folder}' could not be cut back to the checkpoint, and "
+                f"iterations may be in them twice: {type(err).__name__}: {err}",
+                err=True,
+            )
+
+    def on_trial_recover(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: object
+    ) -> None:
+        """A failed trial goes back to its checkpoint, and its logs with it."""
+        self._started.discard(trial.trial_id)
 
 
-def rewind(folder: Path, last: int) -> None:
+def rewind(folder: Path, last: int, result: Mapping[str, Any] | None = None) -> None:
     """Drop the results after an iteration from a trial's logs.
 
     Args:
         folder: The trial's; logs that are not there are left alone.
         last: The last iteration to keep.
+        result: That iteration's result, added where the log has lost it.
+
+    Raises:
+        OSError: If a log cannot be read or written; it is then as it was.
     """
-    log = folder / "result.json"
-    if log.exists():
-        lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if json.loads(line)[ITERATION] <= last]
-        log.write_text("".join(kept), encoding="utf-8")
-    table = folder / "progress.csv"
-    if table.exists():
-        with table.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        if not rows:
-            return
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(row for row in rows if int(row[ITERATION]) <= last)
-        table.write_text(text.getvalue(), encoding="utf-8", newline="")
+    log, table = folder / EXPR_RESULT_FILE, folder / EXPR_PROGRESS_FILE
+    iterations = [row[ITERATION] for _, row in _results(log)]
+    if not iterations and table.exists():
+        _replace_table(table, _table_rows(table, last))
+    if not log.exists():
+        return
+    columns: dict[str, None] = {}
+    with replacing(log, "wb") as file:
+        for line, row in _kept(log, iterations, last):
+            file.write(line + b"\n")
+            columns.update(dict.fromkeys(flat(row)))
+        if result is not None and last > max(iterations, default=0):
+            file.write(json.dumps(result, cls=SafeFallbackEncoder).encode() + b"\n")
+            columns.update(dict.fromkeys(flat(result)))
+    if iterations:
+        _replace_table(table, (flat(row) for _, row in _results(log)), list(columns))
+
+
+def _results(log: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """The lines of result.json that are whole results."""
+    if not log.exists():
+        return
+    with log.open("rb") as file:
+        for line in file:
+            line = line.strip(b"\0\r\n ")
+            try:
+                row = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(row, dict) and isinstance(row.get(ITERATION), int):
+                yield line, row
+
+
+def _kept(
+    log: Path, iterations: Sequence[int], last: int
+) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """The results up to the one of the checkpoint.
+
+    An iteration may be there twice: population based training goes back to another's checkpoint.
+    What counts is therefore the place of the last such result in the file.
+    """
+    if last in iterations:
+        number = len(iterations) - iterations[::-1].index(last)
+        wanted = [place < number for place in range(len(iterations))]
+    else:
+        wanted = [iteration <= last for iteration in iterations]
+    return (pair for pair, want in zip(_results(log), wanted, strict=True) if want)
+
+
+def _table_rows(table: Path, last: int) -> list[dict[str, Any]]:
+    """The rows of a progress.csv without a result.json; rows of another width mean nothing."""
+    if not table.exists():
+        return []
+    text = table.read_bytes().replace(b"\0", b"").decode("utf-8", errors="replace")
+    header, *rows = list(csv.reader(io.StringIO(text, newline=""))) or [[]]
+    named = (dict(zip(header, row, strict=True)) for row in rows if len(row) == len(header))
+    return [
+        row for row in named if row.get(ITERATION, "").isdigit() and int(row[ITERATION]) <= last
+    ]
+
+
+def _replace_table(
+    table: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = ()
+) -> None:
+    """Write progress.csv anew with the columns, or the first row's; without a row it is empty."""
+    with replacing(table) as file:
+        writer = None
+        for row in rows:
+            if writer is None:
+                writer = csv.DictWriter(file, list(columns or row))
+                writer.writeheader()
+            writer.writerow(row)
