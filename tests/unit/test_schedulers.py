@@ -57,6 +57,12 @@ def test_what_successive_halving_has_seen_outlives_a_kill():
     assert schedulers.KeepRungs(schedulers.build({})).get_state() is None
 
 
+def test_a_scheduler_of_an_older_version_compares_the_latest_test():
+    older = schedulers.build(ASHA)
+    older._metric = "evaluation/env_runners/episode_return_mean"
+    assert pickle.loads(pickle.dumps(older)).metric == TEST_RETURN
+
+
 def test_results_without_an_evaluation_decide_nothing():
     scheduler = schedulers.build(ASHA)
     scheduler.on_trial_add(None, trial(0))

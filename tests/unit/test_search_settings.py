@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from ray.tune.schedulers import AsyncHyperBandScheduler, PopulationBasedTraining
+from ray.tune.schedulers import (
+    AsyncHyperBandScheduler,
+    HyperBandScheduler,
+    PopulationBasedTraining,
+)
 
 from rllib_mmsa import MMSAConfig
 from rllib_mmsa.command.experiment import preflight, search
@@ -31,6 +35,82 @@ def test_a_scheduler_is_completed_and_read_back_from_the_record():
     assert parse_experiment("a", found.to_mapping()["a"]).scheduler == found.scheduler
 
 
+@pytest.mark.parametrize(
+    ("written", "metric"),
+    [
+        ({}, "test_return"),
+        ({"metric": "test_win_rate"}, "test_win_rate"),
+        ({"metric": "evaluation/env_runners/episode_return_mean"}, "test_return"),
+        ({"metric": "evaluation/episode_return_mean"}, "test_return"),
+        ({"metric": "evaluation/win_rate"}, "test_win_rate"),
+        ({"metric": "episode_return_mean"}, "env_runners/episode_return_mean"),
+    ],
+)
+def test_trials_are_compared_by_what_every_result_has(written, metric):
+    entry = {**MINIMAL, "stop": STOP, "scheduler": {"type": "asha", **written}}
+    assert parse_experiment("a", entry).scheduler["metric"] == metric
+
+
+def test_hyperband_takes_its_length_from_the_stop_criterion():
+    entry = {**MINIMAL, "stop": STOP, "scheduler": {"type": "hyperband"}}
+    found = parse_experiment("a", entry).scheduler
+    assert (found["max_t"], found["grace_period"], found["reduction_factor"]) == (1000, 100, 3)
+    built = schedulers.build(found)
+    assert isinstance(built, HyperBandScheduler)
+    # 1000, 333 and 111 env steps: a fourth bracket would cut before the grace period.
+    assert [built._get_r0(s) for s in range(built._s_max_1)] == [1000, 333, 111]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"scheduler": PBT}, "needs a fixed number of trials, 2 or more, but has num_samples: 1"),
+        ({"scheduler": PBT, "num_samples": -1}, "but has num_samples: -1"),
+        (
+            {"scheduler": PBT, "num_samples": 8, "max_concurrent_trials": 4},
+            "max_concurrent_trials is 4, but the 8 trials of a population must be alive together",
+        ),
+        (
+            {
+                "scheduler": {"type": "hyperband"},
+                "num_samples": 2,
+                "config": {"lr": {"grid_search": [1e-3, 1e-4]}, "seed": {"grid_search": [1, 2]}},
+                "max_concurrent_trials": 7,
+            },
+            "but the 8 trials of a search by halves",
+        ),
+        (
+            {"scheduler": {"type": "asha"}, "config": {"evaluation_interval_env_steps": None}},
+            "test_return is never measured, since evaluation_interval_env_steps is off",
+        ),
+        (
+            {"stop": {"test_win_rate": 1}, "config": {"evaluation_interval_env_steps": None}},
+            "test_win_rate is never measured",
+        ),
+    ],
+)
+def test_trials_that_cannot_be_compared_are_refused(changes, words):
+    experiment = parse_experiment("a", {**MINIMAL, "stop": STOP, **changes})
+    with pytest.raises(ConfigError) as error:
+        search.check_trials(experiment)
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"scheduler": PBT, "num_samples": 2, "max_concurrent_trials": 2},
+        {"scheduler": {"type": "asha"}, "num_samples": 8, "max_concurrent_trials": 2},
+        {
+            "scheduler": {"type": "asha"},
+            "config": {"evaluation_interval_env_steps": None, "evaluation_interval": 1},
+        },
+    ],
+)
+def test_trials_that_can_be_compared(changes):
+    search.check_trials(parse_experiment("a", {**MINIMAL, "stop": STOP, **changes}))
+
+
 def test_schedulers_become_tunes_own_and_populations_keep_more_checkpoints():
     asha = parse_experiment("a", {**MINIMAL, "stop": STOP, "scheduler": {"type": "asha"}})
     assert isinstance(schedulers.build(asha.scheduler), AsyncHyperBandScheduler)
@@ -47,6 +127,7 @@ def test_schedulers_become_tunes_own_and_populations_keep_more_checkpoints():
         ({"type": "asha", "max": 1}, "scheduler: unknown key 'max'"),
         ({"type": "asha", "metric": "winrate"}, "Did you mean 'win_rate'?"),
         ({"type": "asha", "mode": "up"}, "mode must be 'min' or 'max'"),
+        ({"type": "asha", "metric": "evaluation/episode_len_mean"}, "is in some results only"),
         ({"type": "asha", "time_attr": "training_iteration"}, "name max_t, or a stop criterion"),
         ({"type": "asha", "grace_period": 2000}, "is beyond max_t (1000)"),
         ({**PBT, "perturbation_interval": 0}, "perturbation_interval must be 1 or more"),

@@ -6,6 +6,7 @@ the command line prints.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -18,6 +19,9 @@ STOP_METRICS = (
     "training_iteration",
     "time_total_s",
     "num_env_steps_sampled_lifetime",
+    "test_return",
+    "test_win_rate",
+    "test_env_steps",
     "env_runners/num_env_steps_sampled_lifetime",
     "env_runners/num_episodes_lifetime",
     "env_runners/episode_return_mean",
@@ -85,11 +89,16 @@ SEARCH_SPACES: dict[str, tuple[int, ...]] = {
 
 
 def mapping(value: Any, where: str) -> dict[str, Any]:
-    """Return `value` as a dict, or say what it is instead."""
+    """Return `value` as a dict whose keys are text, or say what it is instead."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
         raise ConfigError(f"{where} must be a mapping (key: value), but is {describe(value)}.")
+    for key in value:
+        if not isinstance(key, str):
+            raise ConfigError(
+                f"{where}: a key must be text, but is {describe(key)}; put it in quotes."
+            )
     return dict(value)
 
 
@@ -125,6 +134,8 @@ def number(value: Any, where: str, *, minimum: float | None = None, whole: bool 
         value, ok = int(value), True
     if not ok:
         raise ConfigError(f"{where} must be {kind}, but is {describe(value)}.")
+    if not math.isfinite(value):
+        raise ConfigError(f"{where} must be a finite number, but is {value}.")
     if minimum is not None and value < minimum:
         raise ConfigError(f"{where} must be {minimum} or more, but is {value}.")
     return value
@@ -278,7 +289,7 @@ def option_type(value: Any, default: Any, where: str) -> None:
     if isinstance(default, bool):
         flag(value, where)
     elif isinstance(default, int | float):
-        if not isinstance(value, list | tuple) and value != "auto":
+        if not isinstance(value, list | tuple) and value not in ("auto", math.inf):
             number(value, where)
     elif isinstance(default, str) and not isinstance(value, str | type):
         raise ConfigError(f"{where} must be text (default '{default}'), but is {describe(value)}.")

@@ -51,6 +51,7 @@ def check(
             needs = check_values(algorithm, settings, where)
             if local:
                 check_resources(needs, local_resources(num_cpus), where)
+        search.check_trials(experiment)
 
 
 def check_environments(settings: Mapping[str, Any], where: str) -> None:

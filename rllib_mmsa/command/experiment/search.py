@@ -5,18 +5,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import math
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from rllib_mmsa.command.experiment import checks
 from rllib_mmsa.errors import ConfigError, unknown
 
+if TYPE_CHECKING:
+    from rllib_mmsa.command.experiment.experiment import Experiment
+
 ENV_STEPS = "num_env_steps_sampled_lifetime"
-TEST_RETURN = "evaluation/env_runners/episode_return_mean"
+TEST_RETURN = "test_return"
+# What some results have -> the latest of it, which every result has.
+LATEST = {
+    "evaluation/env_runners/episode_return_mean": TEST_RETURN,
+    "evaluation/env_runners/win_rate": "test_win_rate",
+}
 SHARED_KEYS = ("type", "metric", "mode", "time_attr")
 # Type -> the keys that it has besides, with Tune's names.
 SCHEDULERS: dict[str, tuple[str, ...]] = {
     "asha": ("max_t", "grace_period", "reduction_factor"),
+    "hyperband": ("max_t", "grace_period", "reduction_factor"),
     "pbt": (
         "perturbation_interval",
         "hyperparam_mutations",
@@ -45,10 +55,11 @@ def check_scheduler(value: Any, where: str, stop: Mapping[str, float]) -> dict[s
     Args:
         value: A mapping with `type` and Tune's argument names, or None.
         where: The place in the file, for the message.
-        stop: The checked stop criteria; ASHA's `max_t` is taken from there.
+        stop: The checked stop criteria; ASHA's and HyperBand's `max_t` is taken from there.
 
     Returns:
-        The mapping, complete and with full metric paths; empty where there is no scheduler.
+        The mapping, complete and with full metric paths; empty where there is no scheduler. A
+        metric of an evaluation is that of the latest one.
 
     Raises:
         ConfigError: At the first mistake.
@@ -63,13 +74,19 @@ def check_scheduler(value: Any, where: str, stop: Mapping[str, float]) -> dict[s
     settings = {"metric": TEST_RETURN, "mode": "max", "time_attr": ENV_STEPS, **written}
     for key in ("metric", "time_attr"):
         settings[key] = checks.metric(settings[key], f"{where}: {key}")
+    settings["metric"] = LATEST.get(settings["metric"], settings["metric"])
+    if settings["metric"].startswith("evaluation/"):
+        raise ConfigError(
+            f"{where}: metric '{settings['metric']}' is in some results only; compare test_return "
+            "or test_win_rate, which every result has."
+        )
     if settings["mode"] not in ("min", "max"):
         raise ConfigError(f"{where}: mode must be 'min' or 'max', not '{settings['mode']}'.")
-    return _asha(settings, where, stop) if kind == "asha" else _pbt(settings, where)
+    return _pbt(settings, where) if kind == "pbt" else _halving(settings, where, stop)
 
 
-def _asha(settings: dict[str, Any], where: str, stop: Mapping[str, float]) -> dict[str, Any]:
-    """Successive halving: a trial's length, its first test, the share that goes on."""
+def _halving(settings: dict[str, Any], where: str, stop: Mapping[str, float]) -> dict[str, Any]:
+    """ASHA and HyperBand: a trial's length, its first test, the share that goes on."""
     time_attr = settings["time_attr"]
     if "max_t" not in settings and time_attr not in stop:
         raise ConfigError(f"{where}: name max_t, or a stop criterion {time_attr} to take it from.")
@@ -82,7 +99,7 @@ def _asha(settings: dict[str, Any], where: str, stop: Mapping[str, float]) -> di
             f"{where}: grace_period ({settings['grace_period']}) is beyond max_t "
             f"({settings['max_t']}): no trial would ever be stopped early."
         )
-    settings.setdefault("reduction_factor", 4)
+    settings.setdefault("reduction_factor", 4 if settings["type"] == "asha" else 3)
     checks.number(settings["reduction_factor"], f"{where}: reduction_factor", minimum=2)
     return settings
 
@@ -124,6 +141,56 @@ def _pbt(settings: dict[str, Any], where: str) -> dict[str, Any]:
         if isinstance(space, Mapping) and "grid_search" in space:
             raise ConfigError(f"{here}: a grid is not drawn from; write the list of its values.")
     return settings
+
+
+def check_trials(experiment: Experiment) -> None:
+    """Check that the trials of a search can be compared with each other.
+
+    Raises:
+        ConfigError: If too few of them are alive at a time, or what is compared is not measured.
+    """
+    config, scheduler = experiment.config, experiment.scheduler
+    tests = [k for k in (scheduler.get("metric"), *experiment.stop) if str(k).startswith("test_")]
+    off = "evaluation_interval_env_steps" in config and not (
+        config["evaluation_interval_env_steps"] or config.get("evaluation_interval")
+    )
+    if tests and off:
+        raise ConfigError(
+            f"{experiment.name}: {tests[0]} is never measured, since "
+            "evaluation_interval_env_steps is off; set it, for example to 10000."
+        )
+    # Other schedulers compare a trial with those before it.
+    if scheduler.get("type") not in ("pbt", "hyperband"):
+        return
+    members, limit = num_trials(experiment), experiment.max_concurrent_trials
+    what = "population" if scheduler["type"] == "pbt" else "search by halves"
+    if members < 2:
+        raise ConfigError(
+            f"{experiment.name}: a {what} needs a fixed number of trials, 2 or more, but has "
+            f"num_samples: {experiment.num_samples}; write, for example, num_samples: 8."
+        )
+    if limit and limit < members:
+        raise ConfigError(
+            f"{experiment.name}: max_concurrent_trials is {limit}, but the {members} trials of a "
+            f"{what} must be alive together to be compared; leave it out (they take turns where "
+            f"there are fewer CPUs), and give Ray fewer CPUs with --ray-num-cpus {limit}."
+        )
+
+
+def num_trials(experiment: Experiment) -> int:
+    """How many trials a search has; below 1: without end."""
+    grids = _grids({"env": experiment.env, **experiment.config})
+    return experiment.num_samples * math.prod(map(len, grids))
+
+
+def _grids(tree: Mapping[str, Any]) -> Iterator[list[Any]]:
+    """The lists of values that are run in full."""
+    for value in tree.values():
+        if isinstance(value, Mapping):
+            if checks.is_search_space(value):
+                yield from [value["grid_search"]] if "grid_search" in value else []
+            else:
+                yield from _grids(value)
 
 
 def checkpoints_kept(scheduler: Mapping[str, Any]) -> int:

@@ -2,22 +2,50 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from ray import tune
 from ray.tune import Callback
-from ray.tune.schedulers import AsyncHyperBandScheduler, PopulationBasedTraining, TrialScheduler
+from ray.tune.schedulers import (
+    AsyncHyperBandScheduler,
+    HyperBandScheduler,
+    PopulationBasedTraining,
+    TrialScheduler,
+)
 
-from rllib_mmsa.command.experiment import checks
+from rllib_mmsa.command.experiment import checks, search
 from rllib_mmsa.command.run import interrupt
 
 
-class PausingASHA(interrupt.Pausing, AsyncHyperBandScheduler):
+class _Comparing(interrupt.Pausing):
+    """Mixed into a scheduler that compares trials."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Unpickles; an older version's compared at evaluations, which few results have."""
+        self.__dict__.update(state)
+        self._metric = search.LATEST.get(self._metric, self._metric)
+
+
+class PausingASHA(_Comparing, AsyncHyperBandScheduler):
     """Asynchronous successive halving (Li et al., 2020)."""
 
 
-class PausingPBT(interrupt.Pausing, PopulationBasedTraining):
+class PausingHyperBand(_Comparing, HyperBandScheduler):
+    """HyperBand (Li et al., 2018), of which no trial is cut before ``grace_period``.
+
+    Tune's derives the number of its brackets from ``max_t`` alone, as if the smallest budget
+    were 1. In env steps that is far from any test, and the first dozen trials are never cut.
+    """
+
+    def __init__(self, grace_period: float, max_t: float, reduction_factor: float, **settings: Any):
+        super().__init__(max_t=max_t, reduction_factor=reduction_factor, **settings)
+        cuts = math.log(max_t / grace_period) / math.log(reduction_factor)
+        self._s_max_1 = math.floor(cuts + 1e-9) + 1
+
+
+class PausingPBT(_Comparing, PopulationBasedTraining):
     """Population based training (Jaderberg et al., 2017)."""
 
 
@@ -28,20 +56,21 @@ def build(scheduler: Mapping[str, Any]) -> TrialScheduler:
         scheduler: What `search.check_scheduler` returned.
 
     Returns:
-        ASHA, PBT, or first in, first out; each pauses its trials on Ctrl-C.
+        ASHA, HyperBand, PBT, or first in, first out; each pauses its trials on Ctrl-C.
     """
     settings = {key: value for key, value in scheduler.items() if key != "type"}
     if not scheduler:
         return interrupt.PausingScheduler()
     if scheduler["type"] == "asha":
         return PausingASHA(**settings)
+    if scheduler["type"] == "hyperband":
+        return PausingHyperBand(**settings)
     # To Tune, a list is values in their order, of which a neighbour is the small change.
     settings["hyperparam_mutations"] = {
         name: space if isinstance(space, list) else search_space({name: space})[name]
         for name, space in settings["hyperparam_mutations"].items()
     }
-    # Evaluations are rarer than results: most results lack their metrics.
-    return PausingPBT(**settings, require_attrs=False)
+    return PausingPBT(**settings)
 
 
 def search_space(settings: Mapping[str, Any]) -> dict[str, Any]:
