@@ -50,6 +50,8 @@ class GroupedEnv(MultiAgentEnv):
         state_size: int,
         obs_bounds: tuple[Any, Any] = (-np.inf, np.inf),
         state_bounds: tuple[Any, Any] = (-np.inf, np.inf),
+        agent_names: Sequence[str] | None = None,
+        action_names: Sequence[str] = (),
     ):
         """Builds the spaces of the team agent.
 
@@ -60,6 +62,9 @@ class GroupedEnv(MultiAgentEnv):
             state_size: S.
             obs_bounds: Lowest and highest observation, numbers or arrays that broadcast to (N, D).
             state_bounds: Lowest and highest state, numbers or arrays that broadcast to (S,).
+            agent_names: (N,) what the agents are called, in the order of the arrays' rows; None:
+                agent_0, agent_1, ...
+            action_names: (A,) what the actions are called, where they have names.
         """
         self.agents = [TEAM]
         self.possible_agents = [TEAM]
@@ -79,6 +84,8 @@ class GroupedEnv(MultiAgentEnv):
         self.action_spaces = {TEAM: spaces.MultiDiscrete([n_actions] * n_agents)}
         self._all_legal = np.ones((n_agents, n_actions), np.int8)
         self._obs_size, self._state_size = obs_size, state_size
+        self._agent_names = tuple(agent_names or (f"agent_{i}" for i in range(n_agents)))
+        self._action_names = tuple(action_names)
 
     @property
     def n_agents(self) -> int:
@@ -99,6 +106,16 @@ class GroupedEnv(MultiAgentEnv):
     def state_size(self) -> int:
         """S, the length of the global state."""
         return self._state_size
+
+    @property
+    def agent_names(self) -> tuple[str, ...]:
+        """(N,) the agents in the order of the arrays' rows: what a row learned is theirs."""
+        return self._agent_names
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """(A,) what the actions are called; () where they have no names."""
+        return self._action_names
 
     def _observation(
         self,

@@ -9,6 +9,7 @@ from ray.rllib.env.multi_agent_env import MultiAgentEnv
 
 from env_registry.contract.base import TEAM
 from env_registry.contract.legacy_groups import LegacyGroupedEnv
+from env_registry.contract.old_gym import refuse_gym
 from env_registry.contract.space_checks import check_spaces
 
 
@@ -33,4 +34,5 @@ def as_grouped_env(env: Any, *, state: str = "auto") -> MultiAgentEnv:
     if isinstance((getattr(env, "observation_spaces", None) or {}).get(TEAM), spaces.Dict):
         check_spaces(env)
         return env
+    refuse_gym(env)
     return LegacyGroupedEnv(env, state=state)

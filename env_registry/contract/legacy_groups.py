@@ -13,20 +13,13 @@ Shape legend: N group members, A actions, D observation size, S state size.
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from ray.rllib.env.wrappers.group_agents_wrapper import (
-    GROUP_INFO,
-    GROUP_REWARDS,
-    GroupAgentsWrapper,
-)
+from ray.rllib.env.wrappers.group_agents_wrapper import GROUP_INFO, GroupAgentsWrapper
 
 from env_registry.contract.base import (
-    ACTION_MASK,
-    AGENT_REWARDS,
-    ALL,
-    OBS,
     STATE,
     TEAM,
     WIN,
@@ -38,7 +31,10 @@ from env_registry.contract.base import (
     keep_one_legal,
     pad_rows,
 )
-from env_registry.contract.legacy_spaces import find_group, flat_size, flatten
+from env_registry.contract.legacy_answers import legal_actions
+from env_registry.contract.legacy_parts import flat_size
+from env_registry.contract.legacy_sources import Answer, ByAgent, ByGroup, is_plain_wrapper
+from env_registry.contract.legacy_spaces import find_group
 from env_registry.errors import broken
 
 PROBE_STEPS = 50
@@ -52,6 +48,14 @@ class LegacyGroupedEnv(GroupedEnv):
     Observations are flattened (Discrete, MultiBinary, MultiDiscrete: one-hot) and padded with
     zeros to the longest; actions are padded to the most and masked. Bounds are left open: old
     environments were never held to theirs.
+
+    A member that is not observed (it has left, comes later, or it is another's turn) observes
+    zeros and has action 0 as its only legal one, which is not handed on; so has one that ended,
+    and both earn nothing. (RLlib's wrapper raised "Missing member of group".)
+
+    The members' order is the one given to `with_agent_groups` if their ids are whole numbers;
+    names are sorted (`agent_names`), since RLlib keeps ids in sets, whose order differs from
+    process to process.
 
     State: what each member sees under "state" is used once if all see the same, and concatenated
     if they differ; without any, it is the concatenated observations. (RLlib's old QMIX took
@@ -81,50 +85,48 @@ class LegacyGroupedEnv(GroupedEnv):
             )
         group = find_group(env)
         self.env = env
-        self._group_id = group.group_id
         self._actions = group.actions
         self._parts = group.parts
-        longest = max(flat_size(parts[OBS]) for parts in self._parts)
+        no_ops = [int(space.start) for space in group.actions]
+        if is_plain_wrapper(env):
+            self._source: ByAgent | ByGroup = ByAgent(env.env, group.members, no_ops)
+        else:
+            self._source = ByGroup(env, group.group_id, group.places)
+        longest = max(flat_size(parts.obs) for parts in self._parts)
         self._state_mode = self._choose_state(state)
         super().__init__(
             n_agents=len(self._parts),
             n_actions=max(int(space.n) for space in self._actions),
             obs_size=longest,
             state_size=self._count_state(longest),
+            agent_names=[str(member) for member in group.members],
         )
         self._last: dict[str, Observation] = {}
         self.render_mode = getattr(env, "render_mode", None)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Reset:
         """Starts an episode of the wrapped environment."""
-        obs, _ = self.env.reset(seed=seed, options=options)
-        self._last = self._adapt(self._of_group(obs))
+        self._last = {}
+        self._last = self._adapt(self._source.reset(seed, options))
         return self._last, {TEAM: {}}
 
     def step(self, action_dict: dict[str, np.ndarray]) -> StepResult:
         """Plays one step of the wrapped environment."""
-        actions = tuple(
+        actions = [
             # An action that this member lacks is masked; only a random sampler gives one.
             int(space.start) + min(int(action), int(space.n) - 1)
             for action, space in zip(action_dict[TEAM], self._actions, strict=True)
-        )
-        obs, rewards, terminateds, truncateds, infos = self.env.step({self._group_id: actions})
-        terminated, truncated = (
-            bool(flags.get(ALL, False) or flags.get(self._group_id, False))
-            for flags in (terminateds, truncateds)
-        )
-        if obs or not (terminated or truncated):  # an old environment may end without a last one
-            self._last = self._adapt(self._of_group(obs))
-        reward = float(rewards.get(self._group_id, 0.0))
-        info = _group_info(infos.get(self._group_id, {}), reward, self.n_agents)
-        agent_rewards = info.pop(AGENT_REWARDS)
+        ]
+        answer = self._source.step(actions)
+        if answer.observed or not (answer.terminated or answer.truncated):
+            self._last = self._adapt(answer)
         return self._transition(
             self._last,
-            agent_rewards,
-            terminated=terminated,
-            truncated=truncated,
-            team_reward=reward,
-            **info,
+            answer.rewards,
+            terminated=answer.terminated,
+            truncated=answer.truncated,
+            team_reward=answer.reward,
+            **_info(answer.infos),
         )
 
     def render(self) -> Any:
@@ -139,59 +141,56 @@ class LegacyGroupedEnv(GroupedEnv):
         """The environment that draws and closes: GroupAgentsWrapper passes neither on."""
         return self.env.env if isinstance(self.env, GroupAgentsWrapper) else self.env
 
-    def _of_group(self, obs: Any) -> Any:
-        """The group's part of an observation dictionary, which must be all of it."""
-        if not isinstance(obs, dict) or list(obs) != [self._group_id]:
-            found = list(obs) if isinstance(obs, dict) else type(obs).__name__
-            raise broken(
-                f"the environment's observation has the agents {found}",
-                f"the one group {self._group_id!r} must be all of it, each step",
-                "put every agent id into the group given to with_agent_groups",
-            )
-        return obs[self._group_id]
-
-    def _adapt(self, members: Any) -> dict[str, Observation]:
-        """One observation per member -> the contract's observation."""
-        members = [m if isinstance(m, dict) else {OBS: m} for m in members]
-        rows, masks, states = [], [], []
-        for i, (member, parts) in enumerate(zip(members, self._parts, strict=True)):
-            rows.append(flatten(parts[OBS], member[OBS], i, OBS))
-            n_actions = int(self._actions[i].n)
-            legal = member[ACTION_MASK] if ACTION_MASK in parts else np.ones(n_actions)
-            masks.append(np.asarray(legal).reshape(-1) > 0)
-            if STATE in parts:
-                states.append(flatten(parts[STATE], member[STATE], i, STATE))
+    def _adapt(self, answer: Answer) -> dict[str, Observation]:
+        """What was told of the members -> the contract's observation."""
+        rows = [np.zeros(0, np.float32)] * self.n_agents
+        masks = [np.zeros(0, bool)] * self.n_agents
+        states: dict[int, np.ndarray] = {}
+        for i, value in answer.observed.items():
+            rows[i], mask, state = self._parts[i].read(value)
+            if state is not None:
+                states[i] = state
+            if i not in answer.ended:
+                n_actions = int(self._actions[i].n)
+                masks[i] = (
+                    np.ones(n_actions, bool)
+                    if mask is None
+                    else legal_actions(mask, n_actions, self.agent_names[i])
+                )
         obs = pad_rows(rows, self.obs_size)
         mask = keep_one_legal(pad_rows(masks, self.n_actions, np.int8))
         return self._observation(obs, mask, self._join(states, obs))
 
-    def _join(self, states: list[np.ndarray], obs: np.ndarray) -> np.ndarray:
+    def _join(self, states: dict[int, np.ndarray], obs: np.ndarray) -> np.ndarray:
         """The members' states -> (S,)."""
-        if self._state_mode == "concatenate":
-            return np.concatenate(states)
-        if self._state_mode != "shared":
+        if self._state_mode == "observations":
             return concat_state(obs)
-        if not all(np.array_equal(state, states[0]) for state in states[1:]):
+        if self._state_mode == "concatenate":
+            absent = (np.zeros(parts.state_size, np.float32) for parts in self._parts)
+            return np.concatenate([states.get(i, zeros) for i, zeros in enumerate(absent)])
+        if not states:  # nobody is there to tell it: as it was
+            return self._last[TEAM][STATE].copy() if self._last else np.zeros(self.state_size, "f")
+        if not _all_equal(states.values()):
             raise broken(
                 'the members of the group see different states under "state"',
                 "a state that was shared at first (or said to be) is the same for all members",
                 'as_grouped_env(env, state="concatenate")',
             )
-        return states[0].copy()
+        return next(iter(states.values())).copy()
 
     def _choose_state(self, wanted: str) -> str:
         """ "shared", "concatenate", or "observations" where no member has a state."""
-        with_state = [STATE in parts for parts in self._parts]
+        with_state = [parts.state is not None for parts in self._parts]
         if not any(with_state):
             return "observations"
         if not all(with_state):
             raise broken(
-                f'"state" is in the space of member {with_state.index(True)} of the group and not '
-                f"in that of member {with_state.index(False)}",
+                f'"state" is in the space of {self._parts[with_state.index(True)].agent!r} and not '
+                f"in that of {self._parts[with_state.index(False)].agent!r}",
                 "either every member observes a state or none does",
                 "give it to all members, or leave it out",
             )
-        sizes = {flat_size(parts[STATE]) for parts in self._parts}
+        sizes = {parts.state_size for parts in self._parts}
         if wanted != "auto":
             return wanted
         return "shared" if len(sizes) == 1 and self._probe_shared() else "concatenate"
@@ -200,7 +199,7 @@ class LegacyGroupedEnv(GroupedEnv):
         """S."""
         if self._state_mode == "observations":
             return len(self._parts) * obs_size
-        sizes = [flat_size(parts[STATE]) for parts in self._parts]
+        sizes = [parts.state_size for parts in self._parts]
         return sizes[0] if self._state_mode == "shared" else sum(sizes)
 
     def _probe_shared(self) -> bool:
@@ -212,46 +211,41 @@ class LegacyGroupedEnv(GroupedEnv):
         kept_random, kept_numpy = random.getstate(), np.random.get_state()
         try:
             rng = np.random.default_rng(0)
-            obs, _ = self.env.reset(seed=0)
+            answer = self._source.reset(0, None)
             for _ in range(PROBE_STEPS):
-                members = self._of_group(obs)
-                if not self._same_states(members):
+                if not self._same_states(answer):
                     return False
-                actions = self._random_legal(members, rng)
-                obs, _, terminateds, truncateds, _ = self.env.step({self._group_id: actions})
-                if terminateds.get(ALL) or truncateds.get(ALL):
-                    return not obs or self._same_states(self._of_group(obs))
-            return True
+                if answer.terminated or answer.truncated:
+                    return True
+                answer = self._source.step(self._random_legal(answer, rng))
+            return self._same_states(answer)
         finally:
-            self.env.reset(seed=int(np.random.SeedSequence().generate_state(1)[0] >> 1))
+            self._source.reset(int(np.random.SeedSequence().generate_state(1)[0] >> 1), None)
             random.setstate(kept_random)
             np.random.set_state(kept_numpy)
 
-    def _same_states(self, members: Any) -> bool:
-        first, *rest = (
-            flatten(parts[STATE], member[STATE], i, STATE)
-            for i, (member, parts) in enumerate(zip(members, self._parts, strict=True))
-        )
-        return all(np.array_equal(state, first) for state in rest)
+    def _same_states(self, answer: Answer) -> bool:
+        observed = answer.observed.items()
+        return _all_equal(self._parts[i].read(value)[2] for i, value in observed)
 
-    def _random_legal(self, members: Any, rng: np.random.Generator) -> tuple[int, ...]:
-        actions = []
-        for member, space in zip(members, self._actions, strict=True):
-            legal = np.flatnonzero(member.get(ACTION_MASK, np.ones(int(space.n))))
-            actions.append(int(space.start) + int(rng.choice(legal)) if len(legal) else 0)
-        return tuple(actions)
+    def _random_legal(self, answer: Answer, rng: np.random.Generator) -> list[int]:
+        actions = [int(space.start) for space in self._actions]
+        for i, value in answer.observed.items():
+            mask = self._parts[i].read(value)[1]
+            if mask is None:
+                mask = np.ones(int(self._actions[i].n))
+            legal = np.flatnonzero(legal_actions(mask, int(self._actions[i].n), i))
+            actions[i] += int(rng.choice(legal)) if len(legal) else 0
+        return actions
 
 
-def _group_info(info: dict[str, Any], reward: float, n_agents: int) -> dict[str, Any]:
-    """The group's info -> "agent_rewards", "win" where there is one, the members' own infos."""
-    adapted: dict[str, Any] = {
-        AGENT_REWARDS: info.get(GROUP_REWARDS, [reward / n_agents] * n_agents)
-    }
-    members = info.get(GROUP_INFO, [])
-    if members:
-        adapted[GROUP_INFO] = members
-    for source in (info, *members):
-        for key in WIN_KEYS:
-            if isinstance(source, dict) and key in source:
-                adapted[WIN] = adapted.get(WIN, False) or bool(source[key])
-    return adapted
+def _all_equal(states: Iterable[Any]) -> bool:
+    """Whether arrays, or none at all, are the same."""
+    first, *rest = [*states] or [None]
+    return all(np.array_equal(state, first) for state in rest)
+
+
+def _info(infos: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The infos there are -> "win" where one tells it, and all of them."""
+    told = [bool(np.any(info[key])) for info in infos for key in WIN_KEYS if key in info]
+    return ({WIN: any(told)} if told else {}) | ({GROUP_INFO: list(infos)} if infos else {})

@@ -5,28 +5,29 @@ Shape legend: N group members.
 
 from __future__ import annotations
 
+import numbers
+import re
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import gymnasium as gym
-import numpy as np
 from gymnasium import spaces
 from ray.rllib.env.multi_agent_env import MultiAgentEnv
 from ray.rllib.env.wrappers.group_agents_wrapper import GroupAgentsWrapper
 
-from env_registry.contract.base import ACTION_MASK, OBS, STATE
+from env_registry.contract.legacy_parts import Parts, read_spaces
 from env_registry.errors import broken
-
-KEYS = (OBS, ACTION_MASK, STATE)
-FLAT = (spaces.Box, spaces.Discrete, spaces.MultiBinary, spaces.MultiDiscrete)
 
 
 class Group(NamedTuple):
-    """The one group of an environment: its id, and per member the parts of its observation space
-    (a dictionary with "obs" and maybe "action_mask" and "state") and its actions."""
+    """The one group of an environment: its id; per member, in the order of the group, its id, its
+    place in what the environment itself returns, what it observes, its actions (Discrete)."""
 
     group_id: Any
-    parts: tuple[dict[str, spaces.Space], ...]
-    actions: tuple[spaces.Discrete, ...]
+    members: tuple[Any, ...]
+    places: tuple[int, ...]
+    parts: tuple[Parts, ...]
+    actions: tuple[Any, ...]
 
 
 def find_group(env: Any) -> Group:
@@ -50,53 +51,34 @@ def find_group(env: Any) -> Group:
             "derive from env_registry.contract.GroupedEnv, or from RLlib's MultiAgentEnv and call "
             "with_agent_groups",
         )
+    members: Collection[Any]
     if isinstance(env, GroupAgentsWrapper):
         group_id, observations, actions = _of_wrapper(env)
+        members = env.groups[group_id]
     else:
         group_id, observations, actions = _of_grouped_env(env)
+        members = [f"agent_{i}" for i in range(len(observations))]  # they have no names
     if not isinstance(observations, spaces.Tuple) or not isinstance(actions, spaces.Tuple):
         raise broken(
             f"the spaces of {group_id!r} are {observations} and {actions}",
             "a group has Tuple spaces, one entry for each member",
             "give with_agent_groups obs_space=Tuple([...]) and act_space=Tuple([...]), or neither",
         )
-    if len(observations) != len(actions):
+    if not len(observations) == len(actions) == len(members):
         raise broken(
-            f"the group has {len(observations)} observation and {len(actions)} action spaces",
+            f"the group has {len(members)} members, {len(observations)} observation and "
+            f"{len(actions)} action spaces",
             "there is one of each for each member",
             "give both Tuples as many entries as the group has members",
         )
-    members = enumerate(zip(observations, actions, strict=True))
-    parts = [_member(i, observation, action) for i, (observation, action) in members]
-    return Group(group_id, tuple(parts), tuple(actions))
-
-
-def flat_size(space: spaces.Space) -> int:
-    """Length of a space's flattened values."""
-    return spaces.flatdim(space)
-
-
-def flatten(space: spaces.Space, value: Any, member: int, key: str) -> np.ndarray:
-    """Flattens a value to (size,) float32, anything discrete to one-hot.
-
-    Raises:
-        ContractError: If the value is none of the space's.
-    """
-    try:
-        flat = spaces.flatten(space, value)
-    except (ValueError, IndexError, TypeError) as error:
-        raise _misfit(space, value, member, key) from error
-    flat = np.asarray(flat, np.float32)
-    if flat.shape != (flat_size(space),):
-        raise _misfit(space, value, member, key)
-    return flat
-
-
-def _misfit(space: spaces.Space, value: Any, member: int, key: str) -> Exception:
-    return broken(
-        f"the {key!r} of member {member} of the group is {value!r}",
-        f"it must be in its space, {space}",
-        "correct the environment, or the space that it declares",
+    ids, places = list(members), _order(members)
+    parts = [read_spaces(ids[i], observations[i], actions[i]) for i in places]
+    return Group(
+        group_id,
+        tuple(ids[i] for i in places),
+        tuple(places),
+        tuple(parts),
+        tuple(actions[i] for i in places),
     )
 
 
@@ -114,11 +96,18 @@ def _of_wrapper(env: GroupAgentsWrapper) -> tuple[Any, Any, Any]:
     left_out = [agent for agent in known if agent not in members]
     if left_out:
         raise broken(
-            f"the agents {left_out} are in no group",
+            f"the agents {_sorted(left_out)} are in no group",
             "all agents are members of the one group",
             _grouping_line(known),
         )
     observations, actions = env.observation_space, env.action_space
+    unknown = [agent for agent in members if known and agent not in known]
+    if unknown:
+        raise broken(
+            f"the environment has no agents {unknown}",
+            f"the members of a group are the ids of its agents, {_sorted(known)}",
+            _grouping_line(known),
+        )
     if observations is None:
         observations = _infer(inner.get_observation_space, members)
     if actions is None:
@@ -142,56 +131,37 @@ def _of_grouped_env(env: MultiAgentEnv) -> tuple[Any, Any, Any]:
         if all(isinstance(space, spaces.Tuple) for space in found):
             return ids[0], *found
     raise broken(
-        f"the agents {ids} of {type(env).__name__} are not grouped",
+        f"the agents {_sorted(ids)} of {type(env).__name__} are not grouped",
         "all agents act as one group with Tuple spaces, or the environment follows the contract",
         _grouping_line(ids),
     )
 
 
+def _sorted(ids: Any) -> list[Any]:
+    return sorted(ids, key=natural_key)
+
+
 def _grouping_line(ids: Any) -> str:
-    listed = ", ".join(repr(agent) for agent in ids) or "...all agent ids..."
+    listed = ", ".join(repr(agent) for agent in _sorted(ids)) or "...all agent ids..."
     return f'env = env.with_agent_groups({{"team": [{listed}]}})'
 
 
-def _member(i: int, observation: spaces.Space, action: spaces.Space) -> dict[str, spaces.Space]:
-    """Checks one member's spaces; returns the parts of its observation space."""
-    if not isinstance(action, spaces.Discrete):
-        raise broken(
-            f"the action space of member {i} of the group is {action}",
-            "value decomposition needs Discrete actions",
-            "choose among a fixed set of actions, for example by binning each number",
-        )
-    parts = dict(observation.spaces) if isinstance(observation, spaces.Dict) else {OBS: observation}
-    if OBS not in parts or not set(parts) <= set(KEYS):
-        raise broken(
-            f"the observation space of member {i} of the group has the keys {sorted(parts)}",
-            f'a Dict has "obs", and may have {ACTION_MASK!r} and {STATE!r}',
-            "rename or remove the others: RLlib's old QMIX ignored them without a word",
-        )
-    for key in (OBS, STATE):
-        if key in parts:
-            _check_flat(i, key, parts[key])
-    mask = parts.get(ACTION_MASK)
-    if mask is not None and (mask.shape is None or int(np.prod(mask.shape)) != action.n):
-        raise broken(
-            f"the {ACTION_MASK!r} of member {i} of the group is {mask}",
-            f"it has one entry for each of its {action.n} actions",
-            f"Box(0, 1, ({action.n},))",
-        )
-    return parts
+def _order(members: Collection[Any]) -> list[Any]:
+    """The places of the members, in the order that the group has them in.
+
+    Whole numbers stay as they were given. Names are sorted ("a2" before "a10"): a list that was
+    made from a set of names, as RLlib's own `get_agent_ids` is one, has another order in every
+    process, so that what one process learned would mean other agents in the next.
+    """
+    ids = list(members)
+    if isinstance(members, (Sequence, Mapping)) and all(
+        isinstance(one, numbers.Integral) for one in ids
+    ):
+        return list(range(len(ids)))
+    return sorted(range(len(ids)), key=lambda i: natural_key(ids[i]))
 
 
-def _check_flat(i: int, key: str, space: spaces.Space) -> None:
-    if isinstance(space, spaces.Box) and len(space.shape) >= 3:
-        raise broken(
-            f"the {key!r} of member {i} of the group is an image of shape {space.shape}",
-            "observations are vectors: the networks have no convolution",
-            "give the numbers behind the picture, or flatten it knowingly: "
-            "gymnasium.spaces.flatten_space",
-        )
-    if not isinstance(space, FLAT):
-        raise broken(
-            f"the {key!r} of member {i} of the group is {space}",
-            f"it is one of {', '.join(kind.__name__ for kind in FLAT)}",
-            "flatten it in the environment: gymnasium.spaces.flatten",
-        )
+def natural_key(agent: Any) -> list[tuple[int, int, str]]:
+    """Sorts ids as people do: numbers in them by their size."""
+    parts = re.split(r"(\d+)", str(agent))
+    return [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in parts if p]

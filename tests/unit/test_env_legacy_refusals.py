@@ -52,7 +52,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "image": (lambda: Scripted([Box(0, 255, (8, 8, 3))] * 2, D2).grouped(), "image"),
     "text": (lambda: Scripted([Text(5)] * 2, D2).grouped(), "one of Box, Discrete"),
-    "no obs": (lambda: Scripted([Dict({"o": Discrete(2)})] * 2, D2).grouped(), '"obs"'),
+    "no obs": (
+        lambda: Scripted([Dict({"action_mask": MultiBinary(2)})] * 2, D2).grouped(),
+        '"obs"',
+    ),
     "other key": (
         lambda: Scripted([_dict(avail_actions=MultiBinary(2))] * 2, D2).grouped(),
         "avail_actions",
@@ -99,5 +102,5 @@ def test_an_observation_outside_its_space_is_refused_in_words(value: Any) -> Non
     game = Scripted(*BOXES, lambda t: [np.zeros(2), value if t == 1 else np.zeros(2)])
     env = as_grouped_env(game.grouped())
     env.reset()
-    with pytest.raises(ContractError, match="member 1 of the group"):
+    with pytest.raises(ContractError, match="the .obs. of .a1. is"):
         env.step({TEAM: np.array([0, 0])})
