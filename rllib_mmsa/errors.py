@@ -13,6 +13,17 @@ from collections.abc import Iterable
 class ConfigError(ValueError):
     """A user's mistake. Its text is the whole message: the value, the rule and the remedy."""
 
+    def __init__(self, text: str):
+        # What a user wrote is quoted in it, and a terminal obeys control characters.
+        shown = (c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+        super().__init__("".join(shown))
+
+
+def shortened(name: object, most: int = 60) -> str:
+    """A name as a message quotes it: on one line, its middle left out where it is long."""
+    text = " ".join(str(name).split())
+    return text if len(text) <= most else f"{text[: most - 23]}...{text[-20:]}"
+
 
 def nearest(name: object, valid: Iterable[str], cutoff: float = 0.6) -> str | None:
     """Return the valid name most like `name`, or None where none is near.
@@ -41,7 +52,7 @@ def unknown(what: str, name: object, valid: Iterable[str], where: str = "") -> C
     """
     names = sorted(valid)
     near = nearest(name, names)
-    text = f"{where + ': ' if where else ''}unknown {what} '{name}'."
+    text = f"{where + ': ' if where else ''}unknown {what} '{shortened(name)}'."
     if near:
         text += f" Did you mean '{near}'?"
     if len(names) <= 16:

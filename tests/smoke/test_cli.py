@@ -138,7 +138,7 @@ def test_train_then_evaluate(tmp_path):
     lines = result.stdout.splitlines()
     assert lines[0].startswith("tiny: IndependentQ on two_step -> ")
     assert any(" steps  " in line and " return " in line and " test " in line for line in lines)
-    assert "rllib evaluate " in result.stdout and "tensorboard --logdir " in result.stdout
+    assert "rllib_mmsa evaluate " in result.stdout and "tensorboard --logdir " in result.stdout
     assert not result.stderr, "a run without trouble has nothing to say beside its progress"
 
     result = rllib(tmp_path, "evaluate", str(tmp_path / "tiny"), "--episodes", "5", "--seed", "1")
@@ -157,7 +157,7 @@ def test_interrupt_then_resume(tmp_path):
     os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the workers too
     out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
-    assert f"rllib train file f.yaml --resume --storage-path {tmp_path}" in out
+    assert f"-m rllib_mmsa train file f.yaml --resume --storage-path {tmp_path}" in out
     assert "Traceback" not in err
     (checkpoint,) = (tmp_path / "tiny").glob("*/checkpoint_*")
     assert str(checkpoint) in out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,10 +35,25 @@ NameOption = Annotated[
     str | None, typer.Option("--experiment-name", "-n", help="Default: <algo>_<env>.")
 ]
 SamplesOption = Annotated[int, typer.Option(help="Repetitions of the grid.")]
-CheckpointOption = Annotated[int, typer.Option(help="Iterations between checkpoints.")]
+CheckpointOption = Annotated[
+    int | None, typer.Option(help="Iterations between checkpoints; 0: one at the end. Default: 50.")
+]
 StopOption = Annotated[
     str | None,
     typer.Option("--stop", "-s", help="Stop criteria, as YAML or JSON: metric: value, ..."),
+]
+
+# What is put over a file's values.
+OverrideArgument = Annotated[
+    list[str] | None,
+    typer.Argument(help="Values over the file's: config.lr=5e-4 config.env_config.task=..."),
+]
+FileConfigOption = Annotated[
+    str | None, typer.Option("--config", "-c", help="Options over the file's, as YAML or JSON.")
+]
+FileNameOption = Annotated[
+    str | None,
+    typer.Option("--experiment-name", "-n", help="Another name for a file's one experiment."),
 ]
 
 # How it is run.
@@ -68,7 +84,7 @@ def train(
     stop: StopOption = None,
     experiment_name: NameOption = None,
     num_samples: SamplesOption = 1,
-    checkpoint_freq: CheckpointOption = 0,
+    checkpoint_freq: CheckpointOption = None,
     storage_path: StorageOption = None,
     verbose: VerboseOption = False,
     ray_address: AddressOption = None,
@@ -88,7 +104,7 @@ def train(
         entry["num_samples"] = num_samples
         entry["checkpoint_freq"] = checkpoint_freq
         entry["storage_path"] = storage_path
-        name = experiment_name or f"{algo}_{env}".lower()
+        name = experiment_name or structure.folder_name(f"{algo}_{env}")
         _train(
             [structure.parse_experiment(name, entry)],
             verbose=verbose, ray_address=ray_address, num_cpus=ray_num_cpus,
@@ -122,7 +138,10 @@ def _entry(
 @app.command("file")
 def train_file(
     config_file: Annotated[str, typer.Argument(help="YAML: name -> run, env, stop, config ...")],
+    override: OverrideArgument = None,
+    config: FileConfigOption = None,
     stop: StopOption = None,
+    experiment_name: FileNameOption = None,
     storage_path: StorageOption = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with what is unfinished, from its checkpoints.")
@@ -133,15 +152,28 @@ def train_file(
 ) -> None:
     """Train every experiment of a YAML file, one after another.
 
-    rllib train file tuned_examples/mmsa_lbf.yaml --stop '{training_iteration: 5}'
-    """
-    with mistakes():
-        from rllib_mmsa.command.experiment import files
+      rllib train file tuned_examples/mmsa_lbf.yaml --stop '{training_iteration: 5}'
 
-        experiments = files.load_file(config_file, stop=stop, storage_path=storage_path)
-        command = ["rllib", "train", "file", config_file, "--resume"]
-        command += ["--storage-path", storage_path] if storage_path else []
-        command += ["--ray-address", ray_address] if ray_address else []
+      rllib train file tuned_examples/mmsa_lbf.yaml config.lr=5e-4 config.seed=2
+    """
+    with mistakes(), contextlib.ExitStack() as stack:
+        from rllib_mmsa.command.experiment import files, overrides
+
+        changed = overrides.parse(override or [], config)
+        stack.enter_context(overrides.named(changed))
+        experiments = files.load_file(
+            config_file, stop=stop, storage_path=storage_path, overrides=changed,
+            name=experiment_name,
+        )  # fmt: skip
+        again = {
+            "--config": config,
+            "--stop": stop,
+            "--experiment-name": experiment_name,
+            "--storage-path": storage_path,
+            "--ray-address": ray_address,
+        }
+        command = ["train", "file", config_file, *(override or []), "--resume"]
+        command += [text for option in again.items() if option[1] for text in option]
         _train(
             experiments, resume=resume, verbose=verbose, ray_address=ray_address,
             num_cpus=ray_num_cpus, resume_command=shlex.join(command),
@@ -183,7 +215,7 @@ def _train(
     verbose: bool,
     ray_address: str | None,
     num_cpus: int | None,
-    resume_command: str = "rllib train resume {path}",
+    resume_command: str = "train resume {path}",
 ) -> None:
     """Check everything, then start Ray and train; leaves with the exit code."""
     import os

@@ -7,14 +7,17 @@ Ray) -> `preflight.check` (environment, options and resources; Ray is not starte
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rllib_mmsa.command.experiment import checks, structure
 from rllib_mmsa.command.experiment.experiment import Experiment
+from rllib_mmsa.command.experiment.overrides import Override, apply
 from rllib_mmsa.command.experiment.yaml_text import parse_yaml
-from rllib_mmsa.errors import ConfigError, nearest
+from rllib_mmsa.errors import ConfigError, nearest, shortened
+
+MAX_FILE_BYTES = 1_000_000
 
 
 def parse_option(text: str | None, where: str) -> dict[str, Any]:
@@ -25,28 +28,49 @@ def parse_option(text: str | None, where: str) -> dict[str, Any]:
 def read_file(path: str | Path) -> dict[str, Any]:
     """Read an experiment file into a mapping of experiment names."""
     path = Path(path)
-    if path.is_dir():
-        raise ConfigError(f"{path} is a directory; name a YAML file in it.")
-    if not path.exists():
-        siblings = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-        near = nearest(path.name, siblings)
-        hint = f" Did you mean '{path.parent / near}'?" if near else ""
-        raise ConfigError(f"no experiment file '{path}'.{hint}")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as err:
-        raise ConfigError(f"{path} cannot be read as text: {err}.") from None
-    content = parse_yaml(text, str(path))
+    content = parse_yaml(_read_text(path), str(path))
     if not isinstance(content, Mapping) or not content:
         raise ConfigError(
             f"{path} must be a mapping of experiment names to settings, but is "
             f"{checks.describe(content)}. Example: 'my_run: {{run: MMSA, env: lbf}}'."
         )
-    return dict(content)
+    return checks.mapping(content, str(path))
+
+
+def _read_text(path: Path) -> str:
+    """The text of an experiment file, whatever the path leads to."""
+    try:
+        if path.is_dir():
+            raise ConfigError(f"{path} is a directory; name a YAML file in it.")
+        if not path.exists():
+            siblings = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+            near = nearest(path.name, siblings)
+            hint = f" Did you mean '{path.parent / near}'?" if near else ""
+            raise ConfigError(f"no experiment file '{shortened(path, 200)}'.{hint}")
+        with path.open("rb") as file:  # a pipe has no size, and a device no end
+            content = file.read(MAX_FILE_BYTES + 1)
+    except OSError as err:
+        raise ConfigError(
+            f"'{shortened(path, 200)}' cannot be read: {err.strerror or err}."
+        ) from None
+    if len(content) > MAX_FILE_BYTES:
+        raise ConfigError(f"{path} has more than {MAX_FILE_BYTES:,} bytes: no experiment file has.")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as err:
+        line = content[: err.start].count(b"\n") + 1
+        raise ConfigError(
+            f"{path} cannot be read as text: line {line} is not UTF-8; save it as UTF-8."
+        ) from None
 
 
 def load_file(
-    path: str | Path, *, stop: str | None = None, storage_path: str | None = None
+    path: str | Path,
+    *,
+    stop: str | None = None,
+    storage_path: str | None = None,
+    overrides: Sequence[Override] = (),
+    name: str | None = None,
 ) -> list[Experiment]:
     """Read an experiment file and check its structure.
 
@@ -54,6 +78,8 @@ def load_file(
         path: YAML file: experiment name -> settings; a top-level `import` holds for all.
         stop: Criteria as YAML or JSON text that replace those of the same name.
         storage_path: Folder above the results; wins over the file's.
+        overrides: Values that are put over those of every experiment.
+        name: Another name for the file's one experiment.
 
     Returns:
         The experiments in the file's order.
@@ -65,18 +91,25 @@ def load_file(
     base = Path(path).resolve().parent
     shared = structure.import_list(content.pop("import", None), "import", base)
     more_stop = parse_option(stop, "--stop")
+    if name and len(content) != 1:
+        raise ConfigError(
+            f"--experiment-name names one experiment, but {path} has {len(content)}: "
+            f"{', '.join(content)}."
+        )
     experiments = []
-    for name, entry in content.items():
+    for own_name, entry in content.items():
         if not isinstance(entry, Mapping):
             raise ConfigError(
-                f"{path}: experiment '{name}' must be a mapping with run, env, stop and config, "
-                f"but is {checks.describe(entry)}."
+                f"{path}: experiment '{own_name}' must be a mapping with run, env, stop and "
+                f"config, but is {checks.describe(entry)}."
             )
-        entry = dict(entry)
+        entry = apply(checks.mapping(entry, f"{path}: {own_name}"), overrides)
         if storage_path:
             entry.pop("local_dir", None)
             entry["storage_path"] = storage_path
-        experiment = structure.parse_experiment(str(name), entry, base=base, more_stop=more_stop)
+        experiment = structure.parse_experiment(
+            name or own_name, entry, base=base, more_stop=more_stop
+        )
         imports = tuple(dict.fromkeys([*shared, *experiment.imports]))
         experiments.append(dataclasses.replace(experiment, imports=imports))
     if not experiments:

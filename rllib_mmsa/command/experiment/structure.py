@@ -9,7 +9,7 @@ from typing import Any
 
 from rllib_mmsa.command.experiment import checks, search
 from rllib_mmsa.command.experiment.experiment import DEFAULT_STORAGE, Experiment
-from rllib_mmsa.errors import ConfigError, unknown
+from rllib_mmsa.errors import ConfigError, shortened, unknown
 
 EXPERIMENT_KEYS = (
     "env",
@@ -36,6 +36,7 @@ CHECKPOINT_KEYS = (
     "checkpoint_score_attribute",
     "checkpoint_score_order",
 )
+MAX_NAME_BYTES = 120  # a file system takes 255 for a folder with what is appended to it
 DEFAULT_CHECKPOINT_FREQUENCY = 50  # iterations; one is 1000 env steps by default
 # The old spelling of each checkpoint setting, still taken at both levels.
 OLD_CHECKPOINT_KEYS = {
@@ -120,8 +121,7 @@ def _counts(entry: Mapping[str, Any], name: str) -> dict[str, int | None]:
 
 def _check_experiment_keys(entry: Mapping[str, Any], name: str) -> None:
     """Refuse unknown experiment-level keys; say where a key of another level belongs."""
-    if not re.fullmatch(r"[\w.+=-]+", name):
-        raise ConfigError(f"experiment name '{name}' becomes a folder: use letters, digits, _ . -")
+    check_name(name)
     for key in entry:
         if key in EXPERIMENT_KEYS:
             continue
@@ -130,12 +130,36 @@ def _check_experiment_keys(entry: Mapping[str, Any], name: str) -> None:
         raise unknown("key", key, EXPERIMENT_KEYS, name)
 
 
+def check_name(name: str) -> None:
+    """Refuse an experiment's name that is no good name of a folder."""
+    if not re.fullmatch(r"\w[\w.+=-]*", name):
+        raise ConfigError(
+            f"experiment name '{shortened(name)}' becomes a folder: use letters, digits, _ . - "
+            "and begin with a letter or a digit."
+        )
+    if len(name.encode()) > MAX_NAME_BYTES:
+        raise ConfigError(
+            f"experiment name '{shortened(name)}' becomes a folder: at most {MAX_NAME_BYTES} "
+            f"bytes, but it has {len(name.encode())}."
+        )
+
+
+def folder_name(name: str) -> str:
+    """A name that `check_name` takes, for an algorithm and an environment of any name."""
+    return re.sub(r"[^\w.+=-]", "_", name.lower())
+
+
 def _storage(entry: Mapping[str, Any], name: str) -> str:
     """The absolute storage path; `local_dir` is its old name. URIs stay as they are."""
     path = entry.get("storage_path") or entry.get("local_dir") or DEFAULT_STORAGE
     if not isinstance(path, str):
         raise ConfigError(f"{name}: storage_path must be a path, not {checks.describe(path)}.")
-    return path if "://" in path else str(Path(path).expanduser().resolve())
+    if "://" in path:
+        return path
+    try:
+        return str(Path(path).expanduser().resolve())
+    except (OSError, RuntimeError, ValueError) as err:  # ~nobody, a NUL, a loop of links
+        raise ConfigError(f"{name}: storage_path '{shortened(path)}' is no path: {err}.") from None
 
 
 def _checkpoint_settings(entry: Mapping[str, Any], name: str, kept: int) -> dict[str, Any]:

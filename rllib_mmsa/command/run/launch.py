@@ -19,6 +19,7 @@ from rllib_mmsa.command.experiment.experiment import RECORD, Experiment
 from rllib_mmsa.command.imagine.tensorboard import ImaginedPictures
 from rllib_mmsa.command.name import command_name, tool_name
 from rllib_mmsa.command.run import interrupt, recover, schedulers, session
+from rllib_mmsa.command.run.notes import ShowNotes
 from rllib_mmsa.command.run.progress import ProgressCallback
 from rllib_mmsa.command.run.rewind import RewindLogs
 from rllib_mmsa.errors import ConfigError
@@ -134,6 +135,7 @@ def build_tuner(experiment: Experiment) -> tune.Tuner:
             sync_config=tune.SyncConfig(sync_period=SYNC_PERIOD_S),
             callbacks=[
                 ProgressCallback(),
+                ShowNotes(),
                 RewindLogs(),
                 ImaginedPictures(),
                 interrupt.EndWhenPaused(),
