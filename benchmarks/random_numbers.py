@@ -24,7 +24,8 @@ def random_observation(sizes: Sizes, rng: np.random.Generator) -> dict[str, np.n
 
 def random_episode(sizes: Sizes, steps: int, rng: np.random.Generator) -> TeamEpisode:
     """An episode of ``steps``, recorded as one that was played."""
-    recording = Recording(random_observation(sizes, rng), steps)
+    first = random_observation(sizes, rng)
+    recording = Recording(first, steps, {name: value.shape for name, value in first.items()})
     no_actions = np.zeros(sizes.agents, np.int64)  # action 0 is legal everywhere
     for _ in range(steps):
         recording.add(no_actions, float(rng.random()), random_observation(sizes, rng), {})

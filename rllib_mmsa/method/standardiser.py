@@ -45,6 +45,19 @@ class Standardiser(nn.Module):
         self.variance.lerp_(variance, 1 - keep)
         self.updates.add_(1)
 
+    @torch.no_grad()
+    def repair(self) -> int:
+        """Puts statistics that are not finite back to their start; how many there were.
+
+        The next updates then count alike again, so that those statistics are found anew.
+        """
+        bad = ~(self.mean.isfinite() & self.variance.isfinite())
+        count = int(bad.sum())
+        if count or not self.updates.isfinite():
+            self.mean[bad], self.variance[bad] = 0.0, 1.0
+            self.updates.zero_()
+        return count
+
     def deviation(self) -> Tensor:
         """What features are divided by, never 0."""
         return self.variance.sqrt().clamp(min=self.floor)

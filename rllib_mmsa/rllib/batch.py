@@ -28,7 +28,7 @@ a maximum over padded steps stays finite.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -36,7 +36,16 @@ import numpy as np
 from ray.rllib.env.multi_agent_episode import MultiAgentEpisode
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 
-from env_registry.contract import ACTION_MASK, AGENT_REWARDS, OBS, STATE, TEAM
+from env_registry.contract import ACTION_MASK, AGENT_REWARDS, OBS, STATE, TEAM, ContractError
+from rllib_mmsa.rllib.received import (
+    LARGEST,
+    cast,
+    is_finite,
+    not_finite,
+    read_agent_rewards,
+    unplayable,
+    unreadable_observation,
+)
 
 ACTIONS = "actions"
 REWARDS = "rewards"
@@ -92,6 +101,10 @@ class TeamEpisode:
         """Undiscounted sum of the team rewards."""
         return float(self.rewards.sum(dtype=np.float64))
 
+    def is_finite(self) -> bool:
+        """Whether all its numbers are, and small enough to learn from (received.py)."""
+        return all(is_finite(getattr(self, name)) for name in (OBS, STATE, REWARDS))
+
     @property
     def nbytes(self) -> int:
         """Bytes of the stored arrays."""
@@ -119,28 +132,48 @@ class Window(NamedTuple):
 class Recording:
     """The episode a sub-environment is playing, in arrays that grow by doubling.
 
+    What does not have the shapes of the space raises a ``ContractError``, and a number that is not
+    finite ``NotFinite`` (received.py): nothing of such an episode is used.
+
     Args:
         first: the observation that ``reset`` returned.
         capacity: steps to make room for at first.
+        shapes: of the fields of an observation.
     """
 
-    def __init__(self, first: dict[str, np.ndarray], capacity: int):
+    def __init__(
+        self,
+        first: dict[str, np.ndarray],
+        capacity: int,
+        shapes: Mapping[str, tuple[int, ...]],
+    ):
         self.length = 0
         self.started = time.perf_counter()
+        self._shapes = {name: shapes[name] for name in PER_OBSERVATION}
         self._per_observation = {
-            name: np.empty((capacity + 1, *first[name].shape), dtype)
-            for name, dtype in ((OBS, np.float32), (ACTION_MASK, np.int8), (STATE, np.float32))
+            name: np.empty((capacity + 1, *shape), np.int8 if name == ACTION_MASK else np.float32)
+            for name, shape in self._shapes.items()
         }
-        agents, num_actions = first[ACTION_MASK].shape
+        agents, num_actions = shapes[ACTION_MASK]
         self._actions = np.empty((capacity, agents), np.min_scalar_type(num_actions - 1))
         self._rewards = np.empty(capacity, np.float32)
-        self.agent_returns = np.zeros(first[OBS].shape[0], np.float32)
+        self.agent_returns = np.zeros(agents, np.float32)
         self.rllib_episode: MultiAgentEpisode | None = None
         self._observe(first)
 
     def _observe(self, observation: dict[str, np.ndarray]) -> None:
-        for name, values in self._per_observation.items():
-            values[self.length] = observation[name]
+        try:
+            for name, values in self._per_observation.items():
+                given, row = observation[name], values[self.length]
+                if given.shape != row.shape:
+                    raise ValueError(name)
+                row[...] = given if given.dtype == row.dtype else cast(name, given, row.dtype)
+                if name != ACTION_MASK and not is_finite(row):
+                    raise not_finite(name, row, self.length)
+        except ContractError:
+            raise
+        except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
+            raise unreadable_observation(observation, self._shapes) from error
 
     def observation(self, name: str) -> np.ndarray:
         """The newest observation's entry ``name``."""
@@ -152,9 +185,11 @@ class Recording:
         """Adds a step: the actions, the team reward and what they led to."""
         if self.length == len(self._rewards):
             self._grow()
+        if not abs(reward) <= LARGEST:
+            raise not_finite("the team reward", reward, self.length + 1)
         self._actions[self.length], self._rewards[self.length] = actions, reward
         if AGENT_REWARDS in info:
-            self.agent_returns += info[AGENT_REWARDS]
+            self.agent_returns += read_agent_rewards(info, self.agent_returns.shape)
         self.length += 1
         self._observe(observation)
 
@@ -171,8 +206,19 @@ class Recording:
         }
 
     def finish(self, terminated: bool, win: bool | None) -> TeamEpisode:
-        """The episode, in arrays of its own length."""
+        """The episode, in arrays of its own length.
+
+        Raises:
+            ContractError: the last observation, which a cut off episode's target looks past, has
+                an agent without a legal action.
+            NotFinite: an agent's return is not finite.
+        """
         steps = self.length
+        if not np.isfinite(self.agent_returns).all():
+            raise not_finite(AGENT_REWARDS, self.agent_returns, steps)
+        if not terminated:
+            for wrong in unplayable(self._per_observation[ACTION_MASK][None, steps]).values():
+                raise wrong
         fields = {name: v[: steps + 1].copy() for name, v in self._per_observation.items()}
         return TeamEpisode(
             actions=self._actions[:steps].copy(),

@@ -21,6 +21,7 @@ from env_registry.contract import TEAM
 from rllib_mmsa import engine
 from rllib_mmsa.method import losses as equations
 from rllib_mmsa.method import quality, update
+from rllib_mmsa.method.gradients import clip, global_norm
 from rllib_mmsa.method.networks import target_pairs
 from rllib_mmsa.method.update import Batch
 from rllib_mmsa.rllib import metrics as keys
@@ -32,12 +33,9 @@ _COUNTERS = (
     "_num_target_updates",
     "_num_skipped_updates",
 )
+#: Updates that may be skipped in a row; then the run ends, while good checkpoints are still kept.
+MAX_SKIPPED_IN_A_ROW = 10
 logger = logging.getLogger(__name__)
-
-
-def global_norm(gradients: dict[Any, Tensor]) -> Tensor:
-    """The norm of all gradients as one vector, a scalar."""
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(gradients.values()))))
 
 
 class QLearner(TorchLearner):
@@ -49,6 +47,7 @@ class QLearner(TorchLearner):
         self._target_synced_at = 0  # in the unit of the target update interval
         self._num_target_updates = 0
         self._num_skipped_updates = 0
+        self._skipped_in_a_row = 0
         self._global_norm: Tensor | None = None  # of this update's gradients, where it is known
         self._logged: dict[str, Tensor] = {}
 
@@ -164,16 +163,38 @@ class QLearner(TorchLearner):
         return [p for p in module.parameters() if p.requires_grad]
 
     def apply_gradients(self, gradients_dict: dict) -> None:
-        """One optimiser step; skipped, and said, where a gradient is not finite."""
+        """One optimiser step; skipped, and counted, where a gradient is not finite.
+
+        Raises:
+            RuntimeError: ``MAX_SKIPPED_IN_A_ROW`` were skipped: nothing is learned any more.
+        """
         optimizer = self.get_optimizer(TEAM)
         norm, self._global_norm = self._global_norm, None
         if norm is None:
             norm = global_norm(gradients_dict)
         if not norm.isfinite():
-            self._num_skipped_updates += 1
-            logger.warning("a gradient is not finite; this update is skipped")
+            self._skip_update()
             return
+        self._skipped_in_a_row = 0
         self.engine.step(optimizer, gradients_dict)
+
+    def _skip_update(self) -> None:
+        """Counts an update whose gradient is not finite; too many in a row end the run."""
+        self._num_skipped_updates += 1
+        self._skipped_in_a_row += 1
+        if self._skipped_in_a_row == 1:
+            logger.warning("a gradient is not finite; this update is skipped")
+        if self._skipped_in_a_row < MAX_SKIPPED_IN_A_ROW:
+            return
+        first = self._num_updates + 2 - self._skipped_in_a_row  # the first update is number 1
+        losses = {name: v.item() for name, v in self._logged.items() if not v.isfinite().all()}
+        shown = ", ".join(f"{name} {value:g}" for name, value in list(losses.items())[:3])
+        raise RuntimeError(
+            f"training has diverged: since update {first}, {self._skipped_in_a_row} updates in a "
+            f"row had gradients that are not finite and were skipped"
+            f"{f' ({shown})' if shown else ''}. Lower lr (it is {self.config.lr}) or set "
+            f"grad_clip (it is {self.config.grad_clip}; the default is 10)"
+        )
 
     def _get_clip_function(self) -> Callable[..., Tensor | None]:
         return self._clip_gradients
@@ -181,22 +202,15 @@ class QLearner(TorchLearner):
     def _clip_gradients(
         self, gradients_dict: dict[Any, Tensor], *, grad_clip: float | None, grad_clip_by: str
     ) -> Tensor | None:
-        """RLlib's: the dictionary gets other gradients.
-
-        With the global norm, all at once, where RLlib takes half a dozen operations for each; and
-        not in place, since two parameters may share one. A gradient that is not finite is left to
-        ``apply_gradients``.
+        """RLlib's, or all at once (method/gradients.py); the dictionary gets other gradients.
 
         Returns:
             The global norm, where it is what is clipped by.
         """
         if grad_clip is None or grad_clip_by != "global_norm" or not gradients_dict:
             return clip_one_by_one(gradients_dict, grad_clip=grad_clip, grad_clip_by=grad_clip_by)
-        norm = self._global_norm = global_norm(gradients_dict)
-        factor = (grad_clip / (norm + 1e-6)).clamp(max=1.0)
-        clipped = torch._foreach_mul(list(gradients_dict.values()), factor)
-        gradients_dict.update(zip(gradients_dict, clipped, strict=True))
-        return norm
+        self._global_norm = clip(gradients_dict, grad_clip)
+        return self._global_norm
 
     # After the update: the log, and the target networks.
 

@@ -6,6 +6,7 @@ E environments of a runner.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -28,10 +29,16 @@ from rllib_mmsa.older.options import from_older
 from rllib_mmsa.rllib.batch import NOISE
 from rllib_mmsa.rllib.exploration import epsilon_at, epsilon_greedy
 
+logger = logging.getLogger(__name__)
+
 #: Key of what ``forward_train`` returns: the ``update.Step`` that the losses go over.
 STEP = "step"
 #: Key of a batch to act on: values of all actions, where an engine has computed them.
 Q_VALUES = "q_values"
+
+
+class NotFiniteWeights(ValueError):
+    """A module's weights hold NaN or infinite numbers; the message says which and what to do."""
 
 
 class QModule(TorchRLModule, InferenceOnlyAPI):
@@ -45,6 +52,8 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
     """
 
     settings_class: type[Settings] = Settings
+    #: Statistics that were not finite when the last state was read, and were put back.
+    num_repaired = 0
 
     def setup(self) -> None:
         spaces = self.observation_space
@@ -103,8 +112,13 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         return [*learned, *targets]
 
     def get_state(self, *args: Any, inference_only: bool = False, **kwargs: Any) -> dict[str, Any]:
-        """RLlib's; for those who act, without walking through all that they do not need."""
+        """RLlib's; for those who act, without walking through all that they do not need.
+
+        Raises:
+            NotFiniteWeights: a checkpoint of these would be of no use, and push out a good one.
+        """
         if not inference_only or self.inference_only:
+            self._require_finite("cannot be saved")
             return super().get_state(*args, inference_only=inference_only, **kwargs)
         left_out = self.get_non_inference_attributes()
         state: dict[str, Any] = {}
@@ -113,6 +127,34 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
             if name not in left_out:
                 network.state_dict(destination=state, prefix=f"{name}.")
         return convert_to_numpy(state)
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """RLlib's; statistics that are not finite begin anew (``num_repaired``).
+
+        Raises:
+            NotFiniteWeights: the weights are not finite.
+        """
+        super().set_state(state)
+        scales = [part for part in self.modules() if isinstance(part, Standardiser)]
+        self.num_repaired = sum(scale.repair() for scale in scales)
+        if self.num_repaired:
+            logger.warning(
+                "%d running statistics of observations were not finite, and begin anew",
+                self.num_repaired,
+            )
+        self._require_finite("cannot be read")
+
+    def _require_finite(self, what_then: str) -> None:
+        values = {k: v for k, v in self.state_dict().items() if v.is_floating_point()}
+        if torch.stack(torch._foreach_norm(list(values.values()))).isfinite().all():
+            return
+        names = [name for name, value in values.items() if not value.isfinite().all()]
+        if names:
+            raise NotFiniteWeights(
+                f"{len(names)} of {len(values)} networks' weights are not finite ({names[0]} is "
+                f"the first) and {what_then}: training has diverged. Take an earlier checkpoint; "
+                "lower lr or set grad_clip"
+            )
 
     def train(self, mode: bool = True) -> QModule:
         """PyTorch's, which walks through every network: RLlib asks in every step and update."""

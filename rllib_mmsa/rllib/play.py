@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import numpy as np
 import torch
 from ray.rllib.core.columns import Columns
-from ray.rllib.env.multi_agent_env_runner import MultiAgentEnvRunner
 
-from env_registry.contract import ACTION_MASK, ALL, OBS, TEAM, WIN, EnvFailure, StepResult
+from env_registry.contract import ACTION_MASK, OBS, TEAM, WIN, EnvFailure, StepResult
+from rllib_mmsa.rllib import messages, stop
 from rllib_mmsa.rllib.batch import Recording, TeamEpisode
-from rllib_mmsa.rllib.metrics import NUM_EPISODES_DROPPED_LIFETIME
+from rllib_mmsa.rllib.metrics import (
+    NUM_EPISODES_DROPPED_LIFETIME,
+    NUM_EPISODES_NOT_FINITE_LIFETIME,
+)
 from rllib_mmsa.rllib.module import Q_VALUES
+from rllib_mmsa.rllib.received import NotFinite, read_reset, read_step, unplayable
+from rllib_mmsa.rllib.supervised import SupervisedRunner, TooManyFailures
 
-logger = logging.getLogger(__name__)
 
-
-class EpisodePlay(MultiAgentEnvRunner):
+class EpisodePlay(SupervisedRunner):
     """The loop of an env runner: every started episode is played to its end and returned.
 
     Each episode has a seed of its own, derived from the run's seed, the runner's index and the
@@ -32,6 +34,8 @@ class EpisodePlay(MultiAgentEnvRunner):
     _episode_capacity: int
     _has_wins: bool
     _failures_in_a_row: int
+    _not_finite: set[int]  # sub-environments whose last episode was not finite
+    _not_finite_said: bool
     _has_episode_callbacks: bool
 
     def _play(
@@ -50,12 +54,13 @@ class EpisodePlay(MultiAgentEnvRunner):
         state = self._initial_state(limit)
         done: list[TeamEpisode] = []
         steps = 0
-        everybody = max(1, self.num_workers)  # all runners sample at the same time
         while slots:
-            recordings = [recording for _, recording in slots]
-            now = start + steps * everybody
-            actions, state = self._act(recordings, state, now, explore, random_actions, rng)
-            results = self.env.step_slots([index for index, _ in slots], actions)
+            self.beat()
+            self._give_up_if_stopped()
+            seen = self._observations([recording for _, recording in slots])
+            now = start + steps * max(1, self.num_workers)  # all runners sample at the same time
+            actions, state = self._act(seen, state, now, explore, random_actions, rng)
+            results = self._step([index for index, _ in slots], actions, seen[ACTION_MASK])
             keep, fresh = [], []
             for row, (index, recording) in enumerate(slots):
                 episode, failed = self._record(index, recording, actions[row], results[row])
@@ -75,6 +80,11 @@ class EpisodePlay(MultiAgentEnvRunner):
                 state = self._select_state(state, keep, fresh)
         return done
 
+    def _give_up_if_stopped(self) -> None:
+        """Raises `StopRequested` once that is due; runners in other processes play to the end."""
+        if not self.worker_index:
+            stop.listener.check()
+
     @staticmethod
     def _start_another(left: int | None, steps: int, num_timesteps: int | None) -> bool:
         return left > 0 if left is not None else steps < (num_timesteps or 0)
@@ -86,26 +96,61 @@ class EpisodePlay(MultiAgentEnvRunner):
         return [self._run_seed, *runner, *progress, use]
 
     def _start(self, index: int) -> Recording:
-        """Resets a sub-environment under a seed of its own."""
-        seed = int(np.random.SeedSequence(self._next_seed(0)).generate_state(1)[0] >> 1)
-        self._episodes_started += 1
-        try:
-            observations, infos = self.env.reset_slot(index, seed)
-        except Exception as error:
-            self._restart(index, error)
-            return self._start(index)
-        recording = Recording(observations[TEAM], self._episode_capacity)
-        if self._has_episode_callbacks:
-            self._ongoing_episodes = self._ongoing_episodes or [None] * self.num_envs
-            self._new_episode(index)
-            recording.rllib_episode = self._ongoing_episodes[index]
-            recording.rllib_episode.add_env_reset(observations=observations, infos=infos)
-            self._make_on_episode_callback("on_episode_start", index, self._ongoing_episodes)
-        return recording
+        """Resets a sub-environment under a seed of its own, until an episode begins."""
+        while True:
+            seed = int(np.random.SeedSequence(self._next_seed(0)).generate_state(1)[0] >> 1)
+            self._episodes_started += 1
+            self.beat()
+            try:
+                first, observations, infos = read_reset(self.env.reset_slot(index, seed))
+                recording = Recording(first, self._episode_capacity, self._shapes())
+            except Exception as error:
+                self._restart(index, error)
+                continue
+            if self._has_episode_callbacks:
+                self._begin_rllib_episode(index, recording, observations, infos)
+            return recording
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of a team's observation."""
+        space = self.env.single_observation_space[TEAM]
+        return {name: box.shape for name, box in space.spaces.items()}
+
+    def _begin_rllib_episode(
+        self, index: int, recording: Recording, observations: Any, infos: Any
+    ) -> None:
+        """RLlib's own episode, for callbacks that look at one."""
+        self._ongoing_episodes = self._ongoing_episodes or [None] * self.num_envs
+        self._new_episode(index)
+        recording.rllib_episode = self._ongoing_episodes[index]
+        recording.rllib_episode.add_env_reset(observations=observations, infos=infos)
+        self._make_on_episode_callback("on_episode_start", index, self._ongoing_episodes)
+
+    @staticmethod
+    def _observations(recordings: list[Recording]) -> dict[str, np.ndarray]:
+        """What all busy sub-environments show now: (E, N, D) and (E, N, A)."""
+        return {
+            name: np.stack([recording.observation(name) for recording in recordings])
+            for name in (OBS, ACTION_MASK)
+        }
+
+    def _step(
+        self, indices: list[int], actions: np.ndarray, masks: np.ndarray
+    ) -> list[StepResult | Exception]:
+        """Steps the busy sub-environments, except those whose masks nobody can act under."""
+        wrong = unplayable(masks)
+        if not wrong:
+            return self.env.step_slots(indices, actions)
+        rows = [row for row in range(len(indices)) if row not in wrong]
+        results: dict[int, Any] = dict(wrong)
+        if rows:
+            stepped = self.env.step_slots([indices[row] for row in rows], actions[rows])
+            results.update(zip(rows, stepped, strict=True))
+        return [results[row] for row in range(len(indices))]
 
     def _act(
         self,
-        recordings: list[Recording],
+        seen: dict[str, np.ndarray],
         state: dict[str, torch.Tensor],
         env_steps: int,
         explore: bool,
@@ -113,13 +158,9 @@ class EpisodePlay(MultiAgentEnvRunner):
         rng: np.random.Generator,
     ) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
         """One forward pass for all busy sub-environments: actions (E, N) and the next state."""
-        observation = {
-            name: torch.from_numpy(np.stack([r.observation(name) for r in recordings]))
-            for name in (OBS, ACTION_MASK)
-        }
         module = self.module[TEAM]
         batch = {
-            Columns.OBS: {k: v.to(self._device) for k, v in observation.items()},
+            Columns.OBS: {k: torch.from_numpy(v).to(self._device) for k, v in seen.items()},
             Columns.STATE_IN: state,
         }
         with torch.no_grad():
@@ -136,54 +177,87 @@ class EpisodePlay(MultiAgentEnvRunner):
         self, index: int, recording: Recording, actions: np.ndarray, result: StepResult | Exception
     ) -> tuple[TeamEpisode | None, bool]:
         """Records one slot's step: (the episode if it has ended, whether the game failed)."""
-        if isinstance(result, Exception):
-            self._restart(index, result)
+        try:
+            if isinstance(result, Exception):
+                raise result
+            step = read_step(result)
+            recording.add(actions, step.reward, step.observation, step.info)
+            ended = step.terminated or step.truncated
+            # Some games speak of a win only when there is one.
+            has_wins = self._has_wins or (ended and WIN in step.info)
+            win = bool(step.info.get(WIN, False)) if has_wins else None
+            episode = recording.finish(step.terminated, win) if ended else None
+        except Exception as error:
+            self._restart(index, error)
             return None, True
-        observations, rewards, terminateds, truncateds, infos = result
-        info = infos.get(TEAM, {})
-        recording.add(actions, rewards[TEAM], observations[TEAM], info)
-        ended = terminateds[ALL] or truncateds[ALL]
         if recording.rllib_episode is not None:
-            recording.rllib_episode.add_env_step(
-                observations, {TEAM: actions}, rewards, infos,
-                terminateds=terminateds, truncateds=truncateds,
-            )  # fmt: skip
-            self._make_on_episode_callback("on_episode_step", index, self._ongoing_episodes)
-            if ended:
-                self._make_on_episode_callback("on_episode_end", index, self._ongoing_episodes)
-        if not ended:
-            return None, False
-        self._episode_capacity = max(self._episode_capacity, recording.length)
-        self._failures_in_a_row = 0
-        self._has_wins = self._has_wins or WIN in info
-        # Some games speak of a win only when there is one.
-        win = bool(info.get(WIN, False)) if self._has_wins else None
-        return recording.finish(bool(terminateds[ALL]), win), False
+            self._tell_callbacks(index, recording, actions, result, ended)
+        if ended:
+            self._has_wins = has_wins
+            self._episode_capacity = max(self._episode_capacity, recording.length)
+            self._failures_in_a_row = 0
+            self._not_finite.discard(index)
+        return episode, False
+
+    def _tell_callbacks(
+        self, index: int, recording: Recording, actions: np.ndarray, result: Any, ended: bool
+    ) -> None:
+        observations, rewards, terminateds, truncateds, infos = result
+        recording.rllib_episode.add_env_step(
+            observations, {TEAM: actions}, rewards, infos,
+            terminateds=terminateds, truncateds=truncateds,
+        )  # fmt: skip
+        self._make_on_episode_callback("on_episode_step", index, self._ongoing_episodes)
+        if ended:
+            self._make_on_episode_callback("on_episode_end", index, self._ongoing_episodes)
 
     def _restart(self, index: int, error: Exception) -> None:
-        """Replaces a sub-environment that raised; its episode is dropped.
+        """Drops the episode of a sub-environment that failed, and makes it anew.
+
+        One whose episode was not finite is first only reset; it is made anew if the next one is
+        not finite either.
 
         Raises:
-            Exception: the environment's own, where ``restart_failed_sub_environments`` is off
+            Exception: the environment's own, where it is not to be replaced
                 (an ``EnvFailure`` is nobody's mistake, and passes all the same).
-            RuntimeError: more than ``max_failures_in_a_row`` without an episode in between.
+            TooManyFailures: more than ``max_failures_in_a_row`` without an episode in between.
         """
         known = isinstance(error, EnvFailure)
-        if not (known or self.config.restart_failed_sub_environments):
+        if not (known or self.replaces_failed_environments):
             raise error
         self._failures_in_a_row += 1
         if self._failures_in_a_row > self.config.max_failures_in_a_row:
-            raise RuntimeError(
+            raise TooManyFailures(
                 f"the environment {self.config.env!r} failed {self._failures_in_a_row} times in a "
-                f"row without finishing an episode; its last error: {error}"
+                f"row{self.where} without finishing an episode; its last error: "
+                f"{error if known else messages.describe(error)}"
+                f"{'; mend the environment' if isinstance(error, NotFinite) else ''}"
             ) from error
-        logger.warning(
-            "an environment failed; its episode is dropped and it is made anew: %s",
-            error,
-            exc_info=None if known else error,
-        )
         self.metrics.log_value(NUM_EPISODES_DROPPED_LIFETIME, 1, reduce="lifetime_sum")
-        self.env.restart_slot(index)
+        if isinstance(error, NotFinite):
+            self._note_not_finite(error)
+            if index not in self._not_finite:
+                self._not_finite.add(index)
+                return
+        else:
+            self.say_failure(error, known)
+        self._not_finite.discard(index)
+        try:
+            self.env.restart_slot(index)
+        except Exception as again:
+            self._restart(index, again)
+
+    def _note_not_finite(self, error: NotFinite) -> None:
+        """Counts an episode that is not finite; the first one is said."""
+        self.metrics.log_value(NUM_EPISODES_NOT_FINITE_LIFETIME, 1, reduce="lifetime_sum")
+        if self._not_finite_said:
+            return
+        self._not_finite_said = True
+        note = (
+            f"{error}. Such an episode is dropped: nothing is learned from it, and it counts in no "
+            "return. Later ones are only counted"
+        )
+        messages.say(note, self._trial_id)
 
     def _initial_state(self, batch: int) -> dict[str, torch.Tensor]:
         return self.module[TEAM].agent.initial_state(batch, self._device)

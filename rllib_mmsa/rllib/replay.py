@@ -49,9 +49,12 @@ class EpisodeReplay:
         for episode in episodes:
             self._store(episode)
             self.num_episodes_added += 1
-            self._reward_count += len(episode)
-            self._reward_sum += float(episode.rewards.sum(dtype=np.float64))
-            self._reward_square_sum += float((episode.rewards.astype(np.float64) ** 2).sum())
+            self._count_rewards(episode)
+
+    def _count_rewards(self, episode: TeamEpisode) -> None:
+        self._reward_count += len(episode)
+        self._reward_sum += float(episode.rewards.sum(dtype=np.float64))
+        self._reward_square_sum += float((episode.rewards.astype(np.float64) ** 2).sum())
 
     def _store(self, episode: TeamEpisode) -> None:
         while self._episodes and self._is_full(episode.nbytes):
@@ -145,14 +148,23 @@ class EpisodeReplay:
         return state
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Restores what ``get_state`` returned."""
+        """Restores what ``get_state`` returned, except episodes that are not finite.
+
+        Older versions stored such episodes; their sums over rewards begin anew with what is stored.
+        """
         self._rng.bit_generator.state = state["rng"]
         self.num_episodes_added = state["num_episodes_added"]
-        self._reward_count, self._reward_sum, self._reward_square_sum = state["rewards"]
         self._episodes.clear()
         self.num_env_steps = self.nbytes = 0
-        if "fields" not in state:
-            return
+        if "fields" in state:
+            self._restore_episodes(state)
+        self._reward_count, self._reward_sum, self._reward_square_sum = state["rewards"]
+        if not np.isfinite(state["rewards"]).all():
+            self._reward_count, self._reward_sum, self._reward_square_sum = 0, 0.0, 0.0
+            for episode in self._episodes:
+                self._count_rewards(episode)
+
+    def _restore_episodes(self, state: dict[str, Any]) -> None:
         ends = {
             name: np.cumsum(state["lengths"] + (name in PER_OBSERVATION))[:-1]
             for name in state["fields"]
@@ -161,4 +173,6 @@ class EpisodeReplay:
         for row, terminated in enumerate(state["terminated"]):
             # Copies: a view would keep the whole field alive after the episode has gone.
             fields = {name: column[row].copy() for name, column in columns.items()}
-            self._store(TeamEpisode(**fields, terminated=bool(terminated)))
+            episode = TeamEpisode(**fields, terminated=bool(terminated))
+            if episode.is_finite():
+                self._store(episode)

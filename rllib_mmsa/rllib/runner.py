@@ -25,8 +25,13 @@ from env_registry.contract import (
     TEAM,
 )
 from rllib_mmsa import engine
+from rllib_mmsa.rllib import stop
 from rllib_mmsa.rllib.batch import TeamEpisode
-from rllib_mmsa.rllib.metrics import NUM_EPISODES_DROPPED_LIFETIME, WIN_RATE
+from rllib_mmsa.rllib.metrics import (
+    NUM_EPISODES_DROPPED_LIFETIME,
+    NUM_EPISODES_NOT_FINITE_LIFETIME,
+    WIN_RATE,
+)
 from rllib_mmsa.rllib.play import EpisodePlay
 from rllib_mmsa.rllib.vector_env import make_vector_env
 
@@ -54,6 +59,8 @@ class EpisodeRunner(EpisodePlay):
         self._episode_capacity = 64
         self._has_wins = False
         self._failures_in_a_row = 0
+        self._not_finite: set[int] = set()
+        self._not_finite_said = False
         super().__init__(config, **kwargs)
         if self.worker_index:
             # OMP_NUM_THREADS may ask for more, and these would keep the learner's cores busy.
@@ -145,7 +152,12 @@ class EpisodeRunner(EpisodePlay):
         explore = self.config.explore if explore is None else explore
         self.metrics.log_value(WEIGHTS_SEQ_NO, self._weights_seq_no, window=1)
         with self.metrics.log_time(SAMPLE_TIMER):
-            episodes = self._play(num_episodes, num_timesteps, explore, random_actions)
+            started = self._episodes_started
+            try:
+                episodes = self._play(num_episodes, num_timesteps, explore, random_actions)
+            except stop.StopRequested:
+                self._episodes_started = started  # they are played again, under the same seeds
+                raise
         self._log_sampled(episodes)
         make_callback(
             "on_sample_end",
@@ -167,7 +179,8 @@ class EpisodeRunner(EpisodePlay):
         self.metrics.log_value(NUM_EPISODES, len(episodes), reduce="sum")
         self.metrics.log_value(NUM_EPISODES_LIFETIME, len(episodes), reduce="lifetime_sum")
         # A column of progress.csv is there from the first result on, or never.
-        self.metrics.log_value(NUM_EPISODES_DROPPED_LIFETIME, 0, reduce="lifetime_sum")
+        for name in (NUM_EPISODES_DROPPED_LIFETIME, NUM_EPISODES_NOT_FINITE_LIFETIME):
+            self.metrics.log_value(name, 0, reduce="lifetime_sum")
         if steps:
             self._log_env_steps(self._metrics_num_env_steps_sampled, steps)
         self._finished.extend(episodes)
