@@ -5,12 +5,13 @@ from __future__ import annotations
 from ray import tune
 from ray.tune import Callback
 
+from rllib_mmsa.command.run.announce import AnnounceStop
 from rllib_mmsa.command.run.logs import CsvLog, JsonLog
 
 
 def callbacks() -> list[Callback]:
-    """What keeps a run resumable while it runs; after `RewindLogs`, before Tune's own."""
-    return [JsonLog(), CsvLog()]
+    """What a run has, whichever version began it; after `RewindLogs`, before Tune's own."""
+    return [AnnounceStop(), JsonLog(), CsvLog()]
 
 
 def renew(tuner: tune.Tuner) -> None:
