@@ -23,12 +23,14 @@ from ray.rllib.utils.metrics import (
 from ray.tune.result import TIMESTEPS_TOTAL
 
 from rllib_mmsa.rllib import metrics as keys
+from rllib_mmsa.rllib import stop
 from rllib_mmsa.rllib.batch import TeamEpisode, to_train_batch
-from rllib_mmsa.rllib.collect import EpisodeCollector
+from rllib_mmsa.rllib.collect import EpisodeCollector, evaluate
 from rllib_mmsa.rllib.config import QLearningConfig
 from rllib_mmsa.rllib.exploration import epsilon_at
 from rllib_mmsa.rllib.latest_test import Ending, LatestTest
 from rllib_mmsa.rllib.replay import EpisodeReplay
+from rllib_mmsa.rllib.runner_group import RunnerGroup, supervised
 from rllib_mmsa.rllib.version import version
 
 logger = logging.getLogger(__name__)
@@ -44,7 +46,8 @@ class QLearning(Algorithm):
         return QLearningConfig()
 
     def setup(self, config: QLearningConfig) -> None:
-        super().setup(config)
+        with supervised():
+            super().setup(config)
         self.replay = EpisodeReplay(
             self.config.replay_capacity_episodes,
             self.config.seed,
@@ -84,8 +87,11 @@ class QLearning(Algorithm):
         beginning of the next round, whose episodes were then played with weights that miss this
         round's updates.
         """
-        with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):
-            episodes, results = self.collector.collect()
+        try:
+            with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):
+                episodes, results = self.collector.collect()
+        except stop.StopRequested:
+            return  # the round is played after the run has resumed
         if self.config.overlap_sampling:
             self._send_weights()
             self.collector.request()
@@ -210,8 +216,12 @@ class QLearning(Algorithm):
         results[keys.ENGINE] = self._engine
         if self._env_backend:
             results[keys.ENV_BACKEND] = self._env_backend
-        if self._evaluation_is_due(results):
-            return {**results, **self._run_one_evaluation()}, context
+        evaluated = self._evaluations_done
+        if not stop.listener.is_due() and self._evaluation_is_due(results):
+            try:
+                return {**results, **self._run_one_evaluation()}, context
+            except stop.StopRequested:
+                self._evaluations_done = evaluated  # evaluated after the run has resumed
         # The metrics logger would report the last evaluation again, as if it were new.
         results.pop(EVALUATION_RESULTS, None)
         return results, context
@@ -236,14 +246,45 @@ class QLearning(Algorithm):
         results[TIMESTEPS_TOTAL] = self.num_env_steps_sampled  # TensorBoard's axis
         return results
 
-    def announce_stop(self, stop: Mapping[str, float]) -> None:
+    def announce_stop(self, criteria: Mapping[str, float]) -> None:
         """Says where training will be stopped: the last iteration ends there, with an evaluation.
 
         Args:
-            stop: result key, nested ones with "/" -> value, as Tune's ``stop``. Training does
+            criteria: result key, nested ones with "/" -> value, as Tune's ``stop``. Training does
                 not stop by itself.
         """
-        self.ending.stop = dict(stop)
+        self.ending.stop = dict(criteria)
+
+    def _maybe_wait_for_eval_env_runner_recovery(self) -> None:
+        """Waits for a runner to evaluate on, or ends the run; an evaluation is not left out."""
+        group = self.eval_env_runner_group
+        while group and group.num_remote_env_runners() and not group.healthy_env_runner_ids():
+            self.restore_env_runners(group)
+
+    def _evaluate_with_fixed_duration(self) -> tuple[None, int, int, list]:
+        """RLlib's, whose failed runners are restarted or end the run."""
+        group = self.eval_env_runner_group
+        metrics, env_steps, agent_steps = evaluate(
+            group,
+            self.config.evaluation_duration,
+            self.config.evaluation_duration_unit == "episodes",
+            self.config.evaluation_sample_timeout_s,
+            lambda: self.restore_env_runners(group),
+        )
+        self.metrics.aggregate(metrics, key=(EVALUATION_RESULTS, ENV_RUNNER_RESULTS))
+        return None, env_steps, agent_steps, []
+
+    def restore_env_runners(self, env_runner_group: RunnerGroup) -> list[int]:
+        """RLlib's; a restarted runner plays other episodes than the one in which it failed."""
+        restored = super().restore_env_runners(env_runner_group)
+        if restored:
+            played = {"episodes_started": env_runner_group.num_restarts * 10**6}
+            env_runner_group.foreach_env_runner(
+                lambda runner: runner.set_state(played),
+                remote_worker_ids=restored,
+                local_env_runner=False,
+            )
+        return restored
 
     # State: what RLlib's checkpoint would lose.
 

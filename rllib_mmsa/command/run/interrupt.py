@@ -1,25 +1,40 @@
-"""Ctrl-C that finishes the iteration, saves every running trial and leaves a run to resume.
+"""Signals that finish the iteration, save every running trial and leave a run to resume.
 
-Tune's handler ends at once: what was learnt since the last checkpoint is lost. Here the signal
-only raises a flag. The scheduler then pauses each trial at its next result, which makes Tune save
-it, and starts no other; when none runs any more, Tune is told to end.
+Tune's handler ends at once: what was learnt since the last checkpoint is lost. Here a signal only
+raises a flag. The scheduler then pauses each trial at its next result, which makes Tune save it,
+and starts no other; when none runs any more, Tune is told to end.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import ray
 import typer
-from ray.tune import Callback
+from ray.tune import Callback, tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-# A module's attribute, since Tune pickles scheduler and callbacks with the experiment.
-requested = threading.Event()
+from rllib_mmsa.command.exits import EXIT_INTERRUPTED
+
+# Ctrl-C; `kill`, `timeout`, `scancel`, a container's end; a terminal that closes; the warnings of
+# batch systems before they kill (`sbatch --signal=USR1@60`). All mean the same.
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
+# `timeout` and others signal the process and then its group: that is one request, not two.
+REPEAT_S = 1.0
+WATCH_S = 0.5
+
+# Module attributes, since Tune pickles scheduler and callbacks with the experiment.
+requested = threading.Event()  # a signal came
+_training = threading.Event()  # there may be something to save
+_paused = threading.Event()  # all that ran is saved: Tune's loop may end
 
 
 class Pausing(TrialScheduler):
@@ -58,27 +73,104 @@ class EndWhenPaused(Callback):
     """Ends the Tune run when the flag is up and the last running trial has been saved."""
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        """Send the signal by which Tune ends a run and keeps its state."""
+        """End Tune's loop; it keeps its state."""
         if requested.is_set() and not any(trial.status == Trial.RUNNING for trial in trials):
-            signal.raise_signal(signal.SIGUSR1)
+            _paused.set()
+
+
+class _Handler:
+    """What a signal does: raise the flag; if it comes again, interrupt at once, then exit."""
+
+    def __init__(self) -> None:
+        self._first = 0.0
+        self._seen: set[int] = set()
+        self._at_once = False
+
+    def __call__(self, number: int, frame: Any) -> None:
+        """Called by Python in the main thread."""
+        urgent = {signal.SIGINT, signal.SIGTERM}
+        again = number in self._seen or (number in urgent and bool(self._seen & urgent))
+        self._seen.add(number)
+        if not requested.is_set():
+            self._first = time.monotonic()
+            requested.set()
+            if not _training.is_set():
+                raise KeyboardInterrupt
+        elif again and time.monotonic() - self._first >= REPEAT_S:
+            if self._at_once:
+                os._exit(EXIT_INTERRUPTED)  # Ray's processes end with this one
+            self._at_once = True
+            raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
 def graceful() -> Iterator[None]:
-    """Within it, a first SIGINT or SIGTERM raises the flag and a second one interrupts at once."""
+    """Within it, a first signal raises the flag, and a second one interrupts at once.
 
-    def on_signal(number: int, frame: Any) -> None:
-        if requested.is_set():
-            raise KeyboardInterrupt
-        requested.set()
-        typer.echo(
-            "\nstopping: finishing the iteration and saving; press Ctrl-C again to stop at once",
-            err=True,
-        )
-
-    previous = {s: signal.signal(s, on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
+    Until `training` is entered there is nothing to save, and the first one interrupts, too. A
+    SIGHUP that was ignored at the start, as `nohup` has it, stays ignored.
+    """
+    requested.clear()
+    _training.clear()
+    _paused.clear()
+    handler = _Handler()
+    numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
+    numbers = [
+        number
+        for number in numbers
+        if number != getattr(signal, "SIGHUP", None) or signal.getsignal(number) != signal.SIG_IGN
+    ]
+    previous = {number: signal.signal(number, handler) for number in numbers}
+    # Tune ends its loop by an event that its own handler of SIGUSR1 sets; ours is set instead.
+    tunes, tune._setup_signal_catching = tune._setup_signal_catching, lambda: _paused
     try:
         yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler or signal.SIG_DFL)  # None: not set from Python
+        tune._setup_signal_catching = tunes
+        for number, former in previous.items():
+            signal.signal(number, former or signal.SIG_DFL)  # None: not set from Python
+
+
+@contextlib.contextmanager
+def training(lost: Callable[[], None]) -> Iterator[None]:
+    """Within it, a signal has what runs finished and saved.
+
+    Args:
+        lost: Says how to go on; called before the process ends because Ray's processes, which
+            would have saved, were stopped too.
+    """
+    if requested.is_set():
+        raise KeyboardInterrupt  # swallowed on its way through Ray
+    _training.set()
+    over = threading.Event()
+    watch = threading.Thread(target=_watch, args=(over, lost), daemon=True)
+    watch.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watch.join(5)
+
+
+def _watch(over: threading.Event, lost: Callable[[], None]) -> None:
+    """Say that a signal came, tell the trials, and see to it that somebody is left to save.
+
+    In a thread of its own: a handler interrupts anything, a print or a call of Ray included.
+    """
+    from rllib_mmsa.rllib import stop
+
+    while not requested.wait(WATCH_S):
+        if over.is_set():
+            return
+    if over.is_set():
+        return
+    typer.echo("\nstopping: finishing and saving; once more (Ctrl-C) stops at once", err=True)
+    with contextlib.suppress(Exception):  # the trials then finish their iterations
+        stop.request()
+    while not over.wait(WATCH_S):
+        node = ray._private.worker._global_node
+        if node is not None and node.dead_processes():
+            typer.echo("Ray's processes were stopped, too, before all was saved", err=True)
+            lost()
+            sys.stdout.flush()
+            os._exit(EXIT_INTERRUPTED)  # calls of Ray would wait for a minute
