@@ -220,8 +220,10 @@ def _train(
     """Check everything, then start Ray and train; leaves with the exit code."""
     import os
 
+    from rllib_mmsa.command import streams
     from rllib_mmsa.command.experiment import imports, preflight
 
+    streams.outlive_readers()
     for experiment in experiments:
         imports.load(experiment.imports)
     on_cluster = bool(ray_address or os.environ.get("RAY_ADDRESS"))
