@@ -17,6 +17,7 @@ An environment that can step all slots in one call registers a creator with a fu
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -29,6 +30,8 @@ from ray.rllib.env.vector.vector_multi_agent_env import VectorMultiAgentEnv
 from ray.tune.registry import ENV_CREATOR, _global_registry
 
 from env_registry.contract import TEAM, StepResult, as_grouped_env
+
+logger = logging.getLogger(__name__)
 
 
 def make_vector_env(env: Any, context: EnvContext, num_envs: int) -> VectorMultiAgentEnv:
@@ -103,6 +106,13 @@ class SyncVectorEnv(SyncVectorMultiAgentEnv):
             return error
 
     def restart_slot(self, index: int) -> None:
-        """Closes a sub-environment and makes another in its place."""
-        self.envs[index].close()
+        """Closes a sub-environment and makes another in its place.
+
+        Raises:
+            Exception: what the environment's creator raised; the old one, closed, stays.
+        """
+        try:
+            self.envs[index].close()
+        except Exception as error:  # it has failed: what matters is that there is a new one
+            logger.warning("closing an environment that had failed: %s", error)
         self.envs[index] = self.env_fns[index]()

@@ -12,7 +12,7 @@ from env_registry.contract import EnvFailure
 from env_registry.toy import CounterEnv
 from tests.algorithms import build
 
-LOGGER = "rllib_mmsa.rllib.play"
+LOGGER = "rllib_mmsa.rllib.messages"
 pytestmark = pytest.mark.usefixtures("ray_session")
 
 
