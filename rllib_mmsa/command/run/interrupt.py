@@ -23,6 +23,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from rllib_mmsa.command.exits import EXIT_INTERRUPTED
+from rllib_mmsa.command.run.memory import forget_finished
 
 # Ctrl-C; `kill`, `timeout`, `scancel`, a container's end; a terminal that closes; the warnings of
 # batch systems before they kill (`sbatch --signal=USR1@60`). All mean the same.
@@ -48,6 +49,7 @@ class Pausing(TrialScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict) -> str:
         """Pause instead of continue; pausing saves a checkpoint."""
+        forget_finished(tune_controller)
         if requested.is_set():
             return TrialScheduler.PAUSE
         return super().on_trial_result(tune_controller, trial, result)
@@ -139,8 +141,6 @@ def training(lost: Callable[[], None]) -> Iterator[None]:
         lost: Says how to go on; called before the process ends because Ray's processes, which
             would have saved, were stopped too.
     """
-    if requested.is_set():
-        raise KeyboardInterrupt  # swallowed on its way through Ray
     _training.set()
     over = threading.Event()
     watch = threading.Thread(target=_watch, args=(over, lost), daemon=True)
