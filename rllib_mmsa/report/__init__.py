@@ -16,7 +16,7 @@ from rllib_mmsa.errors import ConfigError
 
 if TYPE_CHECKING:
     from rllib_mmsa.report.runs import Run
-    from rllib_mmsa.report.study import Options
+    from rllib_mmsa.report.study import Options, Study
 
 PAGE = "report.html"
 NEEDED = ("numpy", "scipy", "matplotlib")
@@ -122,7 +122,9 @@ def run(
         data.write(export, [run for g in named for run in g.runs])
         lines.append(f"data        {export}")
     if out is not None:
-        files = make(collected, out, options)
+        content = study.build(named, options)
+        lines += [f"note: {remark}" for remark in study.left_out(content)]
+        files = _write(content, out)
         lines.append(f"report      {out / PAGE} and {len(files) - 1} files beside it")
     return lines
 
@@ -142,10 +144,16 @@ def make(runs: Sequence[Run], out: Path, options: Options) -> list[Path]:
     Raises:
         ConfigError: If the folder cannot be written, or the runs hold no evaluation.
     """
-    from rllib_mmsa.report import contents, figures, groups, marl_eval, page, study, tables
+    from rllib_mmsa.report import groups, study
 
     check_out(out)
-    content = study.build(groups.group(runs, options.pool), options)
+    return _write(study.build(groups.group(runs, options.pool), options), out)
+
+
+def _write(content: Study, out: Path) -> list[Path]:
+    """Write a study's report; the files, as `make` returns them."""
+    from rllib_mmsa.report import contents, figures, marl_eval, page, tables
+
     every = contents.all_tables(content)
     pictures = figures.all_figures(content)
     texts = {out / "marl_eval.json": marl_eval.to_json(content)}

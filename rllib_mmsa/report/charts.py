@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from rllib_mmsa.report import drawing, statistics
-from rllib_mmsa.report.contents import band, pairs, scale
+from rllib_mmsa.report.contents import band, interval, pairs, scale
 from rllib_mmsa.report.designs import Panel, panels
 from rllib_mmsa.report.drawing import COLOURS, INK, Picture
 from rllib_mmsa.report.runs import METRICS, TEST_RETURN
@@ -18,36 +18,43 @@ from rllib_mmsa.report.study import Study, suites
 from rllib_mmsa.report.tables import Estimate
 
 TITLE_WIDTH = 52  # letters of a panel's title on one line
+VALUE_LETTERS = 14  # of a setting's value on one line
 MAX_ROWS = 5  # rows of design studies in a picture: more would be too small in print
 
 
 def bars(study: Study) -> Picture:
     """Final value and mean over training of every group, one row per task."""
     groups = {task: study.on(task) for task in study.tasks}
-    lines = [[g.label for g in mine] for mine in groups.values() for _ in range(2)]
+    lines = [[drawing.wrapped(g.label) for g in mine] for mine in groups.values() for _ in (0, 1)]
     figure, axes = drawing.rows_of(lines)
     words = []
     for i, (task, mine) in enumerate(groups.items()):
         step = study.steps[task]
-        finals = [study.estimate(study.finals(g, TEST_RETURN)) for g in mine]
+        finals = [study.final(g, TEST_RETURN) for g in mine]
         areas = [study.estimate(g.areas(TEST_RETURN, step)) for g in mine]
         labels = [g.label for g in mine]
         colours = [drawing.look(study.labels.index(label))["color"] for label in labels]
         at = drawing.short(step)
         _horizontal(axes[2 * i], labels, finals, colours, f"{task}: test return at {at}")
-        _horizontal(axes[2 * i + 1], labels, areas, colours, f"{task}: mean until {at}")
+        _horizontal(axes[2 * i + 1], labels, areas, colours, f"{task}: mean until {at}",
+                    "takes two evaluations")  # fmt: skip
         words += [f"{label} on {task} {end}" for label, end in zip(labels, finals, strict=True)]
     caption = (
         f"Test return at the env steps compared, and its mean over training until then (area under "
-        f"the curve by the steps it spans): {band(study)} over runs."
+        f"the curve by the steps it spans): {band(study)} over runs.{interval(study)}"
     )
     return drawing.finish(figure, "bars", caption, "Bar chart. " + "; ".join(words) + ".")
 
 
 def _horizontal(
-    panel: Axes, labels: list[str], values: list[Estimate], colours: list[str], title: str
+    panel: Axes,
+    labels: list[str],
+    values: list[Estimate],
+    colours: list[str],
+    title: str,
+    missing: str = "not reached",
 ) -> None:
-    """Horizontal bars with their numbers written beside them."""
+    """Horizontal bars with their numbers written beside them, or why there is none."""
     y = range(len(labels) - 1, -1, -1)
     centre = np.array([v.value for v in values])
     panel.barh(y, np.nan_to_num(centre), color=colours, height=0.66, alpha=0.65)
@@ -55,11 +62,11 @@ def _horizontal(
     right = max([0.0, *(e for e in ends if np.isfinite(e))])
     left = min([0.0, *(v.low for v in values if np.isfinite(v.low)), *np.nan_to_num(centre)])
     for position, value, end in zip(y, values, ends, strict=True):
-        text = "not reached" if np.isnan(value.value) else str(value)
+        text = missing if np.isnan(value.value) else str(value)
         panel.text((0 if np.isnan(end) else max(end, 0)) + 0.015 * (right - left), position, text,
                    va="center", fontsize=8)  # fmt: skip
     panel.set_xlim(left * 1.02, right + 0.42 * (right - left) if right > left else 1)
-    panel.set_yticks(y, labels)
+    panel.set_yticks(y, [drawing.wrapped(label) for label in labels])
     panel.grid(visible=False, axis="y")
     panel.set_title(title, loc="left")
 
@@ -80,7 +87,9 @@ def _whiskers(
 def iqms(study: Study) -> Picture:
     """Interquartile means with their intervals, one panel per measure and set of tasks."""
     drawn = [(metric, suite) for metric in METRICS for suite in suites(study, metric)]
-    figure, axes = drawing.rows_of([list(suite.scores) for _, suite in drawn])
+    figure, axes = drawing.rows_of(
+        [[drawing.wrapped(x) for x in suite.scores] for _, suite in drawn]
+    )
     words = []
     for (metric, suite), panel in zip(drawn, axes, strict=True):
         estimates = {
@@ -108,7 +117,7 @@ def _forest(panel: Axes, estimates: dict[str, Estimate], owners: Sequence[int]) 
         panel.plot(value.value, position, "|", color=INK, markersize=12, markeredgewidth=2)
         panel.text(1.01, position, str(value), va="center", fontsize=8,
                    transform=panel.get_yaxis_transform())  # fmt: skip
-    panel.set_yticks(y, list(estimates))
+    panel.set_yticks(y, [drawing.wrapped(label) for label in estimates])
     panel.set_ylim(-0.6, len(estimates) - 0.4)
     panel.grid(visible=False, axis="y")
 
@@ -123,7 +132,7 @@ def improvements(study: Study) -> Picture | None:
     ]
     if not drawn:
         return None
-    named = [[f"{x} > {y}" for x, y in pairs(suite.scores)] for _, suite in drawn]
+    named = [[drawing.wrapped(f"{x} > {y}") for x, y in pairs(s.scores)] for _, s in drawn]
     figure, axes = drawing.rows_of(named)
     words = []
     for (metric, suite), panel in zip(drawn, axes, strict=True):
@@ -169,7 +178,7 @@ def _designs(study: Study, sheet: Sequence[Panel], name: str) -> Picture:
     for i, design in enumerate(sheet):
         step = study.steps[design.task]
         groups = design.groups.items()
-        finals = {v: study.estimate(study.finals(g, TEST_RETURN)) for v, g in groups}
+        finals = {v: study.final(g, TEST_RETURN) for v, g in groups}
         areas = {v: study.estimate(g.areas(TEST_RETURN, step)) for v, g in groups}
         _vertical(axes[2 * i], design, finals, COLOURS[0], f"test return at {drawing.short(step)}")
         _vertical(axes[2 * i + 1], design, areas, COLOURS[1], "mean over training")
@@ -196,9 +205,12 @@ def _vertical(
         panel.text(position, max(0.0, np.nan_to_num(end)) + 0.02 * top, text, ha="center",
                    va="bottom", fontsize=6.5)  # fmt: skip
     panel.set_ylim(bottom=min(0.0, float(heights.min())) * 1.05, top=top * 1.25 if top else None)
-    panel.set_xticks(x, list(values))
+    panel.set_xticks(x, [drawing.wrapped(value, VALUE_LETTERS) for value in values])
     panel.grid(visible=False, axis="x")
     panel.set_xlabel(design.key)
     panel.set_ylabel(what)
-    title = [f"{design.algorithm} on {design.task}", *textwrap.wrap(design.fixed, TITLE_WIDTH)]
+    title = [
+        drawing.wrapped(f"{design.algorithm} on {design.task}", TITLE_WIDTH),
+        *textwrap.wrap(design.fixed, TITLE_WIDTH),
+    ]
     panel.set_title("\n".join(title), fontsize=8)

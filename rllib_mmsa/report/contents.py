@@ -23,6 +23,16 @@ def centre(study: Study) -> str:
     return "mean [95 % interval]" if mean else "median [quartiles]"
 
 
+def interval(study: Study) -> str:
+    """Where an interval over runs is shown, in a sentence; of quartiles there is nothing to say."""
+    if study.options.statistic != MEAN:
+        return ""
+    return (
+        f" Intervals by Student's t from {statistics.MIN_RUNS} runs on (that of two would mostly "
+        "lie where no return can be); those of win rates by Wilson from two runs on."
+    )
+
+
 def band(study: Study) -> str:
     """The same for the bands of curves and the whiskers of bars."""
     mean = study.options.statistic == MEAN
@@ -58,11 +68,11 @@ def final(study: Study) -> Table:
         values = study.finals(g, TEST_RETURN)
         row: list[Cell] = [g.task, g.label, f"{values.size} of {len(g.runs)}", round(step)]
         row += [
-            study.estimate(values),
+            study.final(g, TEST_RETURN),
             Estimate(statistics.iqm([values]), *statistics.iqm_interval([values])),
             study.estimate(g.areas(TEST_RETURN, step)),
         ]
-        row += [study.estimate(study.finals(g, WIN_RATE))] if wins else []
+        row += [study.final(g, WIN_RATE)] if wins else []
         rows.append((*row, _hours(g, step)))
     header = ["task", "group", "runs", "env steps", "test return", "IQM", "mean over training"]
     header += ["test win rate"] if wins else []
@@ -70,7 +80,7 @@ def final(study: Study) -> Table:
         f"Greedy test return at the stated env steps: {centre(study)} over runs; IQM: "
         "interquartile mean [95 % stratified bootstrap interval]; mean over training: area under "
         "the curve by the steps it spans. Runs: those that got that far, of all. Hours: mean "
-        "wall-clock until then."
+        f"wall-clock until then.{interval(study)}"
     )
     return Table("final", "Final test return", note, (*header, "hours"), tuple(rows))
 
@@ -152,12 +162,12 @@ def absolute(study: Study) -> Table:
         measured = [run.absolute for run in g.runs if run.absolute.episodes]
         if measured:
             episodes = sorted({one.episodes for one in measured})
-            returns = np.array([one.test_return for one in measured])
-            wins = np.array([one.win_rate for one in measured])
+            won = [one for one in measured if not math.isnan(one.win_rate)]
             rows.append(
                 (g.task, g.label, f"{len(measured)} of {len(g.runs)}",
-                 ", ".join(map(str, episodes)), study.estimate(returns),
-                 study.estimate(wins[~np.isnan(wins)]))
+                 ", ".join(map(str, episodes)),
+                 study.estimate([one.test_return for one in measured]),
+                 study.estimate([one.win_rate for one in won], [one.episodes for one in won]))
             )  # fmt: skip
     note = (
         "The best checkpoint of each run, played greedily once more for the stated episodes "
@@ -172,7 +182,7 @@ def efficiency(study: Study) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for task in study.tasks:
         mine = [g for g in study.on(task) if study.finals(g, TEST_RETURN).size]
-        ends = {g.label: study.estimate(study.finals(g, TEST_RETURN)).value for g in mine}
+        ends = {g.label: study.final(g, TEST_RETURN).value for g in mine}
         if len(mine) < 2:
             continue
         reference = min(ends, key=lambda label: ends[label])

@@ -13,6 +13,7 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from rllib_mmsa.report import runs
 from rllib_mmsa.report.runs import Absolute, Run
 
 IDENTITY = ("task", "algorithm", "configuration", "seed", "trial")
-RUN = ("status", "planned_steps", "env_backend", "version")
+RUN = ("status", "planned_steps", "env_backend", "version", "test_episodes")
 POINT = ("env_steps", "seconds", "test_return", "win_rate")
 ABSOLUTE = ("absolute_episodes", "absolute_return", "absolute_win_rate")
 FIXED = (*IDENTITY, *POINT, *RUN, *ABSOLUTE)
@@ -72,6 +73,7 @@ def _rows(run: Run, options: Iterable[str]) -> list[dict[str, str]]:
         "planned_steps": _text(run.planned_steps),
         "env_backend": run.env_backend,
         "version": run.version,
+        "test_episodes": str(run.test_episodes or ""),
         "absolute_episodes": str(run.absolute.episodes or ""),
         "absolute_return": _text(run.absolute.test_return),
         "absolute_win_rate": _text(run.absolute.win_rate),
@@ -154,12 +156,14 @@ def _run(file: Path, members: list[tuple[int, dict[str, str]]], header: Sequence
         )
     options = [name for name in header if name.startswith(CONFIG) and row.get(name)]
     settings = {name.removeprefix(CONFIG): row[name] for name in options}
+    texts: dict[str, Any] = {n: row.get(n, "") for n in (*IDENTITY, "env_backend", "version")}
     return Run(
-        **{name: row.get(name, "") for name in (*IDENTITY, "env_backend", "version")},
+        **texts,
         settings=settings,
         explicit=frozenset(settings),
         status=status,
         planned_steps=_number(file, line, row, "planned_steps"),
+        test_episodes=_test_episodes(file, line, row),
         env_steps=steps,
         seconds=column("seconds"),
         test_return=column("test_return"),
@@ -171,6 +175,13 @@ def _run(file: Path, members: list[tuple[int, dict[str, str]]], header: Sequence
             _number(file, line, row, "absolute_win_rate"),
         ),
     )
+
+
+def _test_episodes(file: Path, line: int, row: dict[str, str]) -> int:
+    """Episodes of an evaluation: as counted, or as the options say; 0 where neither is there."""
+    names = ("test_episodes", CONFIG + "evaluation_duration")
+    found = (_number(file, line, row, name) for name in names if row.get(name, "auto") != "auto")
+    return int(np.nan_to_num(next(found, 0.0)))
 
 
 def _number(file: Path, line: int, row: dict[str, str], name: str) -> float:

@@ -28,9 +28,11 @@ DARK_COLOURS = ("#4fb0e8", "#ff8a3d", "#2ecf9f", "#e890c8", "#e3c341", "#a5d8f8"
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)))
 MARKERS = "os^Dv*Xp"
 WIDTH, COLUMNS = 3.7, 3  # inches of a panel, panels in a row
-LETTER, MAX_WIDTH = 0.073, 11.5  # inches of a letter, and of a figure that fits the page
+LETTER = 0.073  # inches
 LEGEND_LINE = 0.32  # inches of a legend of one line, for which every figure has room
 LEGEND_LETTERS = 60  # of a line of a legend that is too wide even in one column
+LABEL_LETTERS = 34  # of a line of a label beside bars: longer ones would leave them no room
+TITLE_LETTERS = 46  # of a line of the title of a panel
 STYLE: dict[str, Any] = {
     "svg.fonttype": "none",  # text stays text: small files, searchable, read aloud
     "svg.hashsalt": "rllib report",  # ids, and with them the bytes, are the same each time
@@ -124,12 +126,23 @@ def grid_of(count: int, height: float = 2.7, columns: int = COLUMNS) -> tuple[Fi
 
 
 def rows_of(lines: list[list[str]]) -> tuple[Figure, list[Axes]]:
-    """A figure of panels below each other, with room for the labels of each panel's lines."""
-    letters = max(len(label) for labels in lines for label in labels)
-    width = min(MAX_WIDTH, max(7.0, 4.2 + LETTER * letters))
-    ratios = [0.26 * len(labels) + 0.75 for labels in lines]
+    """A figure of panels below each other, with room for the labels of each panel's lines.
+
+    Args:
+        lines: For each panel its labels, wrapped (`wrapped`).
+    """
+    broken = [[label.split("\n") for label in labels] for labels in lines]
+    letters = max(len(part) for labels in broken for label in labels for part in label)
+    width = max(7.0, 4.2 + LETTER * letters)
+    heights = [0.26 + 0.14 * (max(map(len, labels)) - 1) for labels in broken]
+    ratios = [high * len(labels) + 0.75 for high, labels in zip(heights, lines, strict=True)]
     figure = Figure(figsize=(width, sum(ratios)), layout="constrained")
     return figure, list(figure.subplots(len(lines), 1, squeeze=False, height_ratios=ratios).flat)
+
+
+def wrapped(text: str, letters: int = LABEL_LETTERS) -> str:
+    """A name on as many lines as it takes."""
+    return textwrap.fill(text, letters)
 
 
 def look(index: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from rllib_mmsa.report import charts, drawing, runs, statistics
-from rllib_mmsa.report.contents import band, scale
+from rllib_mmsa.report.contents import band, interval, scale
 from rllib_mmsa.report.drawing import Picture
 from rllib_mmsa.report.groups import Group
 from rllib_mmsa.report.runs import METRICS, WIN_RATE, Array
@@ -59,7 +59,7 @@ def curves(study: Study, metric: str, *, seconds: bool) -> Picture | None:
                 handle.set_label(g.label)
             shown.setdefault(g.label, handle)
         _limit(panel, np.concatenate([run.metric(metric) for g in mine for run in g.measured]))
-        panel.set_title(task)
+        panel.set_title(drawing.wrapped(task, drawing.TITLE_LETTERS))
         panel.set_ylabel(METRICS[metric])
         if seconds:
             panel.set_xlabel({3600.0: "hours", 60.0: "minutes"}[unit])
@@ -71,7 +71,7 @@ def curves(study: Study, metric: str, *, seconds: bool) -> Picture | None:
         f"{METRICS[metric].capitalize()} of greedy episodes over {over}: {band(study)} over runs; "
         f"thin lines are single runs (bands and single runs up to {MAX_THIN} groups); dotted "
         "where fewer runs of the group have got so far. "
-        f"Ends of runs that did not finish: {END_WORDS}."
+        f"Ends of runs that did not finish: {END_WORDS}.{interval(study)}"
     )
     name = f"{'win_rate' if metric == WIN_RATE else 'return'}_{'seconds' if seconds else 'steps'}"
     alt = f"Learning curves of {METRICS[metric]} over {over}. " + _ends(study, metric, tasks)
@@ -79,7 +79,7 @@ def curves(study: Study, metric: str, *, seconds: bool) -> Picture | None:
 
 
 def _limit(panel: Axes, values: Array) -> None:
-    """Keep the interval of two runs, which Student's t makes huge, from flattening the curves."""
+    """Keep the interval of few runs, which Student's t makes wide, from flattening the curves."""
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     room = BAND_ROOM * (high - low)
     if room > 0:
@@ -105,9 +105,7 @@ def _unit(groups: list[Group]) -> float:
 def _ends(study: Study, metric: str, tasks: list[str]) -> str:
     """The final estimates in words, for the alternative text."""
     ends = [
-        f"{g.label} on {g.task} {study.estimate(study.finals(g, metric))}"
-        for g in study.groups
-        if g.task in tasks
+        f"{g.label} on {g.task} {study.final(g, metric)}" for g in study.groups if g.task in tasks
     ]
     return "Final values: " + "; ".join(ends) + "."
 
@@ -159,9 +157,8 @@ def profiles(study: Study) -> Picture:
             shown.setdefault(label, panel.plot(tau, part, **line, linewidth=2, label=label)[0])
             middle = digits(float(np.median(np.concatenate(scores))))
             words.append(f"half of {label}'s runs are at or above {middle} ({METRICS[metric]})")
-        panel.set_title(
-            ", ".join(suite.tasks) if len(suite.tasks) < 3 else f"{len(suite.tasks)} tasks"
-        )
+        title = ", ".join(suite.tasks) if len(suite.tasks) < 3 else f"{len(suite.tasks)} tasks"
+        panel.set_title(drawing.wrapped(title, drawing.TITLE_LETTERS))
         panel.set(
             xlabel=f"{METRICS[metric]} \N{GREEK SMALL LETTER TAU}",
             ylabel="runs above",

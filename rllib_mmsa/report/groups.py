@@ -14,9 +14,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from rllib_mmsa.report import runs
+from rllib_mmsa.report.names import game_name
 from rllib_mmsa.report.runs import Array, Run
+from rllib_mmsa.report.statistics import MIN_RUNS
 
 NOT_RECORDED = "not recorded"
+MAX_NAMED = 6  # groups in one sentence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Group:
     """Replicates: runs that may be averaged.
 
     Attributes:
-        task: Environment and task.
+        task: Environment and task, with the game that stood in for it (`Run.game`).
         algorithm: The algorithm's name.
         label: Its name on every page and figure: the algorithm and what sets it apart.
         runs: Its runs, by seed.
@@ -63,15 +66,22 @@ def group(all_runs: Iterable[Run], pool: Sequence[str] = ()) -> list[Group]:
     Returns:
         The groups by task, algorithm and label.
     """
+    all_runs = list(all_runs)
     buckets: dict[tuple, list[Run]] = {}
     # Runs that have begun come first: those that have not lack the defaults, and join them.
     for run in sorted(
         all_runs, key=lambda run: (not run.env_steps.size, natural(run.seed), run.trial)
     ):
         identity = {k: v for k, v in run.identity.items() if k not in pool}
-        key = (run.task, run.algorithm, run.configuration, tuple(sorted(identity.items())))
+        key = (
+            _game(run, all_runs, pool),
+            run.algorithm,
+            run.configuration,
+            tuple(sorted(identity.items())),
+        )
         if key not in buckets and not run.env_steps.size:
-            key = next((k for k in buckets if _may_join(run, identity, k)), key)
+            fits = (k for k, of in buckets.items() if _may_join(run, identity, k, of[0]))
+            key = next(fits, key)
         buckets.setdefault(key, []).append(run)
     bare = [
         Group(task, algorithm, configuration, tuple(members), dict(identity))
@@ -80,10 +90,21 @@ def group(all_runs: Iterable[Run], pool: Sequence[str] = ()) -> list[Group]:
     return sorted(_named(bare), key=lambda g: (g.task, g.algorithm, natural(g.label)))
 
 
-def _may_join(run: Run, identity: dict[str, str], key: tuple) -> bool:
-    """Whether all that is recorded of a run without results agrees with a group's key."""
-    task, algorithm, configuration, items = key
-    if (run.task, run.algorithm, run.configuration) != (task, algorithm, configuration):
+def _game(run: Run, all_runs: Sequence[Run], pool: Sequence[str]) -> str:
+    """What a run's group plays; every game of its task where the user averages over games."""
+    if runs.BACKEND not in pool:
+        return run.game
+    played = {other.env_backend for other in all_runs if other.task == run.task} - {""}
+    return game_name(run.task, " and ".join(sorted(played)))
+
+
+def _may_join(run: Run, identity: dict[str, str], key: tuple, member: Run) -> bool:
+    """Whether all that is recorded of a run without results agrees with a group's key.
+
+    Which game it would have played is not: the task's name alone is compared.
+    """
+    _, algorithm, configuration, items = key
+    if (run.task, run.algorithm, run.configuration) != (member.task, algorithm, configuration):
         return False
     known = dict(items)
     return all(known.get(k, v) == v for k, v in identity.items() if v)
@@ -191,7 +212,7 @@ def unrecorded(groups: Sequence[Group]) -> list[str]:
 
 def remarks(groups: Sequence[Group]) -> list[str]:
     """What a reader must know of runs that are missing, double, broken off or not comparable."""
-    sentences = []
+    sentences = [f"{lack}." for g in groups for run in g.runs for lack in run.lacks]
     for g in groups:
         where = f"{g.label} on {g.task}"
         for run in g.runs:
@@ -216,4 +237,29 @@ def remarks(groups: Sequence[Group]) -> list[str]:
             sentences.append(
                 f"{where}: no run with seed {', '.join(s or 'none' for s in missing)}."
             )
+    return list(dict.fromkeys([*sentences, *_few(groups)]))
+
+
+def _few(groups: Sequence[Group]) -> list[str]:
+    """What cannot be said of groups because they are small or young."""
+    measured = [g for g in groups if g.measured]
+    few = [f"{g.label} on {g.task}" for g in measured if len(g.measured) < MIN_RUNS]
+    single = [
+        f"{g.label} on {g.task}"
+        for g in measured
+        if all(run.env_steps.size == 1 for run in g.measured)
+    ]
+    sentences = []
+    if few:
+        sentences.append(f"Fewer than {MIN_RUNS} runs, so no interval of the mean: {_list(few)}.")
+    if single:
+        sentences.append(
+            f"One evaluation a run, so no curve and no mean over training: {_list(single)}."
+        )
     return sentences
+
+
+def _list(names: Sequence[str]) -> str:
+    """Names in a sentence; of many, the first ones."""
+    more = len(names) - MAX_NAMED
+    return ", ".join(names[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")

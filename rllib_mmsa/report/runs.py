@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.integrate import trapezoid
 
+from rllib_mmsa.report.names import game_name
+
 Array = npt.NDArray[np.float64]
 
 # How a run ended.
@@ -64,12 +66,14 @@ class Run:
         trial: The trial's name, for people.
         status: One of `STATUSES`.
         planned_steps: Env steps at which it was to stop; NaN where not known.
+        test_episodes: Episodes of one evaluation; 0 where not known.
         env_steps: (E,) env steps at each evaluation, increasing.
         seconds: (E,) seconds of training and evaluation until then (`time_total_s`).
         test_return: (E,) mean return of the greedy episodes.
         win_rate: (E,) part of them that was won; NaN where a game cannot be won.
         extra: Other result keys -> (E,) values, NaN where absent.
         absolute: The absolute metric.
+        lacks: What of its files could not be read, a sentence each.
     """
 
     task: str
@@ -83,12 +87,19 @@ class Run:
     trial: str = ""
     status: str = UNFINISHED
     planned_steps: float = math.nan
+    test_episodes: int = 0
     env_steps: Array = dataclasses.field(default_factory=lambda: np.zeros(0))
     seconds: Array = dataclasses.field(default_factory=lambda: np.zeros(0))
     test_return: Array = dataclasses.field(default_factory=lambda: np.zeros(0))
     win_rate: Array = dataclasses.field(default_factory=lambda: np.zeros(0))
     extra: dict[str, Array] = dataclasses.field(default_factory=dict)
     absolute: Absolute = Absolute()
+    lacks: tuple[str, ...] = ()
+
+    @property
+    def game(self) -> str:
+        """What was played: the task, with the game that stood in for it."""
+        return game_name(self.task, self.env_backend)
 
     @property
     def last_step(self) -> float:

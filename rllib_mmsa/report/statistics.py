@@ -21,6 +21,7 @@ from rllib_mmsa.report.runs import Array
 SEED = 20210830
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
+MIN_RUNS = 3  # of an interval by Student's t: that of two is 12.7 standard errors to either side
 TRIM = 0.25  # cut from either end: the mean of the middle half
 
 Scores = Sequence[Array]
@@ -128,24 +129,61 @@ def mean_interval(values: Array) -> tuple[Array, Array, Array]:
     """Mean over runs with its 95 % interval by Student's t.
 
     With few runs a bootstrap of the mean is too narrow; Student's t is right for scores that are
-    about normal, and wide for three.
+    about normal, and wide for three. That of two runs mostly lies where no return can be, and says
+    nothing.
 
     Args:
         values: (n, C); NaN where a run has no value. A column counts the runs that have one.
 
     Returns:
-        (C,) mean, lower end, upper end; the ends are NaN where fewer than two runs have a value,
-        the mean where none has.
+        (C,) mean, lower end, upper end; the ends are NaN where fewer than `MIN_RUNS` runs have a
+        value, the mean where none has.
     """
     count = np.sum(~np.isnan(values), axis=0)  # (C,)
     total = np.nansum(values, axis=0)
     mean = np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
     square = np.nansum((values - mean) ** 2, axis=0)
-    enough = count > 1
+    enough = count >= MIN_RUNS
     variance = np.divide(square, count - 1, out=np.full(count.shape, np.nan), where=enough)
     quantile = stats.t.ppf(0.5 + CONFIDENCE / 2, np.maximum(count - 1, 1))
     half = quantile * np.sqrt(variance / np.maximum(count, 1))
     return mean, mean - half, mean + half
+
+
+def win_interval(rates: Array, episodes: Array) -> tuple[Array, Array, Array]:
+    """Mean win rate over runs with its 95 % interval by Wilson, inside [0, 1].
+
+    Wilson's interval of a proportion, at the number of independent episodes that the runs are
+    worth: all of them where runs differ no more than chance has it, fewer where they differ more,
+    and fewer again by Student's t, since few runs tell little of how much they differ (the modified
+    Wilson interval of Franco et al., 2019, with runs as clusters). Of runs that are alike and many
+    it is Wilson's of all their episodes.
+
+    Args:
+        rates: (n, C) the part of its episodes that each run won; NaN where it has no value.
+        episodes: (n,) how many episodes that is a part of; 0 where not known, then they count as
+            many.
+
+    Returns:
+        (C,) mean, lower end, upper end; the ends are NaN where fewer than two runs have a value,
+        and where runs without a known number of episodes do not differ.
+    """
+    there = ~np.isnan(rates)
+    count = there.sum(axis=0)  # (C,)
+    known = np.where(episodes > 0, episodes, np.inf)
+    total = np.where(there, known[:, None], 0.0).sum(axis=0)
+    total[np.where(there, known[:, None], 0.0).max(axis=0) == np.inf] = np.inf
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.nansum(rates, axis=0) / count
+        between = np.nansum((rates - mean) ** 2, axis=0) / (count - 1) / count
+        worth = np.where(between > 0, mean * (1 - mean) / between, np.inf)
+        z, t = stats.norm.ppf(0.5 + CONFIDENCE / 2), stats.t.ppf(0.5 + CONFIDENCE / 2, count - 1)
+        n = np.minimum(worth, total) * (z / t) ** 2
+        middle = (mean + z**2 / (2 * n)) / (1 + z**2 / n)
+        half = z * np.sqrt(mean * (1 - mean) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    none = (count < 2) | ~np.isfinite(n)
+    low, high = np.clip(middle - half, 0, 1), np.clip(middle + half, 0, 1)
+    return mean, np.where(none, np.nan, low), np.where(none, np.nan, high)
 
 
 def median_quartiles(values: Array) -> tuple[Array, Array, Array]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rllib_mmsa.errors import ConfigError, unknown
 from rllib_mmsa.report import runs, statistics
@@ -100,16 +102,32 @@ class Study:
         """(n,) final values of a group."""
         return g.finals(metric, self.steps[g.task])
 
-    def estimate(self, values: Array) -> Estimate:
-        """Mean with 95 % interval, or median with quartiles, of (n,) values."""
-        if not values.size:
-            return Estimate(math.nan)
-        summarise = self._summary()
-        return Estimate(*(float(part[0]) for part in summarise(values[:, None])))
+    def final(self, g: Group, metric: str) -> Estimate:
+        """The final value of a group: `estimate` of its runs' `finals`."""
+        at = self.steps[g.task]
+        there = [run for run in g.runs if not math.isnan(run.value_at(metric, at))]
+        episodes = [run.test_episodes for run in there] if metric == runs.WIN_RATE else None
+        return self.estimate([run.value_at(metric, at) for run in there], episodes)
 
-    def _summary(self) -> Callable[[Array], tuple[Array, Array, Array]]:
-        mean = self.options.statistic == MEAN
-        return statistics.mean_interval if mean else statistics.median_quartiles
+    def estimate(self, values: ArrayLike, episodes: ArrayLike | None = None) -> Estimate:
+        """Mean with 95 % interval, or median with quartiles, of (n,) values.
+
+        Win rates come with the (n,) numbers of episodes that they are parts of.
+        """
+        columns = np.asarray(values, np.float64)[:, None]
+        if not columns.size:
+            return Estimate(math.nan)
+        return Estimate(*(float(part[0]) for part in self._summary(columns, episodes)))
+
+    def _summary(
+        self, values: Array, episodes: ArrayLike | None = None
+    ) -> tuple[Array, Array, Array]:
+        """(C,) centres, lower and upper ends of (n, C) values."""
+        if self.options.statistic == MEDIAN:
+            return statistics.median_quartiles(values)
+        if episodes is None:
+            return statistics.mean_interval(values)
+        return statistics.win_interval(values, np.asarray(episodes, np.float64))
 
     def curve(self, g: Group, metric: str, *, seconds: bool = False) -> Curve:
         """The learning curve of a group over env steps, or over seconds.
@@ -130,7 +148,19 @@ class Study:
                 row[near] = run.metric(metric)[-1]
         values = np.stack(rows)
         count = np.sum(~np.isnan(values), axis=0).astype(np.float64)
-        return Curve(longest, *self._summary()(values), count)
+        episodes = [run.test_episodes for run in g.measured] if metric == runs.WIN_RATE else None
+        return Curve(longest, *self._summary(values, episodes), count)
+
+
+def left_out(study: Study) -> list[str]:
+    """Which groups were measured and have no value where the runs are compared, a sentence each."""
+    return [
+        f"{g.label} on {g.task}: no run has got to {study.steps[g.task]:,.0f} env steps, where "
+        f"runs are compared (the furthest evaluation is at "
+        f"{max(run.last_step for run in g.measured):,.0f}); it has no final value."
+        for g in study.groups
+        if g.measured and not study.finals(g, runs.TEST_RETURN).size
+    ]
 
 
 def build(groups: Sequence[Group], options: Options) -> Study:
@@ -142,17 +172,19 @@ def build(groups: Sequence[Group], options: Options) -> Study:
     check(options)
     tasks = sorted({g.task for g in groups if g.measured})
     if not tasks:
+        states = collections.Counter(run.status for g in groups for run in g.runs)
+        how = ", ".join(f"{count} {status}" for status, count in states.items())
         raise ConfigError(
-            f"none of the {sum(len(g.runs) for g in groups)} trials has an evaluation yet; a "
+            f"none of the {sum(states.values())} trials has an evaluation yet ({how}); a "
             "report needs one. The first is at the end of the first iteration, where "
             "`evaluation_interval_env_steps` or `evaluation_interval` is set."
         )
     steps = {
         task: options.at or compare_at([g for g in groups if g.task == task]) for task in tasks
     }
-    measured = [run for g in groups for run in g.measured]
-    if not any(run.reached(steps[run.task]) for run in measured):
-        furthest = max(run.last_step for run in measured)
+    measured = [(g.task, run) for g in groups for run in g.measured]
+    if options.at and not any(run.reached(steps[task]) for task, run in measured):
+        furthest = max(run.last_step for _, run in measured)
         raise ConfigError(
             f"--at is {options.at:,.0f}, but no run has got so far; the furthest evaluation is at "
             f"{furthest:,.0f} env steps. Name no more than that."
@@ -181,11 +213,13 @@ def compare_at(groups: Sequence[Group]) -> float:
         if lasts:
             reached.append(lasts[(len(lasts) - 1) // 2])
     step = min(reached)
+    there = [run for g in groups for run in g.measured if run.last_step >= step]
+    tolerance = max(run.tolerance for run in there)
     planned = [run.planned_steps for g in groups for run in g.runs if run.planned_steps > 0]
-    tolerance = max(run.tolerance for g in groups for run in g.measured)
     near = [p for p in planned if abs(p - step) <= tolerance]
-    # A round number, as long as the nearest evaluation stays the same one.
-    return near[0] if near else float(f"{step:.3g}")
+    # A round number, as long as every run that got as far as `step` got there too.
+    round_numbers = (*near[:1], float(f"{step:.3g}"))
+    return next((p for p in round_numbers if all(run.reached(p) for run in there)), step)
 
 
 def bounds(options: Options) -> tuple[float, float] | None:

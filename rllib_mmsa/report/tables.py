@@ -90,8 +90,13 @@ def to_markdown(table: Table) -> str:
     rule = ["---:" if numeric else "---" for numeric in _numeric_columns(table)]
     lines = [f"### {table.title}", "", table.note, ""]
     for cells in (table.header, rule, *([show(c) for c in row] for row in table.rows)):
-        lines.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |")
+        lines.append("| " + " | ".join(_markdown(cell) for cell in cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _markdown(text: str) -> str:
+    """Text in one cell, in which no name is read as a tag or ends the line."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
 def to_csv(table: Table) -> str:
@@ -153,8 +158,14 @@ def _wide(cell: Cell) -> str:
     return ' class="w"' if len(show(cell)) > MAX_LINE else ""
 
 
-def to_html(table: Table) -> str:
-    """The table as HTML, with its caption and its note."""
+def to_html(table: Table, heading: str = "") -> str:
+    """The table as HTML, with its caption and its note.
+
+    Args:
+        table: The table.
+        heading: What it stands under; a caption that says the same is for screen readers alone.
+    """
+    hidden = ' class="hidden"' if table.title == heading else ""
     numeric = _numeric_columns(table)
     kinds = [' class="n"' if right else "" for right in numeric]
     head = "".join(
@@ -172,7 +183,7 @@ def to_html(table: Table) -> str:
     )
     return (
         f'<div class="table" role="region" aria-label="{html.escape(table.title)}" tabindex="0">\n'
-        f"<table>\n<caption>{html.escape(table.title)}</caption>\n"
+        f"<table>\n<caption{hidden}>{html.escape(table.title)}</caption>\n"
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>\n"
         f'<p class="note">{html.escape(table.note)}</p>\n'
     )

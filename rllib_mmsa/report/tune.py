@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
-from rllib_mmsa.errors import ConfigError
-from rllib_mmsa.report import runs
+from rllib_mmsa.report import files, runs
+from rllib_mmsa.report.files import STEPS, TEST_RETURN
 from rllib_mmsa.report.runs import Absolute, Run
 
 RESULTS = "result.json"
@@ -27,7 +26,6 @@ ERROR = "error.txt"
 ABSOLUTE = "absolute.json"  # written by `rllib evaluate --absolute`
 RECORD = "experiment.yaml"
 STATE = "experiment_state-*.json"
-STEPS = "num_env_steps_sampled_lifetime"
 IN_FLIGHT = "changed in flight"  # population-based training changes options while a trial runs
 
 # Options that say where and how fast a run computes, or what it prints, not what it computes.
@@ -58,10 +56,8 @@ def read_folder(folder: Path, extra: tuple[str, ...] = ()) -> list[Run]:
         extra: More result keys to read at each evaluation ("learners/team/td_loss").
 
     Returns:
-        The runs, those that have not started included, in the order of their paths.
-
-    Raises:
-        ConfigError: If a file of a trial cannot be understood.
+        The runs, those that have not started included, in the order of their paths. What could
+        not be read of a run stands in its `lacks`.
     """
     trials = find_trials(folder)
     collected = [read_trial(trial, extra) for trial in trials]
@@ -73,17 +69,19 @@ def read_folder(folder: Path, extra: tuple[str, ...] = ()) -> list[Run]:
 
 def read_trial(trial: Path, extra: tuple[str, ...] = ()) -> Run:
     """Read one trial's folder."""
-    results, last = _evaluations(trial / RESULTS)
-    params = _json(trial / PARAMS) if (trial / PARAMS).exists() else {}
+    lacks: list[str] = []
+    results, last = files.read_results(trial / RESULTS, lacks)
+    params = files.read_json(trial / PARAMS, lacks)
+    record = files.read_record(trial.parent / RECORD, lacks)
     first = results[0] if results else last
-    config = first.get("config") or params
+    config = _mapping(first.get("config")) or params
     settings = flatten(config)
     for later in (*results[1:], last):
-        for key, value in flatten(later.get("config") or config).items():
+        for key, value in flatten(_mapping(later.get("config")) or config).items():
             if settings.get(key, value) != value:
                 settings[key] = IN_FLIGHT
-    record = _record(trial.parent)
-    planned = _number((record.get("stop") or {}).get(STEPS))
+    planned = files.number(_mapping(record.get("stop")).get(STEPS))
+    absolute = _absolute(trial / ABSOLUTE, lacks)
     return Run(
         task=task_of(config),
         algorithm=str(record.get("run") or trial.name.split("_")[0]),
@@ -95,13 +93,29 @@ def read_trial(trial: Path, extra: tuple[str, ...] = ()) -> Run:
         trial=trial.name,
         status=_status(trial, last, planned),
         planned_steps=planned,
+        test_episodes=_test_episodes(first, settings),
         env_steps=_column(results, STEPS),
         seconds=_column(results, "time_total_s"),
-        test_return=_column(results, "evaluation/env_runners/episode_return_mean"),
+        test_return=_column(results, TEST_RETURN),
         win_rate=_column(results, "evaluation/env_runners/win_rate"),
         extra={key: _column(results, key) for key in extra},
-        absolute=_absolute(trial / ABSOLUTE),
+        absolute=absolute,
+        lacks=tuple(lacks),
     )
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    """A mapping; {} for whatever else stands in its place."""
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _test_episodes(result: Mapping[str, Any], settings: Mapping[str, str]) -> int:
+    """Episodes of one evaluation, as counted or as set; 0 where neither is there."""
+    counted = files.number(files.at(result, "evaluation/env_runners/num_episodes"))
+    if math.isnan(counted):
+        as_set = settings.get("evaluation_duration", "")
+        counted = float(as_set) if as_set.isdecimal() else 0.0
+    return int(counted)
 
 
 def _in_turn(results: list[dict[str, Any]], key: str) -> str:
@@ -111,7 +125,7 @@ def _in_turn(results: list[dict[str, Any]], key: str) -> str:
 
 def task_of(config: Mapping[str, Any]) -> str:
     """Name the environment and its task: "lbf 8x8-2p-2f-v2"."""
-    task = (config.get("env_config") or {}).get("task")
+    task = _mapping(config.get("env_config")).get("task")
     return f"{config.get('env', 'unknown')}{f' {task}' if task else ''}"
 
 
@@ -138,116 +152,39 @@ def as_text(value: Any) -> str:
     return json.dumps(value)
 
 
-def _evaluations(file: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The results that hold an evaluation, and the last result of all.
-
-    Lines without an evaluation, most of a long run, are not parsed. The last line may be half
-    written while the trial runs.
-    """
-    evaluations: list[dict[str, Any]] = []
-    line, complete, number = "", "", 0
-    if file.exists():
-        with file.open(encoding="utf-8", errors="replace") as text:
-            for number, line in enumerate(text, start=1):
-                if line.endswith("\n"):
-                    complete = line
-                    if '"evaluation"' in line:
-                        _append(evaluations, _parse(file, number, line))
-    if line != complete:  # no line end: whole where the file was copied so, or still being written
-        try:
-            last = json.loads(line)
-            _append(evaluations, last)
-            return evaluations, last
-        except json.JSONDecodeError:
-            number -= 1
-    return evaluations, _parse(file, number, complete) if complete else {}
-
-
-def _append(evaluations: list[dict[str, Any]], result: dict[str, Any]) -> None:
-    """Add a result that holds an evaluation, in the place of those that it overtakes.
-
-    A trial that went on from a checkpoint writes the results after that checkpoint once more.
-    """
-    if math.isnan(_number(_at(result, "evaluation/env_runners/episode_return_mean"))):
-        return
-    step = _number(result.get(STEPS))
-    while evaluations and _number(evaluations[-1].get(STEPS)) >= step:
-        evaluations.pop()
-    evaluations.append(result)
-
-
-def _parse(file: Path, number: int, line: str) -> dict[str, Any]:
-    """Parse one whole line of results."""
-    try:
-        result = json.loads(line)
-        problem = "it is no mapping"
-    except json.JSONDecodeError as err:
-        result, problem = None, err.msg
-    if isinstance(result, dict):
-        return result
-    raise ConfigError(
-        f"{file}, line {number}, cannot be read: every line but the last must be one whole result "
-        f"as JSON ({problem}). Remove the line, or leave this trial out."
-    )
-
-
-def _json(file: Path) -> dict[str, Any]:
-    """Read a JSON mapping."""
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as err:
-        raise ConfigError(
-            f"{file} cannot be read: it must be JSON, as Ray Tune wrote it ({err}). Restore it, or "
-            "leave this trial out."
-        ) from None
-    return content if isinstance(content, dict) else {}
-
-
-def _record(experiment: Path) -> dict[str, Any]:
-    """What was run, from this project's record beside the trials; {} where there is none."""
-    file = experiment / RECORD
-    if not file.exists():
-        return {}
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as err:
-        raise ConfigError(f"{file} cannot be read as YAML: {err}. Restore or remove it.") from None
-    entry = next(iter(content.values()), None) if isinstance(content, dict) else None
-    return entry if isinstance(entry, dict) else {}
-
-
 def _status(trial: Path, last: Mapping[str, Any], planned: float) -> str:
     """How a trial ended. A failed trial that went on and ended well keeps its error.txt."""
     if last.get("done"):
-        early = not math.isnan(planned) and _number(last.get(STEPS)) < planned
+        early = not math.isnan(planned) and files.number(last.get(STEPS)) < planned
         return runs.STOPPED_EARLY if early else runs.FINISHED
     return runs.CRASHED if (trial / ERROR).exists() else runs.UNFINISHED
 
 
-def _absolute(file: Path) -> Absolute:
+def _absolute(file: Path, lacks: list[str]) -> Absolute:
     """Read what `rllib evaluate --absolute` wrote."""
-    if not file.exists():
-        return Absolute()
-    content = _json(file)
-    returns, wins = content.get("returns") or [], content.get("wins") or []
-    if not returns:
-        raise ConfigError(
-            f"{file} holds no returns; it must be what `rllib evaluate --absolute` writes. Run "
-            "that again, or remove the file."
+    content = files.read_json(file, lacks)
+    returns = [files.number(value) for value in content.get("returns") or []]
+    wins = [files.number(value) for value in content.get("wins") or []]
+    if content and (not returns or np.isnan(returns).any()):
+        lacks.append(
+            f"{file} holds no returns and is left out; `rllib evaluate --absolute` writes it anew"
         )
+        return Absolute()
+    if not returns:
+        return Absolute()
     return Absolute(len(returns), float(np.mean(returns)), float(np.mean(wins or [math.nan])))
 
 
 def _pending(experiment: Path, started: set[str]) -> list[Run]:
     """The trials that Tune has planned and not started, from the newest state of an experiment."""
-    state = _json(max(experiment.glob(STATE)))
+    state = files.read_json(max(experiment.glob(STATE)), [])
     pending = []
     for row in state.get("trial_data", []):
-        trial = json.loads(row[0]) if isinstance(row[0], str) else row[0]
+        trial = _planned_trial(row)
         if trial.get("status") != "PENDING" or trial.get("relative_logdir") in started:
             continue
-        config = trial.get("config") or {}
-        planned = _number((trial.get("stopping_criterion") or {}).get(STEPS))
+        config = _mapping(trial.get("config"))
+        planned = files.number(_mapping(trial.get("stopping_criterion")).get(STEPS))
         pending.append(
             Run(
                 task=task_of(config),
@@ -263,19 +200,15 @@ def _pending(experiment: Path, started: set[str]) -> list[Run]:
     return pending
 
 
-def _at(result: Mapping[str, Any], path: str) -> Any:
-    """The value at a path such as "env_runners/win_rate"; None where absent."""
-    value: Any = result
-    for key in path.split("/"):
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
-
-
-def _number(value: Any) -> float:
-    """A number as float; NaN for what is none (Tune writes NaN as null)."""
-    return float(value) if isinstance(value, int | float) else math.nan
+def _planned_trial(row: Any) -> dict[str, Any]:
+    """A trial's part of Tune's state, which Tune writes as text; {} where it is torn."""
+    first = row[0] if isinstance(row, list) and row else row
+    try:
+        return _mapping(json.loads(first) if isinstance(first, str) else first)
+    except json.JSONDecodeError:
+        return {}
 
 
 def _column(results: list[dict[str, Any]], path: str) -> runs.Array:
     """(E,) the values at a path over the evaluations."""
-    return np.array([_number(_at(result, path)) for result in results], dtype=np.float64)
+    return np.array([files.number(files.at(r, path)) for r in results], dtype=np.float64)

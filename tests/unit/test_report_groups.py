@@ -24,12 +24,30 @@ def test_seeds_are_replicates_and_settings_are_not():
 def test_unlike_backends_and_versions_are_never_averaged(key):
     found = [make_run(1, **{key: "a"}), make_run(2, **{key: "b"})]
     made = groups.group(found)
-    assert [g.label for g in made] == [f"MMSA {key}=a", f"MMSA {key}=b"]
+    assert len(made) == 2
     assert groups.differences(made)[key] == {
-        "a": [f"MMSA {key}=a on lbf 8x8-2p-2f-v2"],
-        "b": [f"MMSA {key}=b on lbf 8x8-2p-2f-v2"],
+        g.identity[key]: [f"{g.label} on {g.task}"] for g in made
     }
     assert len(groups.group(found, pool=(key,))) == 1  # unless asked for
+
+
+def test_a_game_that_stood_in_for_another_is_a_task_of_its_own():
+    usual = make_run(1, task="smacv2 terran_5_units", env_backend="starcraft2")
+    instead = make_run(1, task="smacv2 terran_5_units", env_backend="smax")
+    both = make_run(1, task="smacv2 terran_5_units", env_backend="starcraft2 then smax")
+    made = groups.group([usual, instead, both])
+    assert [(g.task, g.label) for g in made] == [
+        ("smacv2 terran_5_units", "MMSA"),
+        ("smacv2 terran_5_units (SMAX)", "MMSA"),
+        ("smacv2 terran_5_units (StarCraft II then SMAX)", "MMSA"),
+    ]
+    (pooled,) = groups.group([usual, instead], pool=(runs.BACKEND,))
+    assert pooled.task == "smacv2 terran_5_units (SMAX and StarCraft II)"
+    # Which game a run that has no result yet would play is not known; it joins its siblings.
+    waiting = make_run(2, task="smacv2 terran_5_units", status=runs.PENDING)
+    waiting = replace(waiting, env_steps=np.zeros(0))
+    (joined,) = groups.group([waiting, instead])
+    assert joined.task == "smacv2 terran_5_units (SMAX)" and len(joined.runs) == 2
 
 
 def test_the_usual_value_is_left_out_of_names():
@@ -77,13 +95,26 @@ def test_remarks_name_what_is_missing_broken_off_or_double():
     assert "QMIX on lbf 8x8-2p-2f-v2, seed 2: crashed after 400 of 1,000 env steps (t)." in text
     assert "QMIX on lbf 8x8-2p-2f-v2: no run with seed 3." in text
     assert "seed 1 was run 2 times" in text
-    assert "MMSA" not in text
+    # Of MMSA, and of small groups, nothing else.
+    assert text.count("MMSA") == 0 and "Fewer than 3 runs" not in text
 
 
 def test_seeds_that_a_group_has_on_another_task_alone_are_missed():
     found = [make_run(1, task="a"), make_run(2, task="a"), make_run(1, task="b")]
     found += [make_run(5, task="c", algorithm="QMIX")]
-    assert groups.remarks(groups.group(found)) == ["MMSA on b: no run with seed 2."]
+    first, *few = groups.remarks(groups.group(found))
+    assert first == "MMSA on b: no run with seed 2."
+    assert few == [
+        "Fewer than 3 runs, so no interval of the mean: MMSA on a, MMSA on b, QMIX on c."
+    ]
+
+
+def test_what_small_and_young_groups_lack_is_said_once_for_all():
+    found = [replace(make_run(task=f"t{i}"), env_steps=np.array([1008.0])) for i in range(9)]
+    few, single = groups.remarks(groups.group(found))
+    named = ", ".join(f"MMSA on t{i}" for i in range(6))
+    assert few == f"Fewer than 3 runs, so no interval of the mean: {named} and 3 more."
+    assert single.startswith("One evaluation a run, so no curve and no mean over training: MMSA")
 
 
 def test_a_trial_that_has_not_started_needs_no_other_word():

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from rllib_mmsa import report
-from rllib_mmsa.errors import ConfigError
 from rllib_mmsa.report import groups, runs, tune
 from tests.unit.report_data import (
     STEPS,
@@ -60,14 +59,73 @@ def test_whole_last_line_without_line_end_counts(tmp_path):
     assert tune.read_folder(tmp_path)[0].test_return[-1] == 0.9
 
 
-def test_broken_line_in_the_middle_is_named(tmp_path):
+def damaged(tmp_path, line, text):
+    """A finished run whose result.json has another text in one line (from 1); 2, 4, 6 evaluate."""
     (trial,) = write_experiment(tmp_path / "mmsa", "MMSA", [1])
     file = trial / "result.json"
     lines = file.read_text().splitlines(keepends=True)
-    lines[3] = '{"evaluation": \n'
+    lines[line - 1] = text(lines[line - 1])
     file.write_text("".join(lines))
-    with pytest.raises(ConfigError, match=r"result\.json, line 4, cannot be read"):
-        tune.read_folder(tmp_path)
+    (run,) = tune.read_folder(tmp_path)
+    return run
+
+
+def test_broken_line_in_the_middle_is_named_and_left_out(tmp_path):
+    run = damaged(tmp_path, 4, lambda line: '{"evaluation": \n')
+    assert run.env_steps.tolist() == [251, 751, 1001] and run.status == runs.FINISHED
+    (lack,) = run.lacks
+    assert "result.json: line 4 cannot be read" in lack
+    assert f"{lack}." in groups.remarks(groups.group([run]))
+
+
+@pytest.mark.parametrize("line", [2, 8])
+def test_a_result_behind_a_torn_one_counts(tmp_path, line):
+    """A kill leaves half a line, and the resumed run writes on behind it."""
+    torn = json.dumps(result(5, 0.9, config_of(1)))[:-30]
+    run = damaged(tmp_path, line, lambda whole: torn + whole)
+    assert run.env_steps.tolist() == [251, 501, 751, 1001] and run.status == runs.FINISHED
+    assert f"line {line} cannot be read in whole" in run.lacks[0]
+
+
+def test_zeros_after_a_power_cut_are_no_text(tmp_path):
+    run = damaged(tmp_path, 8, lambda whole: "\0" * 64 + whole + "\0" * 512)
+    assert run.env_steps.tolist() == [251, 501, 751, 1001] and run.lacks == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "kept"),
+    [
+        ("params.json", '{"env": ', 1),
+        ("absolute.json", '{"returns": []}', 1),
+        ("absolute.json", "[", 1),
+        ("../experiment.yaml", "a: [", 1),
+        ("../experiment_state-2026-01-01.json", '{"trial_data": [["{', 0),
+        ("result.json", "", 0),
+    ],
+)
+def test_a_damaged_file_costs_no_run(tmp_path, name, text, kept):
+    (trial,) = write_experiment(tmp_path / "mmsa", "MMSA", [1])
+    (trial / name).write_text(text)
+    (run,) = tune.read_folder(tmp_path)
+    assert run.algorithm == "MMSA" and run.absolute.episodes == 0
+    assert len(run.lacks) == kept
+    assert all((trial / name).name in lack for lack in run.lacks)
+
+
+def test_results_without_env_steps_or_with_infinite_returns_are_no_evaluations(tmp_path):
+    lines = [result(100, 0.1, config_of(1)), result(200, math.inf, config_of(1))]
+    lines.append({**result(300, 0.3, config_of(1)), STEPS: None})
+    write_trial(tmp_path, "MMSA_lbf_0", lines)
+    assert tune.read_folder(tmp_path)[0].env_steps.tolist() == [100]
+
+
+def test_episodes_of_an_evaluation_are_counted_or_as_set(tmp_path):
+    line = result(100, 0.1, config_of(1, evaluation_duration=32))
+    write_trial(tmp_path, "MMSA_lbf_0", [line])
+    line["evaluation"]["env_runners"]["num_episodes"] = 40
+    write_trial(tmp_path, "MMSA_lbf_1", [line])
+    write_trial(tmp_path, "MMSA_lbf_2", [result(100, 0.1, config_of(1))])
+    assert [run.test_episodes for run in tune.read_folder(tmp_path)] == [32, 40, 0]
 
 
 def test_results_after_a_restored_checkpoint_replace_the_first_ones(tmp_path):

@@ -100,10 +100,60 @@ def test_mean_interval_is_students_t():
 
 
 def test_mean_interval_leaves_out_what_is_missing():
-    values = np.array([[1.0, 1.0, np.nan], [3.0, np.nan, np.nan]])
+    values = np.array([[1.0, 1.0, np.nan], [3.0, np.nan, np.nan], [5.0, 3.0, np.nan]])
     mean, low, high = statistics.mean_interval(values)
-    np.testing.assert_array_equal(mean, [2, 1, np.nan])
-    assert low[0] < 2 < high[0] and np.isnan(low[1:]).all() and np.isnan(high[1:]).all()
+    np.testing.assert_array_equal(mean, [3, 2, np.nan])
+    assert low[0] < 3 < high[0] and np.isnan(low[1:]).all() and np.isnan(high[1:]).all()
+
+
+def test_two_runs_have_no_interval_of_the_mean():
+    """Student's t of two runs between 0.4 and 0.7 would reach from -1.4 to 2.5."""
+    _, low, high = statistics.mean_interval(np.array([[0.4], [0.7]]))
+    assert np.isnan([low, high]).all()
+
+
+def wilson(won, episodes):
+    ends = stats.binomtest(won, episodes).proportion_ci(0.95, "wilson")
+    return ends.low, ends.high
+
+
+def test_win_interval_of_many_like_runs_is_wilsons_of_all_their_episodes():
+    many = 2000
+    rates = np.tile([[0.3], [0.5]], (many // 2, 1))  # apart less than chance has it
+    mean, low, high = statistics.win_interval(rates, np.full(many, 10))
+    assert mean[0] == pytest.approx(0.4)
+    assert (low[0], high[0]) == pytest.approx(wilson(4 * many, 10 * many), abs=2e-5)
+
+
+@pytest.mark.parametrize("won", [0.0, 1.0])
+def test_win_interval_of_runs_that_lost_or_won_all_is_no_point(won):
+    mean, low, high = statistics.win_interval(np.full((3, 1), won), np.full(3, 32))
+    worth = 3 * 32 * (stats.norm.ppf(0.975) / stats.t.ppf(0.975, 2)) ** 2
+    z = stats.norm.ppf(0.975)
+    width = z**2 / (worth + z**2)  # Wilson's where nothing was won
+    assert (mean[0], high[0] - low[0]) == pytest.approx((won, width))
+    assert 0.1 < width < 0.2 and 0 <= low[0] and high[0] <= 1
+
+
+@pytest.mark.parametrize("n", [2, 3, 10])
+def test_win_interval_stays_inside_and_widens_where_runs_differ(n):
+    alike = np.full((n, 1), 0.5)
+    apart = np.linspace(0, 1, n)[:, None]
+    widths = []
+    for rates in (alike, apart):
+        mean, low, high = statistics.win_interval(rates, np.full(n, 100))
+        assert 0 <= low[0] < mean[0] < high[0] <= 1
+        widths.append(high[0] - low[0])
+    assert widths[1] > widths[0]
+
+
+def test_win_interval_of_one_run_and_of_episodes_that_were_not_counted():
+    mean, low, high = statistics.win_interval(np.array([[0.5, np.nan]]), np.array([32]))
+    assert mean[0] == 0.5 and np.isnan([mean[1], *low, *high]).all()
+    unknown = statistics.win_interval(np.array([[0.4], [0.4]]), np.zeros(2))
+    assert np.isnan([unknown[1], unknown[2]]).all()
+    spread = statistics.win_interval(np.array([[0.2], [0.4]]), np.zeros(2))
+    assert 0 <= spread[1][0] < 0.3 < spread[2][0] <= 1
 
 
 def test_median_with_quartiles():

@@ -72,7 +72,10 @@ def test_curve_reads_the_runs_between_their_evaluations_and_stops_at_their_ends(
     np.testing.assert_array_equal(curve.x, [0, 250, 500, 750, 1000])
     np.testing.assert_array_equal(curve.runs, [2, 2, 2, 1, 1])
     np.testing.assert_allclose(curve.centre, [0, 0.1875, 0.375, 0.75, 1.0])
-    assert np.isnan(curve.low[3:]).all() and not np.isnan(curve.low[:3]).any()
+    assert np.isnan(curve.low).all()  # two runs have no interval
+    third = build([long, short, make_run(3, 0.8)])
+    low = third.curve(third.groups[0], runs.TEST_RETURN).low
+    assert np.isnan(low[3:]).all() and not np.isnan(low[:3]).any()
 
 
 def test_last_evaluations_some_steps_apart_are_one_point():
@@ -193,3 +196,35 @@ def test_progress_has_every_seed_and_the_mean():
     table = contents.progress(build([make_run(1, 0.4), make_run(2, 0.8)]))
     assert column(table, "seed") == ["1", "2", "mean"]
     assert column(table, "50 %") == pytest.approx([0.2, 0.4, 0.3])
+
+
+def test_one_evaluation_is_compared_where_it_was_made():
+    """Rounded to three digits, 1,008 env steps would be 1,010, which no run has reached."""
+    one = replace(make_run(), env_steps=np.array([1008.0]), test_return=np.array([0.25]))
+    made = build([one])
+    assert made.steps == {one.task: 1008}
+    assert made.final(made.groups[0], runs.TEST_RETURN).value == 0.25
+
+
+def test_a_young_run_is_not_dropped_beside_longer_ones():
+    """A plan that lies within the others' tolerance is no place for one that has not got there."""
+    young = replace(make_run(algorithm="QMIX"), env_steps=np.array([900.0]), planned_steps=1000.0)
+    young = replace(young, test_return=np.array([0.25]), seconds=np.zeros(1))
+    made = build([make_run(seed) for seed in (1, 2)] + [young])
+    assert made.steps[young.task] == 900
+    assert [made.finals(g, runs.TEST_RETURN).size for g in made.groups] == [2, 1]
+    assert study.left_out(made) == []
+
+
+def test_tasks_that_have_not_got_to_at_are_named():
+    young = replace(make_run(task="b"), env_steps=np.array([100.0]), test_return=np.ones(1))
+    made = build([make_run(task="a"), young], at=1000)
+    (sentence,) = study.left_out(made)
+    assert sentence.startswith("MMSA on b: no run has got to 1,000 env steps")
+    assert sentence in page.render(made, [], [])
+    assert study.left_out(build([make_run(task="a"), young])) == []
+
+
+def test_nothing_got_as_far_as_at():
+    with pytest.raises(ConfigError, match="--at is 5,000, but no run has got so far.*1,000 env"):
+        build([make_run()], at=5000)
