@@ -9,7 +9,6 @@ import typer
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from rllib_mmsa.command.run.progress import ProgressCallback
 from rllib_mmsa.rllib import messages
 
 #: Seconds between two looks.
@@ -45,5 +44,7 @@ class ShowNotes(Callback):
 
     @staticmethod
     def _show(trial: Trial, trials: list[Trial]) -> None:
+        name, number = trial.experiment_dir_name, trial.trial_id.rsplit("_", 1)[-1]
+        label = name if len(trials) == 1 else f"{name}_{number}"
         for note in messages.heard(trial.trial_id):
-            typer.echo(f"{ProgressCallback._label(trial, trials)}  {note}", err=True)
+            typer.echo(f"{label}  {note}", err=True)
