@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
 from env_registry.contract import TEAM
-from rllib_mmsa.method.settings import MIXERS, Settings, names
-from rllib_mmsa.older.options import REMOVED, from_older
+from rllib_mmsa.method.settings import Settings, names
+from rllib_mmsa.older.options import from_older
+from rllib_mmsa.rllib import rules
 from rllib_mmsa.rllib.learner import QLearner
 from rllib_mmsa.rllib.module import QModule
+from rllib_mmsa.rllib.refused import MULTI_AGENT, as_team, refuse, team_policy
 from rllib_mmsa.rllib.runner import EpisodeRunner
+from rllib_mmsa.rllib.strict import ARGUMENTS, StrictConfig
+from rllib_mmsa.rllib.training_options import TrainingOptions, shown
 
-OPTIMISERS = ("rmsprop", "adam")
-ENGINES = ("auto", "plain", "native", "compile")
-#: Settings that are above 0.
-POSITIVE = (
-    "train_batch_episodes",
-    "replay_capacity_episodes",
-    "updates_per_episode",
-    "hidden_dim",
-    "mixing_embed_dim",
-    "hypernet_embed_dim",
-)
+if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
+
 #: The unit in which the target networks are moved: one of these is set.
 TARGET_UPDATES = ("target_update_episodes", "target_network_update_freq", "target_update_tau")
-
-
-def team_policy(agent_id: str, *args: Any, **kwargs: Any) -> str:
-    """Maps the one (team) agent to the one module."""
-    return TEAM
 
 
 def _batch_in_episodes(settings: dict[str, Any]) -> dict[str, Any]:
@@ -49,14 +40,7 @@ def _batch_in_episodes(settings: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def _refuse_removed(settings: Mapping[str, Any]) -> None:
-    """Says what to do instead of a setting that is gone."""
-    for name in settings.keys():  # noqa: SIM118  (RLlib hands over configurations, too)
-        if name in REMOVED:
-            raise ValueError(f"{name} is gone: {REMOVED[name]}")
-
-
-class QLearningConfig(AlgorithmConfig):
+class QLearningConfig(StrictConfig):
     """What every algorithm of this project shares: the method's ``Settings``, and those below.
 
     Attributes:
@@ -97,6 +81,13 @@ class QLearningConfig(AlgorithmConfig):
     learner_class = QLearner
     module_class = QModule
     settings_class: type[Settings] = Settings
+    own_setters = {
+        "evaluation_interval_env_steps": "evaluation",
+        "evaluation_num_envs": "evaluation",
+        "overlap_sampling": "env_runners",
+        "engine": "learners",
+        "learner_threads": "learners",
+    }
 
     def __init__(self, algo_class: type | None = None):
         super().__init__(algo_class=algo_class)
@@ -147,27 +138,36 @@ class QLearningConfig(AlgorithmConfig):
         self.add_default_connectors_to_module_to_env_pipeline = False
         self.add_default_connectors_to_learner_pipeline = False
 
-    def training(self, **kwargs: Any) -> QLearningConfig:
+    def __setattr__(self, key: str, value: Any) -> None:
+        # RLlib's property ``learner_class`` is the class attribute above.
+        super().__setattr__("learner_class" if key == "_learner_class" and value else key, value)
+
+    def training(self, **options: Unpack[TrainingOptions]) -> Self:
         """Sets the training settings.
 
         Args:
-            **kwargs: attributes of ``Settings`` and of this class, and RLlib's training settings
+            **options: attributes of ``Settings`` and of this class, and RLlib's training settings
                 (lr, gamma, grad_clip, ...). ``train_batch_size`` is read as
                 ``train_batch_episodes``.
-        """
-        kwargs = _batch_in_episodes(kwargs)
-        _refuse_removed(kwargs)
-        rllib = vars(AlgorithmConfig())
-        own = {k: v for k, v in kwargs.items() if hasattr(self, k) and k not in rllib}
-        super().training(**{k: v for k, v in kwargs.items() if k not in own})
-        for name, value in own.items():
-            setattr(self, name, value)
-        return self
 
-    def update_from_dict(self, config_dict: dict[str, Any]) -> QLearningConfig:
+        Raises:
+            ConfigError: there is no such option; the nearest is named.
+        """
+        given = _batch_in_episodes(dict(options))
+        own = [name for name in given if self._is_own(name)]
+        self.check_arguments("training", given, own)
+        super().training(**{name: value for name, value in given.items() if name not in own})
+        return self._set_own(given, own)
+
+    def _is_own(self, name: str) -> bool:
+        """Whether ``training`` sets an option and RLlib does not know it."""
+        return self._setter_of(name) == "training" and name not in ARGUMENTS["training"]
+
+    def update_from_dict(self, config_dict: dict[str, Any]) -> Self:
         """RLlib's, which also takes ``train_batch_size`` for ``train_batch_episodes``."""
-        _refuse_removed(config_dict)
-        return super().update_from_dict(_batch_in_episodes(config_dict))
+        given = _batch_in_episodes(config_dict)
+        policies = {name: given.pop(name) for name in MULTI_AGENT if name in given}
+        return super().update_from_dict(given).multi_agent(**policies)
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Any:
@@ -179,42 +179,56 @@ class QLearningConfig(AlgorithmConfig):
         fresh = type(self)()
         self.__dict__.update({**vars(fresh), **from_older(state)})
 
-    def evaluation(self, **kwargs: Any) -> QLearningConfig:
+    def evaluation(self, **kwargs: Any) -> Self:
         """Sets the evaluation settings.
 
         Args:
             **kwargs: ``evaluation_interval_env_steps``, ``evaluation_num_envs``, and RLlib's
-                (evaluation_duration in episodes, evaluation_config, ...).
+                (evaluation_duration in episodes, evaluation_config, ...). With
+                ``evaluation_interval``, RLlib's in iterations, the one in env steps is off
+                unless it is given beside it.
         """
-        return self._with_own(
-            super().evaluation, kwargs, "evaluation_interval_env_steps", "evaluation_num_envs"
-        )
+        if kwargs.get("evaluation_interval", NotProvided) not in (NotProvided, None, 0):
+            kwargs.setdefault("evaluation_interval_env_steps", None)
+        return self._with_own("evaluation", kwargs)
 
-    def env_runners(self, **kwargs: Any) -> QLearningConfig:
+    def env_runners(self, **kwargs: Any) -> Self:
         """Sets the sampling settings.
 
         Args:
             **kwargs: ``overlap_sampling``, and RLlib's (num_env_runners,
                 num_envs_per_env_runner, ...).
         """
-        return self._with_own(super().env_runners, kwargs, "overlap_sampling")
+        return self._with_own("env_runners", kwargs)
 
-    def learners(self, **kwargs: Any) -> QLearningConfig:
+    def learners(self, **kwargs: Any) -> Self:
         """Sets the learners' settings.
 
         Args:
             **kwargs: ``engine``, ``learner_threads``, and RLlib's (num_learners,
                 num_gpus_per_learner, ...).
         """
-        _refuse_removed(kwargs)
-        return self._with_own(super().learners, kwargs, "engine", "learner_threads")
+        return self._with_own("learners", kwargs)
 
-    def _with_own(self, rllibs: Any, kwargs: dict[str, Any], *own: str) -> QLearningConfig:
+    def multi_agent(self, **kwargs: Any) -> Self:
+        """RLlib's; one policy for all agents, of whatever name, is the team's module.
+
+        Raises:
+            ConfigError: there are several policies.
+        """
+        return super().multi_agent(**as_team(kwargs))
+
+    def _with_own(self, method: str, given: dict[str, Any]) -> Self:
         """RLlib's method with its settings, and this class's."""
-        rllibs(**{name: value for name, value in kwargs.items() if name not in own})
+        own = [name for name, setter in self.own_setters.items() if setter == method]
+        self.check_arguments(method, given, own)
+        getattr(super(), method)(**{k: v for k, v in given.items() if k not in own})
+        return self._set_own(given, own)
+
+    def _set_own(self, given: dict[str, Any], own: Iterable[str]) -> Self:
         for name in own:
-            if kwargs.get(name, NotProvided) is not NotProvided:
-                setattr(self, name, kwargs[name])
+            if given.get(name, NotProvided) is not NotProvided:
+                setattr(self, name, given[name])
         return self
 
     def get_default_rl_module_spec(self) -> RLModuleSpec:
@@ -249,23 +263,14 @@ class QLearningConfig(AlgorithmConfig):
         Raises:
             ValueError: with the value, the rule and the remedy.
         """
+        refuse(self)
+        rules.check(self)  # RLlib's own checks would meet some of these in their words
         super().validate()
-        _refuse_removed(vars(self))
-        self._require("optim", self.optim in OPTIMISERS, f"one of {OPTIMISERS}")
-        self._require("mixer", self.mixer in MIXERS, f"one of {MIXERS}")
-        self._require("learner_threads", 1 <= self.learner_threads <= 8, "1 to 8")
-        self._require("engine", self.engine in ENGINES, f"one of {ENGINES}")
-        for name in POSITIVE:
-            self._require(name, getattr(self, name) > 0, "greater than 0")
-        for name in ("replay_capacity_bytes", "max_seq_len"):
-            value = getattr(self, name)
-            self._require(name, value is None or value > 0, "None or above 0")
         self._require(
             "replay_capacity_episodes",
             self.replay_capacity_episodes >= self.train_batch_episodes,
             f"at least train_batch_episodes ({self.train_batch_episodes})",
         )
-        self._require("replay_burn_in", self.replay_burn_in >= 0, "0 or more")
         self._require(
             "replay_burn_in",
             self.replay_burn_in == 0 or self.max_seq_len is not None,
@@ -280,14 +285,10 @@ class QLearningConfig(AlgorithmConfig):
         self._validate_targets()
 
     def _validate_targets(self) -> None:
-        chosen = ((name, getattr(self, name)) for name in TARGET_UPDATES)
-        values = {name: value for name, value in chosen if value is not None}
-        if not values:
+        if all(getattr(self, name) is None for name in TARGET_UPDATES):
             raise ValueError(
                 f"none of {TARGET_UPDATES} is set; the target networks would never move"
             )
-        for name, value in values.items():
-            self._require(name, value > 0, "greater than 0")
         if self.target_update_tau is not None and self.target_network_update_freq is not None:
             raise ValueError(
                 "target_update_tau (soft) and target_network_update_freq (hard copies) are both "
@@ -297,3 +298,6 @@ class QLearningConfig(AlgorithmConfig):
     def _require(self, name: str, holds: bool, rule: str) -> None:
         if not holds:
             raise ValueError(f"{name} is {getattr(self, name)!r}; it must be {rule}")
+
+
+QLearningConfig.training.__signature__ = shown(TrainingOptions, QLearningConfig())

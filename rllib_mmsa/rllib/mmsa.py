@@ -6,19 +6,13 @@ Embeddings", AAMAS 2026. Equations, tables and figures named here are the paper'
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE
 
 from rllib_mmsa.method.foresight import foresee
-from rllib_mmsa.method.settings import (
-    KL_BALANCES,
-    NORMALISERS,
-    PRESETS,
-    WORLD_MODEL_FORMS,
-    MMSASettings,
-)
+from rllib_mmsa.method.settings import PRESETS, MMSASettings
 from rllib_mmsa.rllib.algorithm import QLearning
 from rllib_mmsa.rllib.batch import TeamEpisode, Window, to_train_batch
 from rllib_mmsa.rllib.config import QLearningConfig
@@ -27,14 +21,10 @@ from rllib_mmsa.rllib.metrics import IMAGINED_PNG
 from rllib_mmsa.rllib.module import MMSAModule
 from rllib_mmsa.rllib.pictures import painter, sheet, spread_steps, to_png
 from rllib_mmsa.rllib.runner import EpisodeRunner
+from rllib_mmsa.rllib.training_options import MMSATrainingOptions, shown
 
-#: Choices of the settings that are words.
-CHOICES: dict[str, tuple[Any, ...]] = {
-    "normaliser": NORMALISERS,
-    "kl_balance": KL_BALANCES,
-    "world_model_form": WORLD_MODEL_FORMS,
-    "preset": (None, *PRESETS),
-}
+if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
 
 
 class MMSAConfig(QLearningConfig):
@@ -52,25 +42,26 @@ class MMSAConfig(QLearningConfig):
         super().__init__(algo_class=algo_class or MMSA)
         self.preset: str | None = None
 
-    def training(self, *, preset: str | None = None, **kwargs: Any) -> MMSAConfig:
+    def training(
+        self, *, preset: str | None = None, **options: Unpack[MMSATrainingOptions]
+    ) -> Self:
         """Sets the training settings.
 
         Args:
             preset: a name of ``method.settings.PRESETS``.
-            **kwargs: attributes of ``MMSASettings``, and all that ``QLearningConfig.training``
+            **options: attributes of ``MMSASettings``, and all that ``QLearningConfig.training``
                 takes.
         """
+        given: dict[str, Any] = dict(options)
         if preset is not None:
             self.preset = preset
-            kwargs = {**PRESETS.get(preset, {}), **kwargs}
-        super().training(**kwargs)
-        return self
+            given = {**PRESETS.get(preset, {}), **given}
+        return super().training(**given)
 
-    def update_from_dict(self, config_dict: dict[str, Any]) -> MMSAConfig:
+    def update_from_dict(self, config_dict: dict[str, Any]) -> Self:
         """RLlib's; a preset comes before the settings beside it."""
         preset = config_dict.get("preset")
-        super().update_from_dict({**PRESETS.get(preset, {}), **config_dict})
-        return self
+        return super().update_from_dict({**PRESETS.get(preset, {}), **config_dict})
 
     def validate(self) -> None:
         """Checks the settings.
@@ -79,28 +70,25 @@ class MMSAConfig(QLearningConfig):
             ValueError: with the value, the rule and the remedy.
         """
         super().validate()
-        for name, choices in CHOICES.items():
-            self._require(name, getattr(self, name) in choices, f"one of {choices}")
-        self._require("rollout_horizon", self.rollout_horizon >= 1, "at least 1")
-        interval = self.imagine_interval_env_steps
         self._require(
             "imagine_interval_env_steps",
-            interval is None or (interval >= 1 and self.use_world_model),
-            "None, or at least 1 with a world model (use_world_model)",
+            self.imagine_interval_env_steps is None or self.use_world_model,
+            "None without a world model (use_world_model)",
         )
         share = self.model_batch_share
         self._require(
             "model_batch_share",
-            0 < share <= 1 and abs(1 / share - round(1 / share)) < 1e-6,
+            abs(1 / share - round(1 / share)) < 1e-6,
             "1, or one half, a third, a quarter ... (1.0, 0.5, 0.25)",
         )
-        self._require("model_quality_interval", self.model_quality_interval >= 1, "at least 1")
-        self._require("kl_balance_alpha", 0.0 <= self.kl_balance_alpha <= 1.0, "between 0 and 1")
         if not self.use_world_model and not self.use_global_state:
             raise ValueError(
                 "use_world_model and use_global_state are both False: the mixer would see "
                 "nothing; keep one of them"
             )
+
+
+MMSAConfig.training.__signature__ = shown(MMSATrainingOptions, MMSAConfig(QLearning))
 
 
 class MMSA(QLearning):
