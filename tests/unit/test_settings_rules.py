@@ -1,4 +1,4 @@
-"""What settings may be: every one of the project's has a rule, and breaking one is said in words."""
+"""What settings may be: every one has a rule, and breaking one is said in words."""
 
 from __future__ import annotations
 
