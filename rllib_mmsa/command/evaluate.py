@@ -227,12 +227,24 @@ def build_runner(
         settings.callbacks(
             on_episode_start=recorder.on_episode_start, on_episode_step=recorder.on_frame
         )
-    runner = settings.env_runner_cls(config=settings)
     module = checkpoint / MODULE_FOLDER
     if not module.is_dir():
         raise ConfigError(f"'{checkpoint}' lacks {MODULE_FOLDER}; is the copy complete?")
+    runner = settings.env_runner_cls(config=settings)
+    _compare_meaning(checkpoint, runner)
     runner.module[TEAM].restore_from_path(module)
     return runner
+
+
+def _compare_meaning(checkpoint: Path, runner: Any) -> None:
+    """Refuse to evaluate where the checkpoint means another environment (rllib/meaning.py)."""
+    from rllib_mmsa.rllib import meaning
+
+    try:
+        meaning.compare(meaning.of_checkpoint(checkpoint), runner.meaning, checkpoint)
+    except meaning.MeaningError as err:
+        runner.stop()
+        raise ConfigError(str(err)) from None
 
 
 class Recorder:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import psutil
-from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.utils.metrics import (
     ENV_RUNNER_RESULTS,
     ENV_RUNNER_SAMPLING_TIMER,
@@ -31,12 +30,13 @@ from rllib_mmsa.rllib.exploration import epsilon_at
 from rllib_mmsa.rllib.latest_test import Ending, LatestTest
 from rllib_mmsa.rllib.replay import EpisodeReplay
 from rllib_mmsa.rllib.runner_group import RunnerGroup, supervised
+from rllib_mmsa.rllib.saved import Saved
 from rllib_mmsa.rllib.version import version
 
 logger = logging.getLogger(__name__)
 
 
-class QLearning(Algorithm):
+class QLearning(Saved):
     """Collect whole episodes, store them, learn from some, send the agents' weights back."""
 
     config: QLearningConfig
@@ -68,6 +68,7 @@ class QLearning(Algorithm):
         self.ending = Ending()
         self._env_backend = self._find_env_backend()
         self._engine = self._find_engine()
+        self._meaning = self._find_meaning()
         self._version = version()
 
     def _find_env_backend(self) -> str:
@@ -285,32 +286,3 @@ class QLearning(Algorithm):
                 local_env_runner=False,
             )
         return restored
-
-    # State: what RLlib's checkpoint would lose.
-
-    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """RLlib's state, the replay (option) and the counters."""
-        collected = self.collector.get_state()  # first: it changes the runners' state
-        state = super().get_state(*args, **kwargs)
-        state["q_learning"] = {
-            "replay": self.replay.get_state(self.config.store_buffer_in_checkpoints),
-            "updates_owed": self._updates_owed,
-            "evaluations_done": self._evaluations_done,
-            "latest_test": self.latest_test.get_state(),
-            "reported_at": self._reported_at,
-            "collected": collected,
-        }
-        return state
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Restores what ``get_state`` returned."""
-        super().set_state(state)
-        if "q_learning" in state:
-            own = state["q_learning"]
-            self.replay.set_state(own["replay"])
-            self._episodes_not_restored = self.replay.num_episodes_added - len(self.replay)
-            self._updates_owed = own["updates_owed"]
-            self._evaluations_done = own["evaluations_done"]
-            self.latest_test.set_state(own.get("latest_test"))  # older checkpoints have none
-            self._reported_at = own.get("reported_at", 0)  # older checkpoints have none
-            self.collector.set_state(own["collected"])

@@ -7,13 +7,16 @@ Weights fit an environment by size alone, and mean something by the order of its
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import pickle
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from env_registry.contract import ACTION_MASK, OBS, STATE, TEAM
 
 FILE = "environment.json"
+MODULE_FOLDER = f"learner_group/learner/rl_module/{TEAM}"
+MODULE_FILE = "class_and_ctor_args.pkl"  # RLlib's
 FORMAT = 1
 #: What must agree: key -> what it is called in a message.
 COMPARED = {
@@ -42,19 +45,18 @@ def describe(env: Any, name: str, settings: Mapping[str, Any] | None) -> dict[st
         What JSON holds: "env", "env_config", "backend", and the entries of `COMPARED`; None where
         the environment does not say.
     """
-    space = env.observation_spaces[TEAM]
-    num_agents, obs_size = space[OBS].shape
-    names = {key: getattr(env, f"{key[:-1]}_names", None) for key in ("agents", "actions")}
+    sizes = _sizes(env.observation_spaces[TEAM])
+    agents = list(map(str, getattr(env, "agent_names", ())))
+    if agents == [f"agent_{i}" for i in range(sizes["num_agents"])]:
+        agents = []  # counted, not named
     record = {
         "format": FORMAT,
         "env": str(name),
         "env_config": dict(settings or {}),
         "backend": getattr(env, "backend", None),
-        "num_agents": num_agents,
-        "num_actions": space[ACTION_MASK].shape[1],
-        "obs_size": obs_size,
-        "state_size": space[STATE].shape[0],
-        **{key: list(map(str, value)) if value else None for key, value in names.items()},
+        **sizes,
+        "agents": agents or None,
+        "actions": list(map(str, getattr(env, "action_names", ()))) or None,
     }
     return json.loads(json.dumps(record, default=str))
 
@@ -117,6 +119,27 @@ def compare(
     )
 
 
+def agreed(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The record that the environments of all processes have.
+
+    Args:
+        records: One of each process, the same environment's.
+
+    Raises:
+        MeaningError: If names or sizes differ, as they do where they come from a Python set.
+    """
+    first = records[0]
+    for other in records[1:]:
+        for key, what in COMPARED.items():
+            if other[key] != first[key]:
+                raise MeaningError(
+                    f"the environment '{first['env']}' differs from process to process in its "
+                    f"{what}: {first[key]} and {other[key]}. A Python set has another order in "
+                    "each process; sort it."
+                )
+    return first
+
+
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """The settings of the environment that differ, as a sentence; "" where none does."""
     keys = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
@@ -124,16 +147,31 @@ def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     return f" Settings that differ: {'; '.join(pairs)}." if pairs else ""
 
 
-def of_module(spaces: Any) -> dict[str, Any]:
-    """The sizes that a saved module was made for, as far as a record goes.
+def of_checkpoint(checkpoint: str | Path) -> dict[str, Any] | None:
+    """What a checkpoint says of itself: its record, or the sizes that its module was made for.
 
-    Args:
-        spaces: The module's observation space.
+    Returns:
+        None where neither is there.
+
+    Raises:
+        MeaningError: See `read`.
     """
-    num_agents, obs_size = spaces[OBS].shape
+    record = read(checkpoint)
+    if record is not None:
+        return record
+    try:
+        made = pickle.loads(Path(checkpoint, MODULE_FOLDER, MODULE_FILE).read_bytes())
+        return _sizes(made["ctor_args_and_kwargs"][1]["observation_space"])
+    except Exception:  # whoever loads the module will say what is wrong with it
+        return None
+
+
+def _sizes(space: Any) -> dict[str, int]:
+    """N, A, D and S of a team's observation space."""
+    num_agents, obs_size = space[OBS].shape
     return {
         "num_agents": num_agents,
-        "num_actions": spaces[ACTION_MASK].shape[1],
+        "num_actions": space[ACTION_MASK].shape[1],
         "obs_size": obs_size,
-        "state_size": spaces[STATE].shape[0],
+        "state_size": space[STATE].shape[0],
     }

@@ -27,6 +27,7 @@ from env_registry.contract import (
 from rllib_mmsa import engine
 from rllib_mmsa.rllib import stop
 from rllib_mmsa.rllib.batch import TeamEpisode
+from rllib_mmsa.rllib.meaning import describe
 from rllib_mmsa.rllib.metrics import (
     NUM_EPISODES_DROPPED_LIFETIME,
     NUM_EPISODES_NOT_FINITE_LIFETIME,
@@ -108,6 +109,13 @@ class EpisodeRunner(EpisodePlay):
     def env_backend(self) -> str | None:
         """The game engine, where an environment can play on several (its ``backend``)."""
         return getattr(self.env.envs[0], "backend", None) if self.env else None
+
+    @property
+    def meaning(self) -> dict[str, Any] | None:
+        """What the numbers of the environment mean (meaning.py)."""
+        if not self.env:
+            return None
+        return describe(self.env.envs[0], self.config.env, self.config.env_config)
 
     def get_spaces(self) -> dict[str, tuple[Space, Space]]:
         """The team module's spaces are the team agent's: no connector changes them."""

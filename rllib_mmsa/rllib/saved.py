@@ -1,0 +1,75 @@
+"""What a checkpoint holds beside RLlib's: the replay, the counters, and what its numbers mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray.rllib.algorithms.algorithm import Algorithm
+
+from rllib_mmsa.rllib import meaning
+from rllib_mmsa.rllib.collect import EpisodeCollector
+from rllib_mmsa.rllib.latest_test import LatestTest
+from rllib_mmsa.rllib.replay import EpisodeReplay
+
+
+class Saved(Algorithm):
+    """Saves and restores what RLlib's checkpoint would lose.
+
+    ``QLearning`` (algorithm.py) sets what this reads.
+    """
+
+    replay: EpisodeReplay
+    collector: EpisodeCollector
+    latest_test: LatestTest
+    _updates_owed: float
+    _episodes_not_restored: int
+    _evaluations_done: int
+    _reported_at: int
+
+    def _find_meaning(self) -> dict[str, Any]:
+        """What the numbers of the environments mean, in all processes alike.
+
+        Raises:
+            MeaningError: If they do not.
+        """
+        found = self.env_runner_group.foreach_env_runner(lambda runner: runner.meaning)
+        return meaning.agreed([each for each in found if each])
+
+    def save_to_path(self, path: Any = None, **kwargs: Any) -> Any:
+        """RLlib's; the folder says what its numbers mean (meaning.py)."""
+        path = super().save_to_path(path, **kwargs)
+        if kwargs.get("filesystem") is None:
+            meaning.save(self._meaning, path)
+        return path
+
+    def restore_from_path(self, path: Any, **kwargs: Any) -> None:
+        """RLlib's; refused in words where the numbers would mean something else here."""
+        meaning.compare(meaning.of_checkpoint(path), self._meaning, path)
+        super().restore_from_path(path, **kwargs)
+
+    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """RLlib's state, the replay (option) and the counters."""
+        collected = self.collector.get_state()  # first: it changes the runners' state
+        state = super().get_state(*args, **kwargs)
+        state["q_learning"] = {
+            "replay": self.replay.get_state(self.config.store_buffer_in_checkpoints),
+            "updates_owed": self._updates_owed,
+            "evaluations_done": self._evaluations_done,
+            "latest_test": self.latest_test.get_state(),
+            "reported_at": self._reported_at,
+            "collected": collected,
+        }
+        return state
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Restores what ``get_state`` returned."""
+        super().set_state(state)
+        if "q_learning" in state:
+            own = state["q_learning"]
+            self.replay.set_state(own["replay"])
+            self._episodes_not_restored = self.replay.num_episodes_added - len(self.replay)
+            self._updates_owed = own["updates_owed"]
+            self._evaluations_done = own["evaluations_done"]
+            self.latest_test.set_state(own.get("latest_test"))  # older checkpoints have none
+            self._reported_at = own.get("reported_at", 0)  # older checkpoints have none
+            self.collector.set_state(own["collected"])
