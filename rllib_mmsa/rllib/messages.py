@@ -23,26 +23,31 @@ _PULSE = "rllib_mmsa:pulse:"
 _LIBRARIES = ("/site-packages/", "/dist-packages/", "/rllib_mmsa/", "<frozen", "python/ray/")
 
 
-def say(text: str, trial_id: str | None, error: BaseException | None = None) -> None:
+def trial_of(logdir: str | None) -> str | None:
+    """What names a trial in its notes: the folder that it works in (Algorithms know no trial id)."""
+    return os.path.basename(logdir.rstrip("/")) if logdir else None
+
+
+def say(text: str, trial: str | None, error: BaseException | None = None) -> None:
     """Logs a warning, and has ``rllib train`` print it.
 
     Args:
         text: one line.
-        trial_id: Tune's name of the trial that it is about; None: it is only logged.
+        trial: which one it is about (``trial_of``); None: it is only logged.
         error: its traceback goes to the log.
     """
     logger.warning("%s", text, exc_info=error)
-    if trial_id is None or not kv._internal_kv_initialized():
+    if trial is None or not kv._internal_kv_initialized():
         return
     try:
-        kv._internal_kv_put(f"{_NOTE}{trial_id}:{time.time_ns():020}:{os.getpid()}", text)
+        kv._internal_kv_put(f"{_NOTE}{trial}:{time.time_ns():020}:{os.getpid()}", text)
     except Exception as lost:  # a note is never worth a run
         logger.warning("a note did not reach the screen: %s", lost)
 
 
-def heard(trial_id: str) -> list[str]:
+def heard(trial: str) -> list[str]:
     """The notes of a trial since the last call, oldest first."""
-    keys = sorted(kv._internal_kv_list(f"{_NOTE}{trial_id}:"))
+    keys = sorted(kv._internal_kv_list(f"{_NOTE}{trial}:"))
     notes = [kv._internal_kv_get(key) for key in keys]
     for key in keys:
         kv._internal_kv_del(key)

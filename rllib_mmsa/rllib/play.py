@@ -257,7 +257,7 @@ class EpisodePlay(SupervisedRunner):
             f"{error}. Such an episode is dropped: nothing is learned from it, and it counts in no "
             "return. Later ones are only counted"
         )
-        messages.say(note, self._trial_id)
+        messages.say(note, self._trial)
 
     def _initial_state(self, batch: int) -> dict[str, torch.Tensor]:
         return self.module[TEAM].agent.initial_state(batch, self._device)

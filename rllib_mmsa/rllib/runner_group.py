@@ -202,7 +202,7 @@ class RunnerGroup(EnvRunnerGroup):
         return f"{'evaluation ' if self._remote_config.in_evaluation else ''}env runner {runner}"
 
     def _say(self, text: str) -> None:
-        messages.say(text, self._tune_trial_id)
+        messages.say(text, messages.trial_of(self._logdir))
 
     def stop(self) -> None:
         """Stops the runners; one that hangs is not waited for."""
@@ -214,6 +214,7 @@ class RunnerGroup(EnvRunnerGroup):
             messages.logger.warning("stopping the env runners failed: %s", error)
         finally:
             self._worker_manager.clear()
+            messages.forget_beats(self._name)
 
 
 class _Play:

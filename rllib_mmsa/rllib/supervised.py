@@ -39,7 +39,7 @@ class SupervisedRunner(MultiAgentEnvRunner):
     _failures = 0
 
     def __init__(self, config: Any, **kwargs: Any):
-        self._trial_id = kwargs.get("tune_trial_id")
+        self._trial = messages.trial_of(kwargs.get("log_dir"))
         super().__init__(config, **kwargs)
 
     def apply(self, func: Callable[..., Value], *args: Any, **kwargs: Any) -> Value:
@@ -78,7 +78,7 @@ class SupervisedRunner(MultiAgentEnvRunner):
         messages.say(
             f"an environment failed{self.where}{times}; its episode is dropped and it is made "
             f"anew: {text}",
-            self._trial_id if shown else None,
+            self._trial if shown else None,
             None if known else error,
         )
 

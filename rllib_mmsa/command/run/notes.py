@@ -46,5 +46,5 @@ class ShowNotes(Callback):
     def _show(trial: Trial, trials: list[Trial]) -> None:
         name, number = trial.experiment_dir_name, trial.trial_id.rsplit("_", 1)[-1]
         label = name if len(trials) == 1 else f"{name}_{number}"
-        for note in messages.heard(trial.trial_id):
+        for note in messages.heard(trial.storage.trial_dir_name):
             typer.echo(f"{label}  {note}", err=True)
