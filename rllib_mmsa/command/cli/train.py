@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,6 +63,10 @@ StorageOption = Annotated[
         "--storage-path", "--local-dir", help="Folder above the results. Default: ~/ray_results."
     ),
 ]
+FreshOption = Annotated[
+    bool,
+    typer.Option("--fresh", help="Begin anew where an unfinished run lies: it cannot go on then."),
+]
 VerboseOption = Annotated[
     bool, typer.Option("--log-info", "-v", help="Show the logs of Ray and of the workers.")
 ]
@@ -86,6 +90,7 @@ def train(
     num_samples: SamplesOption = 1,
     checkpoint_freq: CheckpointOption = None,
     storage_path: StorageOption = None,
+    fresh: FreshOption = False,
     verbose: VerboseOption = False,
     ray_address: AddressOption = None,
     ray_num_cpus: CpusOption = None,
@@ -107,7 +112,7 @@ def train(
         name = experiment_name or structure.folder_name(f"{algo}_{env}")
         _train(
             [structure.parse_experiment(name, entry)],
-            verbose=verbose, ray_address=ray_address, num_cpus=ray_num_cpus,
+            fresh=fresh, verbose=verbose, ray_address=ray_address, num_cpus=ray_num_cpus,
         )  # fmt: skip
 
 
@@ -146,18 +151,19 @@ def train_file(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with what is unfinished, from its checkpoints.")
     ] = False,
+    fresh: FreshOption = False,
     verbose: VerboseOption = False,
     ray_address: AddressOption = None,
     ray_num_cpus: CpusOption = None,
 ) -> None:
     """Train every experiment of a YAML file, one after another.
 
-      rllib train file tuned_examples/mmsa_lbf.yaml --stop '{training_iteration: 5}'
+    rllib train file tuned_examples/mmsa_lbf.yaml --stop '{training_iteration: 5}'
 
-      rllib train file tuned_examples/mmsa_lbf.yaml config.lr=5e-4 config.seed=2
+    rllib train file tuned_examples/mmsa_lbf.yaml config.lr=5e-4 config.seed=2
     """
     with mistakes(), contextlib.ExitStack() as stack:
-        from rllib_mmsa.command.experiment import files, overrides
+        from rllib_mmsa.command.experiment import checks, files, overrides
 
         changed = overrides.parse(override or [], config)
         stack.enter_context(overrides.named(changed))
@@ -174,22 +180,28 @@ def train_file(
         }
         command = ["train", "file", config_file, *(override or []), "--resume"]
         command += [text for option in again.items() if option[1] for text in option]
+        more_stop = checks.stop_criteria(overrides.apply({}, changed).get("stop"), "stop")
+        more_stop.update(checks.stop_criteria(files.parse_option(stop, "--stop"), "--stop"))
         _train(
-            experiments, resume=resume, verbose=verbose, ray_address=ray_address,
-            num_cpus=ray_num_cpus, resume_command=shlex.join(command),
+            experiments, resume=resume, stop=more_stop, fresh=fresh, verbose=verbose,
+            ray_address=ray_address, num_cpus=ray_num_cpus, resume_command=shlex.join(command),
         )  # fmt: skip
 
 
 @app.command("resume")
 def train_resume(
     results: Annotated[Path, typer.Argument(help="An experiment's folder of results.")],
+    stop: StopOption = None,
     verbose: VerboseOption = False,
     ray_address: AddressOption = None,
     ray_num_cpus: CpusOption = None,
 ) -> None:
-    """Go on with an experiment that was interrupted, from its folder of results."""
+    """Go on with an experiment that was interrupted, from its folder of results.
+
+    A finished one trains on with a later stop: --stop '{num_env_steps_sampled_lifetime: 400000}'
+    """
     with mistakes():
-        from rllib_mmsa.command.experiment import files, structure
+        from rllib_mmsa.command.experiment import checks, files, structure
         from rllib_mmsa.command.experiment.experiment import DEFAULT_STORAGE, RECORD
 
         folder = results.expanduser().resolve()
@@ -204,7 +216,8 @@ def train_resume(
         entry["storage_path"] = str(folder.parent)
         _train(
             [structure.parse_experiment(folder.name, entry)],
-            resume=True, verbose=verbose, ray_address=ray_address, num_cpus=ray_num_cpus,
+            resume=True, stop=checks.stop_criteria(files.parse_option(stop, "--stop"), "--stop"),
+            verbose=verbose, ray_address=ray_address, num_cpus=ray_num_cpus,
         )  # fmt: skip
 
 
@@ -212,6 +225,8 @@ def _train(
     experiments: Sequence[Experiment],
     *,
     resume: bool = False,
+    stop: Mapping[str, float] | None = None,
+    fresh: bool = False,
     verbose: bool,
     ray_address: str | None,
     num_cpus: int | None,
@@ -232,6 +247,8 @@ def _train(
 
     options = launch.LaunchOptions(
         resume=resume,
+        stop=stop or {},
+        fresh=fresh,
         verbose=verbose,
         ray_address=ray_address,
         num_cpus=num_cpus,

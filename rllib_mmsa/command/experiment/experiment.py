@@ -47,6 +47,11 @@ class Experiment:
         """The experiment's results folder."""
         return Path(self.storage_path, self.name)
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether the results go to a store of objects ("s3://...") rather than to a folder."""
+        return "://" in self.storage_path
+
     def to_mapping(self) -> dict[str, Any]:
         """Return the experiment as an experiment file would hold it."""
         entry: dict[str, Any] = {

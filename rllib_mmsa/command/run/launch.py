@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import ray
 import typer
-import yaml
 from ray import tune
 from ray.tune.experiment import Trial
 
 from rllib_mmsa.command.exits import EXIT_FAILED, EXIT_INTERRUPTED
 from rllib_mmsa.command.experiment import preflight, search
-from rllib_mmsa.command.experiment.experiment import RECORD, Experiment
+from rllib_mmsa.command.experiment.experiment import Experiment
 from rllib_mmsa.command.imagine.tensorboard import ImaginedPictures
 from rllib_mmsa.command.name import command_name, tool_name
-from rllib_mmsa.command.run import interrupt, recover, schedulers, session
+from rllib_mmsa.command.run import (
+    going_on,
+    interrupt,
+    labels,
+    ownership,
+    record,
+    recover,
+    schedulers,
+    session,
+    summary,
+)
 from rllib_mmsa.command.run.notes import ShowNotes
 from rllib_mmsa.command.run.progress import ProgressCallback
 from rllib_mmsa.command.run.rewind import RewindLogs
@@ -40,6 +50,8 @@ class LaunchOptions:
         num_cpus: CPUs that a Ray started here may use; None: all.
         resume_command: What the user types to resume, after the command's own name; {path} stands
             for the results folder.
+        stop: Criteria that replace those of the same name in a run that is resumed.
+        fresh: Begin anew even where an unfinished run lies, which can then not be resumed.
     """
 
     resume: bool = False
@@ -47,6 +59,8 @@ class LaunchOptions:
     ray_address: str | None = None
     num_cpus: int | None = None
     resume_command: str = "train resume {path}"
+    stop: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    fresh: bool = False
 
 
 def run(experiments: Sequence[Experiment], options: LaunchOptions) -> int:
@@ -59,11 +73,17 @@ def run(experiments: Sequence[Experiment], options: LaunchOptions) -> int:
     Returns:
         Exit code: 0, 1 where a trial failed, 130 where the user interrupted.
     """
-    if options.resume:
-        _check_resumable(experiments)
-    with interrupt.graceful():
+    with contextlib.ExitStack() as locks, interrupt.graceful():
         try:
+            for experiment in experiments:
+                if not experiment.is_remote:
+                    locks.enter_context(ownership.held(experiment.path))
+            experiments = _due(experiments, options)
+            if not experiments:
+                return 0
             _start_ray(experiments, options)
+            if interrupt.requested.is_set():
+                raise KeyboardInterrupt  # swallowed on its way through Ray
             return _run_all(experiments, options)
         except KeyboardInterrupt:
             # Only before the training; later ones are caught there.
@@ -71,6 +91,20 @@ def run(experiments: Sequence[Experiment], options: LaunchOptions) -> int:
             return EXIT_INTERRUPTED
         finally:
             ray.shutdown()
+
+
+def _due(experiments: Sequence[Experiment], options: LaunchOptions) -> list[Experiment]:
+    """The experiments that have something to do; a mistake ends here, before Ray starts."""
+    if options.resume:
+        _check_resumable(experiments)
+        due = [e for e in experiments if e.is_remote or going_on.is_due(e, options.stop)]
+        for experiment in due:
+            record.note_changes(experiment, options.stop)
+        return due
+    for experiment in experiments:
+        if not (options.fresh or experiment.is_remote):
+            going_on.refuse_to_bury(experiment, _resume_command(experiment, options))
+    return list(experiments)
 
 
 def _start_ray(experiments: Sequence[Experiment], options: LaunchOptions) -> None:
@@ -125,6 +159,7 @@ def build_tuner(experiment: Experiment) -> tune.Tuner:
             num_samples=num_samples,
             max_concurrent_trials=experiment.max_concurrent_trials,
             scheduler=scheduler,
+            trial_dirname_creator=labels.folder,
         ),
         run_config=tune.RunConfig(
             name=experiment.name,
@@ -134,7 +169,7 @@ def build_tuner(experiment: Experiment) -> tune.Tuner:
             failure_config=tune.FailureConfig(max_failures=experiment.max_failures),
             sync_config=tune.SyncConfig(sync_period=SYNC_PERIOD_S),
             callbacks=[
-                ProgressCallback(),
+                ProgressCallback(numbered=experiment.scheduler.get("type") == "pbt"),
                 ShowNotes(),
                 RewindLogs(),
                 ImaginedPictures(),
@@ -164,7 +199,7 @@ def _run_one(experiment: Experiment, options: LaunchOptions) -> int:
         recover.renew(tuner)
     else:
         tuner = build_tuner(experiment)
-        _record(experiment)
+        record.write(experiment)
     return report(experiment, tuner.fit(), options)
 
 
@@ -180,26 +215,6 @@ def _check_resumable(experiments: Sequence[Experiment]) -> None:
             f"nothing to resume in '{experiments[0].path}'; leave out --resume to start it, or "
             "name its folder with --storage-path."
         )
-    for experiment in experiments:
-        record = experiment.path / RECORD
-        if not record.exists():
-            continue
-        before = yaml.safe_load(record.read_text(encoding="utf-8"))
-        if before != yaml.safe_load(yaml.safe_dump(experiment.to_mapping())):
-            typer.echo(
-                f"note: the settings of '{experiment.name}' have changed since its start; a "
-                f"resumed run keeps those it started with ({record})",
-                err=True,
-            )
-
-
-def _record(experiment: Experiment) -> None:
-    """Write what runs into its folder of results."""
-    if "://" in experiment.storage_path:
-        return
-    experiment.path.mkdir(parents=True, exist_ok=True)
-    text = yaml.safe_dump(experiment.to_mapping(), sort_keys=False)
-    (experiment.path / RECORD).write_text(text, encoding="utf-8")
 
 
 def _resume_command(experiment: Experiment, options: LaunchOptions) -> str:
@@ -225,7 +240,7 @@ def report(experiment: Experiment, results: tune.ResultGrid, options: LaunchOpti
         typer.echo(f"\nfailed: {result.path}", err=True)
         typer.echo("  " + "\n  ".join(last), err=True)
         typer.echo(f"  whole error: {Path(result.path) / 'error.txt'}", err=True)
-    saved = [result.checkpoint.path for result in results if result.checkpoint]
+    saved = summary.show(experiment, results)
     # Whatever ended it: what is not done is not a success.
     interrupted = any(trial.status not in ENDED for trial in results._experiment_analysis.trials)
     for path in saved:

@@ -1,0 +1,203 @@
+"""What an earlier run left in an experiment's folder: nothing, unfinished trials, or finished ones.
+
+Read from Tune's state before Ray starts, and changed there where a run is to go on for longer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
+from ray.tune.experiment import Trial
+from ray.tune.utils import flatten_dict
+from ray.tune.utils.serialization import TuneFunctionDecoder
+
+from rllib_mmsa.command.evaluate import checkpoints
+from rllib_mmsa.command.experiment.experiment import Experiment
+from rllib_mmsa.command.run.aside import replacing
+from rllib_mmsa.errors import ConfigError
+
+STATE = "experiment_state-*.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class EarlierTrial:
+    """One trial, as Tune's state has it.
+
+    Attributes:
+        status: Tune's word: PENDING, RUNNING, PAUSED, TERMINATED, ERROR.
+        stop: Metric path -> value at which it ends.
+        result: Its last result, nested keys with "/".
+        saved: Whether it has a checkpoint.
+    """
+
+    status: str
+    stop: Mapping[str, float]
+    result: Mapping[str, Any]
+    saved: bool
+
+    @property
+    def finished(self) -> bool:
+        """Whether it reached its end."""
+        return self.status == Trial.TERMINATED
+
+    def reached(self, stop: Mapping[str, float]) -> dict[str, float]:
+        """The criteria that its last result already meets."""
+        return {k: v for k, v in stop.items() if self.result.get(k, -float("inf")) >= v}
+
+
+def state_file(folder: Path) -> Path | None:
+    """Tune's newest state of an experiment; None where there is none."""
+    return max(folder.glob(STATE), key=lambda path: path.name, default=None)
+
+
+def earlier_trials(folder: Path) -> list[EarlierTrial]:
+    """Read the trials of an experiment's folder; none where nothing was run.
+
+    Raises:
+        ConfigError: If Tune's state is damaged.
+    """
+    path = state_file(folder)
+    if path is None:
+        return []
+    content = _read(path)
+    try:
+        return [_trial(folder, *texts) for texts in content["trial_data"]]
+    except Exception as err:  # half a pickle raises anything
+        raise _damaged(path, err) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as err:
+        raise _damaged(path, err) from None
+
+
+def _damaged(path: Path, err: Exception) -> ConfigError:
+    return ConfigError(
+        f"the state of the run, '{path}', cannot be read ({type(err).__name__}: {err}); its "
+        "checkpoints can be evaluated, and a new run begins from one with --restore."
+    )
+
+
+def _trial(folder: Path, text: str, metadata: str) -> EarlierTrial:
+    state = json.loads(text)
+    # Tune itself reads it so; like its checkpoints, it is a pickle in part.
+    said = json.loads(metadata, cls=TuneFunctionDecoder, allow_cloudpickle=True)
+    result = said.get("last_result") or {}
+    logs = state.get("relative_logdir")
+    return EarlierTrial(
+        status=state["status"],
+        stop=state["stopping_criterion"],
+        result=flatten_dict(result, delimiter="/"),
+        saved=bool(logs and checkpoints(folder / logs)),
+    )
+
+
+def refuse_to_bury(experiment: Experiment, resume_command: str) -> None:
+    """Refuse a new run beside an unfinished one, which could then no longer be resumed.
+
+    One without a checkpoint has nothing to lose.
+
+    Args:
+        experiment: What is to run.
+        resume_command: What the user types to resume.
+
+    Raises:
+        ConfigError: If there is such a run.
+    """
+    trials = earlier_trials(experiment.path)
+    if all(trial.finished for trial in trials) or not any(trial.saved for trial in trials):
+        return
+    raise ConfigError(
+        f"'{experiment.path}' holds an unfinished run ({_progress(trials)}). Go on with it: "
+        f"{resume_command}. To begin anew beside it, after which it can be evaluated but no longer "
+        "resumed, add --fresh."
+    )
+
+
+def is_due(experiment: Experiment, more_stop: Mapping[str, float]) -> bool:
+    """Whether an experiment that is resumed has something to do; says so where it has not.
+
+    Args:
+        experiment: What is resumed.
+        more_stop: Criteria that replace those of the same name from now on; they are written into
+            the state of the run.
+
+    Raises:
+        ConfigError: If the criteria of this run cannot be changed.
+    """
+    trials = earlier_trials(experiment.path)
+    if not trials:
+        return True
+    before = dict(trials[0].stop)
+    stop = {**before, **more_stop}
+    if stop != before:
+        if experiment.scheduler:
+            raise ConfigError(
+                f"{experiment.name}: --stop: the trials of a search with a scheduler "
+                f"({experiment.scheduler['type']}) end where it began to plan them; resume without "
+                "--stop, or go on from one trial's checkpoint with --restore."
+            )
+        extend(experiment.path, stop)
+        trials = earlier_trials(experiment.path)
+    if not all(trial.finished or trial.reached(stop) for trial in trials):
+        return True
+    typer.echo(f"{experiment.name}: {_why_over(trials, stop)}")
+    return False
+
+
+def _why_over(trials: list[EarlierTrial], stop: Mapping[str, float]) -> str:
+    """Why there is nothing to do, and how to go on."""
+    reached = {k: v for trial in trials for k, v in trial.reached(stop).items()}
+    if reached:
+        said = ", ".join(f"{name}: {value:g}" for name, value in reached.items())
+        more = ", ".join(f"{name}: {_rounded(2 * value)}" for name, value in reached.items())
+        return (
+            f"finished ({_progress(trials)}): reached {said}. To train on, resume with a later "
+            f"stop: --stop '{{{more}}}'"
+        )
+    if not any(trial.saved for trial in trials):
+        return "finished, and without a checkpoint to go on from; begin anew without --resume"
+    return f"finished ({_progress(trials)})"
+
+
+def _rounded(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else repr(value)
+
+
+def _progress(trials: list[EarlierTrial]) -> str:
+    """How far trials have come."""
+    steps = [int(trial.result.get(NUM_ENV_STEPS_SAMPLED_LIFETIME, 0)) for trial in trials]
+    if len(trials) == 1:
+        return f"{steps[0]:,} env steps"
+    done = sum(trial.finished for trial in trials)
+    return f"{done} of {len(trials)} trials finished, {sum(steps):,} env steps in all"
+
+
+def extend(folder: Path, stop: Mapping[str, float]) -> None:
+    """Change the stop criteria in Tune's state; finished trials that fall short of them go on.
+
+    Args:
+        folder: The experiment's.
+        stop: All criteria of the run from now on.
+    """
+    path = state_file(folder)
+    if path is None:
+        return
+    content = _read(path)
+    for pair in content["trial_data"]:
+        state = json.loads(pair[0])
+        trial = _trial(folder, *pair)
+        state["stopping_criterion"] = dict(stop)
+        if trial.finished and trial.saved and not trial.reached(stop):
+            state["status"] = Trial.PAUSED
+        pair[0] = json.dumps(state, indent=2)
+    with replacing(path) as file:
+        json.dump(content, file)
