@@ -63,7 +63,8 @@ def _horizontal(
     left = min([0.0, *(v.low for v in values if np.isfinite(v.low)), *np.nan_to_num(centre)])
     for position, value, end in zip(y, values, ends, strict=True):
         text = missing if np.isnan(value.value) else str(value)
-        panel.text((0 if np.isnan(end) else max(end, 0)) + 0.015 * (right - left), position, text,
+        gap = 0.015 * (right - left if right > left else 1)
+        panel.text((0 if np.isnan(end) else max(end, 0)) + gap, position, text,
                    va="center", fontsize=8)  # fmt: skip
     panel.set_xlim(left * 1.02, right + 0.42 * (right - left) if right > left else 1)
     panel.set_yticks(y, [drawing.wrapped(label) for label in labels])

@@ -23,14 +23,13 @@ def centre(study: Study) -> str:
     return "mean [95 % interval]" if mean else "median [quartiles]"
 
 
-def interval(study: Study) -> str:
-    """Where an interval over runs is shown, in a sentence; of quartiles there is nothing to say."""
+def interval(study: Study, metric: str = TEST_RETURN) -> str:
+    """How an interval over runs is made, in a sentence; "" for quartiles."""
     if study.options.statistic != MEAN:
         return ""
-    return (
-        f" Intervals by Student's t from {statistics.MIN_RUNS} runs on (that of two would mostly "
-        "lie where no return can be); those of win rates by Wilson from two runs on."
-    )
+    if metric == WIN_RATE:
+        return " Intervals are Wilson's, from 2 runs on."
+    return f" Intervals are by Student's t, from {statistics.MIN_RUNS} runs on."
 
 
 def band(study: Study) -> str:
@@ -76,11 +75,13 @@ def final(study: Study) -> Table:
         rows.append((*row, _hours(g, step)))
     header = ["task", "group", "runs", "env steps", "test return", "IQM", "mean over training"]
     header += ["test win rate"] if wins else []
+    few = " Those of two would mostly lie where no return can be." if interval(study) else ""
+    few += " Win rates have Wilson's, from 2 runs on." if wins and few else ""
     note = (
         f"Greedy test return at the stated env steps: {centre(study)} over runs; IQM: "
         "interquartile mean [95 % stratified bootstrap interval]; mean over training: area under "
         "the curve by the steps it spans. Runs: those that got that far, of all. Hours: mean "
-        f"wall-clock until then.{interval(study)}"
+        f"wall-clock until then.{interval(study)}{few}"
     )
     return Table("final", "Final test return", note, (*header, "hours"), tuple(rows))
 

@@ -12,6 +12,7 @@ import dataclasses
 import io
 import re
 import textwrap
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ STYLE: dict[str, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.facecolor": "none",  # the ground is the figure's, which the page leaves out
     "axes.axisbelow": True,
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
@@ -162,10 +164,11 @@ def step_axis(axes: Axes) -> None:
 
 
 def short(value: float) -> str:
-    """A number of env steps in few letters: 250k, 1.5M."""
+    """A number of env steps in few letters: 250k, 1.5M; 1,008 where that would be 1.008k."""
     if abs(value) >= 1e6:
         return f"{value / 1e6:g}M"
-    return f"{value / 1e3:g}k" if abs(value) >= 1e3 else f"{value:g}"
+    few = abs(value) >= 1e4 or (abs(value) >= 1e3 and value % 100 == 0)
+    return f"{value / 1e3:g}k" if few else f"{value:,g}"
 
 
 def legend(figure: Figure, handles: list, columns: int = 3) -> None:
@@ -188,8 +191,11 @@ def legend(figure: Figure, handles: list, columns: int = 3) -> None:
 def finish(figure: Figure, name: str, caption: str, alt: str) -> Picture:
     """Render a figure; the same figure gives the same bytes."""
     svg, pdf = io.StringIO(), io.BytesIO()
-    figure.savefig(svg, format="svg", metadata={"Date": None})
-    figure.set_layout_engine("none")  # laid out; the second file need not do it again
-    figure.savefig(pdf, format="pdf", metadata={"CreationDate": None})
+    with warnings.catch_warnings():
+        # The SVG keeps text as text, which a browser has letters for; the PDF shows boxes.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(svg, format="svg", metadata={"Date": None})
+        figure.set_layout_engine("none")  # laid out; the second file need not do it again
+        figure.savefig(pdf, format="pdf", metadata={"CreationDate": None})
     text = "\n".join(line.rstrip() for line in svg.getvalue().splitlines()) + "\n"
     return Picture(name, caption, alt, text, pdf.getvalue())

@@ -71,7 +71,7 @@ def curves(study: Study, metric: str, *, seconds: bool) -> Picture | None:
         f"{METRICS[metric].capitalize()} of greedy episodes over {over}: {band(study)} over runs; "
         f"thin lines are single runs (bands and single runs up to {MAX_THIN} groups); dotted "
         "where fewer runs of the group have got so far. "
-        f"Ends of runs that did not finish: {END_WORDS}.{interval(study)}"
+        f"Ends of runs that did not finish: {END_WORDS}.{interval(study, metric)}"
     )
     name = f"{'win_rate' if metric == WIN_RATE else 'return'}_{'seconds' if seconds else 'steps'}"
     alt = f"Learning curves of {METRICS[metric]} over {over}. " + _ends(study, metric, tasks)

@@ -41,6 +41,7 @@ a { color: var(--series-0); }
 figure { margin: 1.5rem 0; }
 svg.figure { display: block; max-width: 100%; min-width: 34rem; height: auto; margin: 0 auto;
   background: none; }
+svg.figure [id$="-patch_1"] { visibility: hidden; }
 figcaption, .note { font-size: .875rem; max-width: 60rem; }
 .table { margin-top: 1.5rem; }
 /* What is wider than the screen scrolls, and a shadow at its side says so until its end is seen. */

@@ -26,13 +26,33 @@ def test_legend_stays_within_the_figure_and_takes_no_room_from_the_panel(names):
     assert panel_inches > 1.9
 
 
-@pytest.mark.parametrize("length", [4, 40, 90])
-def test_long_labels_leave_room_for_the_lines_beside_them(length):
+@pytest.mark.parametrize("name", ["MMSA", "x" * 90, "MMSA without the world model, " * 4])
+def test_long_labels_leave_room_for_the_lines_beside_them(name):
     with drawing.style():
-        figure, (panel,) = drawing.rows_of([["x" * length, "y"]])
-        charts._forest(panel, {"x" * length: Estimate(1.0), "y": Estimate(0.5, 0.2, 0.8)}, [0, 1])
+        figure, (panel,) = drawing.rows_of([[drawing.wrapped(name), "y"]])
+        charts._forest(panel, {name: Estimate(1.0), "y": Estimate(0.5, 0.2, 0.8)}, [0, 1])
         figure.draw_without_rendering()
-    assert panel.get_window_extent().width / figure.dpi > 2
+        first, second = (label.get_window_extent() for label in panel.get_yticklabels())
+    assert panel.get_window_extent().width / figure.dpi > 2.5
+    assert first.y0 > second.y1 and first.x0 >= 0 and first.y1 <= figure.bbox.height
+
+
+@pytest.mark.parametrize(
+    ("steps", "text"),
+    [(0, "0"), (900, "900"), (1000, "1k"), (1008, "1,008"), (6048, "6,048"), (250_000, "250k"),
+     (60_506, "60.506k"), (1_500_000, "1.5M")],
+)  # fmt: skip
+def test_env_steps_in_few_letters(steps, text):
+    assert drawing.short(steps) == text
+
+
+def test_names_in_any_script_are_drawn_without_a_word(recwarn):
+    found = [make_run(configuration="\u4e16\u754c \u03b1<&>\"'")]
+    made = study.build(groups.group(found), Options())
+    with drawing.style():
+        picture = charts.bars(made)
+    assert "\u4e16\u754c \u03b1&lt;&amp;&gt;" in picture.inline()
+    assert not [str(w.message) for w in recwarn if "Glyph" in str(w.message)]
 
 
 def test_bands_of_many_profiles_do_not_hide_the_lines():

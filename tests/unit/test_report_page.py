@@ -23,6 +23,7 @@ from rllib_mmsa.report import (
     study,
     tables,
 )
+from rllib_mmsa.report import page as page_of
 from rllib_mmsa.report.study import Options
 from tests.unit.report_data import make_run
 
@@ -140,6 +141,36 @@ def test_page_shows_every_figure_with_words_for_it(out, page):
         assert svg.get("role") == "img" and len(title.text) > 30
         assert re.search(r"<figcaption>[^<]{30,}</figcaption>", figure)
     assert page.tags.count("caption") == len(TABLES)
+
+
+def test_header_says_date_versions_and_settings(monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1795819319")
+    given = {"settings": {"lr": "<0.1>", "h": "1"}, "explicit": frozenset({"lr"})}
+    found = [make_run(seed, version=v, **given) for seed, v in ((1, "0.1"), (2, "0.2"), (3, "0.2"))]
+    made = study.build(groups.group(found, ("version",)), Options(pool=("version",), at=500))
+    text = page_of.render(made, [], [])
+    facts = dict(re.findall("<dt>(.*?)</dt><dd>(.*?)</dd>", text))
+    assert facts["Made"].startswith("2026-11-27 22:41 UTC by MMSA for RLlib")
+    assert facts["Runs of"] == "0.1 (1 run), 0.2 (2 runs)"
+    assert facts["Compared at"] == "500 env steps, as asked for"
+    assert facts["Averaged over"] == "version"
+    assert facts["lr"] == "&lt;0.1&gt;" and "h" not in facts  # what was set, defaults not
+    assert "1 setting that every run was given" in text
+
+
+def test_no_heading_stands_twice(out):
+    text = (out / report.PAGE).read_text(encoding="utf-8")
+    for section in re.findall(r"<section id=.*?</section>", text, re.DOTALL):
+        (heading,) = re.findall("<h2>(.*?)</h2>", section)
+        assert heading not in re.findall("<caption>(.*?)</caption>", section)
+    assert '<caption class="hidden">All runs</caption>' in text  # read aloud all the same
+
+
+def test_what_is_wide_scrolls_in_a_box_of_its_own(out):
+    text = (out / report.PAGE).read_text(encoding="utf-8")
+    for inside, box in (("<table>", "table"), ("<svg", "wide")):
+        boxes = re.findall(rf'<div class="{box}" role="region"[^>]*tabindex="0"[^>]*>', text)
+        assert len(boxes) == text.count(inside) > 5
 
 
 def test_page_has_light_dark_and_print(out):

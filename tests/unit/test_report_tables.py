@@ -27,6 +27,11 @@ def test_markdown(table):
     ]
 
 
+def test_markdown_takes_no_name_for_a_tag_or_a_new_line():
+    table = Table("t", "T", "N.", ("name",), (("<img src=x>\n| b",),))
+    assert tables.to_markdown(table).splitlines()[-1] == "| &lt;img src=x> \\| b |"
+
+
 def test_csv_has_all_digits_and_a_column_for_each_end(table):
     header, first, second = csv.reader(tables.to_csv(table).splitlines())
     assert header == ["name", "runs", "value", "value: low", "value: high", "steps"]
