@@ -31,7 +31,6 @@ from env_registry.contract.base import (
     keep_one_legal,
     pad_rows,
 )
-from env_registry.contract.legacy_answers import legal_actions
 from env_registry.contract.legacy_parts import flat_size
 from env_registry.contract.legacy_sources import Answer, ByAgent, ByGroup, is_plain_wrapper
 from env_registry.contract.legacy_spaces import find_group
@@ -147,16 +146,11 @@ class LegacyGroupedEnv(GroupedEnv):
         masks = [np.zeros(0, bool)] * self.n_agents
         states: dict[int, np.ndarray] = {}
         for i, value in answer.observed.items():
-            rows[i], mask, state = self._parts[i].read(value)
+            rows[i], legal, state = self._parts[i].read(value)
             if state is not None:
                 states[i] = state
             if i not in answer.ended:
-                n_actions = int(self._actions[i].n)
-                masks[i] = (
-                    np.ones(n_actions, bool)
-                    if mask is None
-                    else legal_actions(mask, n_actions, self.agent_names[i])
-                )
+                masks[i] = legal
         obs = pad_rows(rows, self.obs_size)
         mask = keep_one_legal(pad_rows(masks, self.n_actions, np.int8))
         return self._observation(obs, mask, self._join(states, obs))
@@ -231,10 +225,7 @@ class LegacyGroupedEnv(GroupedEnv):
     def _random_legal(self, answer: Answer, rng: np.random.Generator) -> list[int]:
         actions = [int(space.start) for space in self._actions]
         for i, value in answer.observed.items():
-            mask = self._parts[i].read(value)[1]
-            if mask is None:
-                mask = np.ones(int(self._actions[i].n))
-            legal = np.flatnonzero(legal_actions(mask, int(self._actions[i].n), i))
+            legal = np.flatnonzero(self._parts[i].read(value)[1])
             actions[i] += int(rng.choice(legal)) if len(legal) else 0
         return actions
 

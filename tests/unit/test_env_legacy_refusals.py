@@ -102,5 +102,5 @@ def test_an_observation_outside_its_space_is_refused_in_words(value: Any) -> Non
     game = Scripted(*BOXES, lambda t: [np.zeros(2), value if t == 1 else np.zeros(2)])
     env = as_grouped_env(game.grouped())
     env.reset()
-    with pytest.raises(ContractError, match="the .obs. of .a1. is"):
+    with pytest.raises(ContractError, match="the .obs. of agent .a1. is"):
         env.step({TEAM: np.array([0, 0])})
