@@ -34,7 +34,8 @@ class Rule(NamedTuple):
 METHOD, ENGINE, RLLIB, ERRORS, OLDER = (
     f"rllib_mmsa.{layer}" for layer in ("method", "engine", "rllib", "errors", "older")
 )
-ALGORITHMS = (METHOD, RLLIB, ERRORS, OLDER, "env_registry.contract")
+WHOLE = "rllib_mmsa.whole"
+ALGORITHMS = (METHOD, RLLIB, ERRORS, OLDER, WHOLE, "env_registry.contract")
 
 # The longest matching prefix decides.
 RULES = {
@@ -49,6 +50,7 @@ RULES = {
     # Reads what runs wrote, on a machine that need not be able to run anything.
     "rllib_mmsa.report": Rule(("rllib_mmsa.report", ERRORS), forbidden=("ray", "torch")),
     ERRORS: Rule((), packages=()),
+    WHOLE: Rule((), packages=()),
     "rllib_mmsa.registration": Rule((RLLIB,)),
     OLDER: Rule((), packages=()),
     "rllib_mmsa.__init__": Rule((RLLIB, "rllib_mmsa.registration", OLDER, "env_registry")),

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rllib_mmsa.command import evaluate
+from rllib_mmsa.command import checkpoints, evaluate
 from rllib_mmsa.errors import ConfigError
 from rllib_mmsa.report import tune
 from rllib_mmsa.report.runs import Run
@@ -27,7 +27,7 @@ def best_checkpoint(path: str | Path) -> Path:
     """Find the checkpoint to play.
 
     Args:
-        path: A checkpoint, which is taken as it is; or what else `evaluate.locate` understands.
+        path: A checkpoint, which is taken as it is; or what else `checkpoints.locate` understands.
 
     Returns:
         The one whose nearest evaluation during training had the highest return, among those that
@@ -36,8 +36,8 @@ def best_checkpoint(path: str | Path) -> Path:
     Raises:
         ConfigError: If there is none, or no telling which was when.
     """
-    newest = evaluate.locate(path)
-    kept = evaluate.checkpoints(newest.parent)
+    newest = checkpoints.locate(path)
+    kept = checkpoints.checkpoints(newest.parent)
     if len(kept) < 2 or newest == Path(path).expanduser().resolve():
         return newest
     run = tune.read_trial(newest.parent)

@@ -8,26 +8,24 @@ from __future__ import annotations
 import dataclasses
 import math
 import pickle
-import re
 import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from rllib_mmsa.command.checkpoints import locate
 from rllib_mmsa.command.experiment import imports, preflight
 from rllib_mmsa.command.experiment.experiment import RECORD
 from rllib_mmsa.errors import ConfigError
+from rllib_mmsa.whole import CLASS_FILE, MODULE_FOLDER, TEAM
 
 if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm import Algorithm
     from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
-CLASS_FILE = "class_and_ctor_args.pkl"  # RLlib's; marks a checkpoint of the new API stack
 MAX_RENDERED_EPISODES = 5
 FRAME_MS = 150
-TEAM = "team"
-MODULE_FOLDER = f"learner_group/learner/rl_module/{TEAM}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,56 +69,6 @@ def interval(values: list[float]) -> str:
         return f"{mean:.3f}  (one episode: no interval)"
     half = 1.96 * statistics.stdev(values) / math.sqrt(len(values))
     return f"{mean:.3f}  (95 % interval {mean - half:.3f} to {mean + half:.3f})"
-
-
-def locate(path: str | Path) -> Path:
-    """Find the checkpoint that a path means.
-
-    Args:
-        path: A checkpoint, a trial's folder (its latest checkpoint is taken), or the folder of an
-            experiment with one trial.
-
-    Returns:
-        The checkpoint's folder.
-
-    Raises:
-        ConfigError: If there is none, or more than one trial to choose from.
-    """
-    folder = Path(path).expanduser()
-    if not folder.is_dir():
-        what = "is not a directory" if folder.exists() else "does not exist"
-        raise ConfigError(f"checkpoint '{path}' {what}; name a folder such as checkpoint_000000.")
-    if (folder / CLASS_FILE).exists():
-        return folder.resolve()
-    latest = _latest(folder)
-    trials = [t for t in sorted(folder.iterdir()) if t.is_dir() and _latest(t)]
-    if latest is None and len(trials) == 1:
-        latest = _latest(trials[0])
-    if latest:
-        return latest.resolve()
-    if trials:
-        names = "\n  ".join(str(trial) for trial in trials[:10])
-        raise ConfigError(f"'{path}' holds {len(trials)} trials; name one of them:\n  {names}")
-    empty = "is empty" if not any(folder.iterdir()) else "holds no checkpoint"
-    raise ConfigError(
-        f"'{path}' {empty}; name a checkpoint_000000 folder, or the folder of the trial above it "
-        "(`rllib train` prints it at the end)."
-    )
-
-
-def checkpoints(trial: Path) -> list[Path]:
-    """The checkpoints of a trial's folder by number, the newest first."""
-    complete = [
-        c
-        for c in trial.glob("checkpoint_*")
-        if re.fullmatch(r"checkpoint_\d+", c.name) and (c / CLASS_FILE).exists()
-    ]
-    return sorted(complete, key=lambda c: int(c.name.rsplit("_", 1)[1]), reverse=True)
-
-
-def _latest(trial: Path) -> Path | None:
-    """The newest checkpoint of a trial's folder; None where there is none."""
-    return next(iter(checkpoints(trial)), None)
 
 
 def read_config(checkpoint: Path) -> tuple[str, AlgorithmConfig]:
@@ -182,7 +130,7 @@ def evaluate(
     """Play greedy episodes with a checkpoint's policy.
 
     Args:
-        path: What `locate` understands.
+        path: What `checkpoints.locate` understands.
         episodes: Number of episodes.
         seed: Seed of the environments; None: another each time.
         render: A .gif file to write the first episodes to.

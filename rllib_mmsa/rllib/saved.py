@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from ray.rllib.algorithms.algorithm import Algorithm
 
+from rllib_mmsa import whole
 from rllib_mmsa.rllib import meaning
 from rllib_mmsa.rllib.collect import EpisodeCollector
 from rllib_mmsa.rllib.latest_test import LatestTest
@@ -36,10 +38,12 @@ class Saved(Algorithm):
         return meaning.agreed([each for each in found if each])
 
     def save_to_path(self, path: Any = None, **kwargs: Any) -> Any:
-        """RLlib's; the folder says what its numbers mean (meaning.py)."""
+        """RLlib's; the folder says what its numbers mean (meaning.py), and last, what is in it."""
         path = super().save_to_path(path, **kwargs)
         if kwargs.get("filesystem") is None:
             meaning.save(self._meaning, path)
+            if Path(path).is_dir():  # on this machine
+                whole.mark(Path(path), getattr(self, "_last_result", None))
         return path
 
     def restore_from_path(self, path: Any, **kwargs: Any) -> None:

@@ -5,6 +5,7 @@ import pickle
 
 import pytest
 
+from rllib_mmsa import whole
 from rllib_mmsa.command import absolute, evaluate
 from rllib_mmsa.errors import ConfigError
 from rllib_mmsa.report import tune
@@ -15,9 +16,10 @@ def write_checkpoint(trial, number, steps):
     """A checkpoint's folder with no more in it than is looked at."""
     folder = trial / f"checkpoint_{number:06}"
     (folder / "env_runner").mkdir(parents=True)
-    (folder / evaluate.CLASS_FILE).write_bytes(b"")
+    (folder / whole.CLASS_FILE).write_bytes(pickle.dumps(None))
     state = {"num_env_steps_sampled_lifetime": steps}
     (folder / absolute.STEPS_FILE).write_bytes(pickle.dumps(state))
+    whole.mark(folder, None)
     return folder
 
 

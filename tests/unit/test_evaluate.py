@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from rllib_mmsa.command.evaluate import interval, locate
+from rllib_mmsa.command.checkpoints import checkpoints, locate
+from rllib_mmsa.command.evaluate import interval
 from rllib_mmsa.errors import ConfigError
-
-
-def make_checkpoint(folder: Path) -> Path:
-    folder.mkdir(parents=True)
-    (folder / "class_and_ctor_args.pkl").write_bytes(b"")
-    return folder
+from rllib_mmsa.whole import CLASS_FILE, MODULE_FOLDER
+from tests.checkpoints import make_checkpoint
 
 
 def test_a_checkpoint_is_found_from_the_folders_above_it(tmp_path):
@@ -21,6 +16,24 @@ def test_a_checkpoint_is_found_from_the_folders_above_it(tmp_path):
     newest = make_checkpoint(tmp_path / "trial" / "checkpoint_000010")
     for path in (newest, newest.parent, tmp_path):
         assert locate(path) == newest
+
+
+def test_half_a_checkpoint_is_passed_over(tmp_path):
+    trial = tmp_path / "trial"
+    kept = [make_checkpoint(trial / f"checkpoint_{i:06}") for i in range(4)]
+    (kept[3] / "algorithm_state.pkl").unlink()  # half deleted
+    (kept[2] / CLASS_FILE).write_bytes(b"")  # half written
+    (trial / "checkpoint_000004").mkdir()  # just begun
+    assert locate(tmp_path) == locate(trial) == kept[1]
+    assert checkpoints(trial) == [kept[1], kept[0]]
+    # One that is named is taken for what is left of it, if that can act.
+    assert locate(kept[3]) == kept[3]
+    for damaged in (kept[2], trial / "checkpoint_000004"):
+        with pytest.raises(ConfigError, match="is not whole: class_and.*; take checkpoint_000001"):
+            locate(damaged)
+    (kept[1] / MODULE_FOLDER / "state.pkl").write_bytes(b"torn")
+    with pytest.raises(ConfigError, match="state.pkl has 4 of its .*; take checkpoint_000000"):
+        locate(kept[1])
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path):
@@ -31,7 +44,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="is not a directory"):
         locate(tmp_path / "file")
-    with pytest.raises(ConfigError, match="holds no checkpoint"):
+    with pytest.raises(ConfigError, match="holds no whole checkpoint"):
         locate(tmp_path)
     for trial in "ab":
         make_checkpoint(tmp_path / trial / "checkpoint_000000")

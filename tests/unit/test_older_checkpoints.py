@@ -20,11 +20,13 @@ from ray.rllib.algorithms.algorithm import Algorithm
 
 from env_registry.contract import TEAM
 from rllib_mmsa import ALGORITHMS
-from rllib_mmsa.command.evaluate import CLASS_FILE, evaluate, locate, read_config
+from rllib_mmsa.command.checkpoints import locate
+from rllib_mmsa.command.evaluate import evaluate, read_config
 from rllib_mmsa.errors import ConfigError
 from rllib_mmsa.method import update
 from rllib_mmsa.older import modules
 from rllib_mmsa.rllib.module import STEP
+from rllib_mmsa.whole import CLASS_FILE
 from tests.algorithms import batch_of, learner, with_noise
 
 DATA = Path(__file__).parents[1] / "data" / "older_version"

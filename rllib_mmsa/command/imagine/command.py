@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rllib_mmsa.command import evaluate
+from rllib_mmsa.command import checkpoints, evaluate
 from rllib_mmsa.command.experiment import preflight
 from rllib_mmsa.errors import ConfigError
 
@@ -83,7 +83,7 @@ def run(
     Writes step_<t>.png for each step, errors.png, errors.csv and imagined.json.
 
     Args:
-        path: What `evaluate.locate` understands.
+        path: What `checkpoints.locate` understands.
         out: Folder to write to; created where it is missing.
         steps: Steps of the longest episode that are drawn; None: three, spread over it.
         episodes: How many are played.
@@ -95,7 +95,7 @@ def run(
     Raises:
         ConfigError: If the checkpoint has no world model, or the episode not these steps.
     """
-    checkpoint = evaluate.locate(path)
+    checkpoint = checkpoints.locate(path)
     config = _read_config(checkpoint)
     preflight.quiet_logs()
     played, env = _play(config, checkpoint, episodes, seed)

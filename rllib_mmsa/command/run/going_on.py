@@ -17,7 +17,7 @@ from ray.tune.experiment import Trial
 from ray.tune.utils import flatten_dict
 from ray.tune.utils.serialization import TuneFunctionDecoder
 
-from rllib_mmsa.command.evaluate import checkpoints
+from rllib_mmsa.command.checkpoints import checkpoints
 from rllib_mmsa.command.experiment.experiment import Experiment
 from rllib_mmsa.command.run.aside import replacing
 from rllib_mmsa.errors import ConfigError

@@ -1,0 +1,74 @@
+"""Which checkpoint a path means: the newest that is whole."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from rllib_mmsa import whole
+from rllib_mmsa.errors import ConfigError
+
+
+def locate(path: str | Path) -> Path:
+    """Find the checkpoint that a path means.
+
+    Args:
+        path: A checkpoint, a trial's folder (its latest whole checkpoint is taken), or the folder
+            of an experiment with one trial.
+
+    Returns:
+        The checkpoint's folder.
+
+    Raises:
+        ConfigError: If there is none, or more than one trial to choose from, or if the one that is
+            named lacks what acts.
+    """
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        what = "is not a directory" if folder.exists() else "does not exist"
+        raise ConfigError(f"checkpoint '{path}' {what}; name a folder such as checkpoint_000000.")
+    if (folder / whole.CLASS_FILE).exists() or re.fullmatch(r"checkpoint_\d+", folder.name):
+        _refuse_damaged(folder)
+        return folder.resolve()
+    found = latest(folder)
+    trials = [t for t in sorted(folder.iterdir()) if t.is_dir() and latest(t)]
+    if found is None and len(trials) == 1:
+        found = latest(trials[0])
+    if found:
+        return found.resolve()
+    if trials:
+        names = "\n  ".join(str(trial) for trial in trials[:10])
+        raise ConfigError(f"'{path}' holds {len(trials)} trials; name one of them:\n  {names}")
+    empty = "is empty" if not any(folder.iterdir()) else "holds no whole checkpoint"
+    raise ConfigError(
+        f"'{path}' {empty}; name a checkpoint_000000 folder, or the folder of the trial above it "
+        "(`rllib train` prints it at the end)."
+    )
+
+
+def _refuse_damaged(folder: Path) -> None:
+    """Refuse a checkpoint that lacks what acts; the rest of it may have been left out."""
+    acting = (whole.CLASS_FILE, whole.MODULE_FOLDER)
+    found = next(filter(None, (whole.damage(folder, under) for under in acting)), None)
+    if found:
+        others = [each.name for each in checkpoints(folder.parent)]
+        hint = f"take {others[0]}" if others else "take another, or copy it again"
+        raise ConfigError(f"checkpoint '{folder}' is not whole: {found}; {hint}.")
+
+
+def numbered(trial: Path) -> dict[int, Path]:
+    """The folders of checkpoints in a trial's folder, whole or not, by their number."""
+    named = ((re.fullmatch(r"checkpoint_(\d+)", each.name), each) for each in trial.glob("*"))
+    found = ((int(match[1]), each) for match, each in named if match and each.is_dir())
+    return dict(sorted(found))
+
+
+def checkpoints(trial: Path) -> list[Path]:
+    """The whole checkpoints of a trial's folder by number, the newest first."""
+    return [each for each in reversed(numbered(trial).values()) if not whole.damage(each)]
+
+
+def latest(trial: Path) -> Path | None:
+    """The newest whole checkpoint of a trial's folder; None where there is none."""
+    found = reversed(numbered(trial).values())
+    return next((each for each in found if not whole.damage(each)), None)
