@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import env_registry  # noqa: F401  (registers the environments)
 from rllib_mmsa.older import modules
-from rllib_mmsa.registration import register
+from rllib_mmsa.registration import OTHER_ALGORITHM_NAMES, register
 
 if TYPE_CHECKING:
     from rllib_mmsa.rllib import (
@@ -45,7 +45,11 @@ modules.install()
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        other = OTHER_ALGORITHM_NAMES.get(name.removesuffix("Config"))
+        hint = (
+            f". Did you mean: '{other}{name[len(name.removesuffix('Config')) :]}'?" if other else ""
+        )
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
     from rllib_mmsa import rllib
 
     return getattr(rllib, name)

@@ -7,7 +7,7 @@ into a `ConfigError`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 class ConfigError(ValueError):
@@ -38,7 +38,13 @@ def nearest(name: object, valid: Iterable[str], cutoff: float = 0.6) -> str | No
     return by_lower[matches[0]] if matches else None
 
 
-def unknown(what: str, name: object, valid: Iterable[str], where: str = "") -> ConfigError:
+def unknown(
+    what: str,
+    name: object,
+    valid: Iterable[str],
+    where: str = "",
+    other_names: Mapping[str, str] | None = None,
+) -> ConfigError:
     """Build the error for a name that is not one of `valid`.
 
     Args:
@@ -46,12 +52,15 @@ def unknown(what: str, name: object, valid: Iterable[str], where: str = "") -> C
         name: The name that the user wrote.
         valid: The names that exist; listed in full where there are at most 16.
         where: The place in the file, put first.
+        other_names: Names that users know from elsewhere -> the valid ones.
 
     Returns:
         The error, to be raised by the caller.
     """
     names = sorted(valid)
-    near = nearest(name, names)
+    others = {k: v for k, v in (other_names or {}).items() if v in names}
+    near = nearest(name, [*names, *others])
+    near = others.get(near, near) if near else None
     text = f"{where + ': ' if where else ''}unknown {what} '{shortened(name)}'."
     if near:
         text += f" Did you mean '{near}'?"

@@ -6,6 +6,15 @@ from typing import Any
 
 #: Names that a configuration file may give to ``run``.
 ALGORITHM_NAMES = ("MMSA", "QMIX", "VDN", "IndependentQ")
+#: What users call them elsewhere. (RLlib's IQL is another method: implicit Q-learning.)
+OTHER_ALGORITHM_NAMES = {
+    "IQL": "IndependentQ",
+    "IDQN": "IndependentQ",
+    "DQN": "IndependentQ",
+    "DRQN": "IndependentQ",
+    "independent": "IndependentQ",
+    "Q-learning": "IndependentQ",
+}
 
 
 def load_algorithm(name: str) -> type:

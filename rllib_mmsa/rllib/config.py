@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
@@ -19,6 +18,7 @@ from rllib_mmsa.rllib.refused import MULTI_AGENT, as_team, refuse, team_policy
 from rllib_mmsa.rllib.runner import EpisodeRunner
 from rllib_mmsa.rllib.strict import ARGUMENTS, StrictConfig
 from rllib_mmsa.rllib.training_options import TrainingOptions, shown
+from rllib_mmsa.rllib.vector_env import least_envs
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -128,6 +128,8 @@ class QLearningConfig(StrictConfig):
         self.env_runner_cls = EpisodeRunner
         self.batch_mode = "complete_episodes"
         self.max_failures_in_a_row = 10  # of environments, without a finished episode in between
+        # Seconds without a step, of a round that may take longer; StarCraft II's reset may take 180.
+        self.sample_timeout_s = self.evaluation_sample_timeout_s = 240.0
         self.min_sample_timesteps_per_iteration = 1000  # env steps per reported iteration
         self.policies = {TEAM}
         self.policy_mapping_fn = team_policy
@@ -157,7 +159,7 @@ class QLearningConfig(StrictConfig):
         own = [name for name in given if self._is_own(name)]
         self.check_arguments("training", given, own)
         super().training(**{name: value for name, value in given.items() if name not in own})
-        return self._set_own(given, own)
+        return self.set_own(given, own)
 
     def _is_own(self, name: str) -> bool:
         """Whether ``training`` sets an option and RLlib does not know it."""
@@ -190,7 +192,7 @@ class QLearningConfig(StrictConfig):
         """
         if kwargs.get("evaluation_interval", NotProvided) not in (NotProvided, None, 0):
             kwargs.setdefault("evaluation_interval_env_steps", None)
-        return self._with_own("evaluation", kwargs)
+        return self.set_with_own("evaluation", kwargs)
 
     def env_runners(self, **kwargs: Any) -> Self:
         """Sets the sampling settings.
@@ -199,7 +201,7 @@ class QLearningConfig(StrictConfig):
             **kwargs: ``overlap_sampling``, and RLlib's (num_env_runners,
                 num_envs_per_env_runner, ...).
         """
-        return self._with_own("env_runners", kwargs)
+        return self.set_with_own("env_runners", kwargs)
 
     def learners(self, **kwargs: Any) -> Self:
         """Sets the learners' settings.
@@ -208,7 +210,7 @@ class QLearningConfig(StrictConfig):
             **kwargs: ``engine``, ``learner_threads``, and RLlib's (num_learners,
                 num_gpus_per_learner, ...).
         """
-        return self._with_own("learners", kwargs)
+        return self.set_with_own("learners", kwargs)
 
     def multi_agent(self, **kwargs: Any) -> Self:
         """RLlib's; one policy for all agents, of whatever name, is the team's module.
@@ -217,19 +219,6 @@ class QLearningConfig(StrictConfig):
             ConfigError: there are several policies.
         """
         return super().multi_agent(**as_team(kwargs))
-
-    def _with_own(self, method: str, given: dict[str, Any]) -> Self:
-        """RLlib's method with its settings, and this class's."""
-        own = [name for name, setter in self.own_setters.items() if setter == method]
-        self.check_arguments(method, given, own)
-        getattr(super(), method)(**{k: v for k, v in given.items() if k not in own})
-        return self._set_own(given, own)
-
-    def _set_own(self, given: dict[str, Any], own: Iterable[str]) -> Self:
-        for name in own:
-            if given.get(name, NotProvided) is not NotProvided:
-                setattr(self, name, given[name])
-        return self
 
     def get_default_rl_module_spec(self) -> RLModuleSpec:
         return RLModuleSpec(module_class=self.module_class, model_config=self.model_config)
@@ -283,6 +272,10 @@ class QLearningConfig(StrictConfig):
             "(num_env_runners: 1)",
         )
         self._validate_targets()
+        if self.env is not None:
+            least = least_envs(self.env, self.env_config or {})
+            self.num_envs_per_env_runner = max(self.num_envs_per_env_runner, least)
+            self.evaluation_num_envs = max(self.evaluation_num_envs, least)
 
     def _validate_targets(self) -> None:
         if all(getattr(self, name) is None for name in TARGET_UPDATES):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from rllib_mmsa.errors import ConfigError
 from rllib_mmsa.method.settings import PRESETS, MMSASettings, Settings, names
 from rllib_mmsa.older.options import REMOVED, from_older
 from rllib_mmsa.registration import ALGORITHM_NAMES
@@ -88,7 +89,7 @@ def test_own_settings_are_set_like_rllibs():
     assert (config.rollout_horizon, config.lr, config.train_batch_episodes) == (5, 1e-4, 8)
     config.learners(engine="plain", learner_threads=1, num_learners=0)
     assert (config.engine, config.learner_threads, config.num_learners) == ("plain", 1, 0)
-    with pytest.raises(TypeError, match="rollout_horizont"):
+    with pytest.raises(ConfigError, match="rollout_horizont'. Did you mean 'rollout_horizon'"):
         MMSAConfig().training(rollout_horizont=5)
 
 

@@ -10,11 +10,11 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rllib_mmsa.errors import ConfigError, nearest, unknown
+from rllib_mmsa.errors import ConfigError, nearest, shortened, unknown
 from rllib_mmsa.older.options import REMOVED
+from rllib_mmsa.older.rllib_names import RENAMED_METRICS
 
-# Result keys that a `stop` criterion or a checkpoint score may name. Their counterparts under
-# `learners/<module>/` depend on the algorithm's losses and are accepted as they are.
+# Result keys that a `stop` criterion or a checkpoint score is most often of.
 STOP_METRICS = (
     "training_iteration",
     "time_total_s",
@@ -37,41 +37,26 @@ STOP_METRICS = (
     "evaluation/env_runners/win_rate",
 )
 
-# Names of RLlib's old API stack -> today's.
-RENAMED_METRICS = {
-    "timesteps_total": "num_env_steps_sampled_lifetime",
-    "num_env_steps_sampled": "num_env_steps_sampled_lifetime",
-    "num_env_steps_trained": "num_env_steps_sampled_lifetime",
-    "episodes_total": "env_runners/num_episodes_lifetime",
-    "episode_reward_mean": "env_runners/episode_return_mean",
-    "episode_reward_min": "env_runners/episode_return_min",
-    "episode_reward_max": "env_runners/episode_return_max",
-    "sampler_results/episode_reward_mean": "env_runners/episode_return_mean",
-    "evaluation/episode_reward_mean": "evaluation/env_runners/episode_return_mean",
-}
-
-# Options of RLlib's old API stack -> today's. A target that the algorithm lacks is not offered.
-RENAMED_OPTIONS = {
-    "num_workers": "num_env_runners",
-    "num_rollout_workers": "num_env_runners",
-    "num_envs_per_worker": "num_envs_per_env_runner",
-    "num_cpus_per_worker": "num_cpus_per_env_runner",
-    "num_gpus_per_worker": "num_gpus_per_env_runner",
-    "num_cpus_for_driver": "num_cpus_for_main_process",
-    "num_gpus": "num_gpus_per_learner",
-    "evaluation_num_workers": "evaluation_num_env_runners",
-    "evaluation_num_episodes": "evaluation_duration",
-    "timesteps_per_iteration": "min_sample_timesteps_per_iteration",
-    "min_iter_time_s": "min_time_s_per_iteration",
-    "metrics_smoothing_episodes": "metrics_num_episodes_for_smoothing",
-    "create_env_on_driver": "create_env_on_local_worker",
-    "custom_eval_function": "custom_evaluation_function",
-    "exploration_config": "epsilon",
-    "grad_norm_clipping": "grad_clip",
-    "buffer_size": "replay_capacity_episodes",
-    "replay_buffer_config": "replay_capacity_episodes",
-    "model": "hidden_dim",
-}
+# What else is reported, by the algorithms' losses among others.
+KNOWN_METRICS = (
+    *STOP_METRICS,
+    *(f"env_runners/{name}" for name in ("episode_len_min", "episode_len_max", "num_episodes",
+      "num_env_steps_sampled", "episode_duration_sec_mean", "num_episodes_dropped_lifetime")),
+    *(f"evaluation/env_runners/{name}" for name in ("episode_len_min", "episode_len_max",
+      "num_episodes")),
+    *(f"replay/{name}" for name in ("num_episodes", "num_env_steps", "bytes")),
+    *(f"learners/team/{name}" for name in ("total_loss", "td_loss", "td_error_abs", "q_tot_mean",
+      "td_target_mean", "gradients_default_optimizer_global_norm", "num_skipped_updates",
+      "default_optimizer_learning_rate", "num_updates_lifetime", "num_target_updates",
+      "kl_prior_loss", "kl_balanced_loss", "reconstruction_embeddings_loss",
+      "reconstruction_hidden_loss", "reconstruction_obs_loss", "reconstruction_mask_loss",
+      "sale_latent_loss", "sale_observation_loss", "policy_loss", "policy_agreement")),
+)  # fmt: skip
+# Parts of a result into which callbacks log.
+METRIC_FOLDERS = (
+    "env_runners", "evaluation", "learners", "replay", "timers", "perf", "custom_metrics",
+    "fault_tolerance", "env_runner_group",
+)  # fmt: skip
 
 # Tune's search spaces as one-key mappings -> the numbers of arguments each takes.
 SEARCH_SPACES: dict[str, tuple[int, ...]] = {
@@ -151,8 +136,8 @@ def flag(value: Any, where: str) -> bool:
 def metric(name: str, where: str) -> str:
     """Resolve a metric's name to its full path in the result.
 
-    A short name (`episode_return_mean`) stands for the training metric; a path under `learners/`
-    is taken as it is, since the losses differ between algorithms.
+    A short name (`episode_return_mean`) stands for the training metric. A path that is not known
+    is taken as it is where nothing that is known is near: a callback may log it.
 
     Args:
         name: What the user wrote.
@@ -164,7 +149,8 @@ def metric(name: str, where: str) -> str:
     Raises:
         ConfigError: If no such metric is reported.
     """
-    if name in STOP_METRICS or str(name).startswith("learners/"):
+    name = str(name)
+    if name in KNOWN_METRICS:
         return name
     if name in RENAMED_METRICS:
         raise ConfigError(
@@ -175,13 +161,28 @@ def metric(name: str, where: str) -> str:
     short.update({m.rsplit("/", 1)[-1]: m for m in reversed(STOP_METRICS) if "eval" not in m})
     if name in short:
         return short[name]
-    near = nearest(name, [*STOP_METRICS, *short])
+    if _may_be_logged(name):
+        return name
+    mean = f"{name}_mean"
+    near = mean if mean in (*short, *KNOWN_METRICS) else nearest(name, [*KNOWN_METRICS, *short])
     # A full path is the better advice where only its last part was misspelt.
     hint = f" Did you mean '{near}'?" if near else ""
     raise ConfigError(
-        f"{where}: unknown metric '{name}'.{hint} Metrics: {', '.join(STOP_METRICS)}, "
-        "learners/<module>/<name>."
+        f"{where}: unknown metric '{shortened(name)}'.{hint} Metrics: {', '.join(STOP_METRICS)}, "
+        "learners/<module>/<name>; one that a callback logs is named with its whole path, such as "
+        "env_runners/my_metric."
     )
+
+
+def _may_be_logged(name: str) -> bool:
+    """Whether a path that is not known may be a callback's metric, and no misspelt name."""
+    folder, _, last = name.rpartition("/")
+    if not last or name.split("/")[0] not in METRIC_FOLDERS:
+        return False
+    folders = (folder, "evaluation/env_runners") if folder == "evaluation" else (folder,)
+    beside = {m.rsplit("/", 1)[1] for m in KNOWN_METRICS if m.rsplit("/", 1)[0] in folders}
+    begun = any(known.startswith(f"{last}_") for known in beside)
+    return not begun and nearest(last, beside, cutoff=0.85) is None
 
 
 def stop_criteria(stop: Any, where: str = "stop") -> dict[str, float]:

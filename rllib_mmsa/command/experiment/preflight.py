@@ -13,6 +13,8 @@ from rllib_mmsa.command.experiment import checks, search
 from rllib_mmsa.command.experiment.experiment import Experiment
 from rllib_mmsa.command.experiment.structure import EXPERIMENT_KEYS
 from rllib_mmsa.errors import ConfigError, unknown
+from rllib_mmsa.older.rllib_names import OTHER_NAMES, advice
+from rllib_mmsa.registration import OTHER_ALGORITHM_NAMES
 
 if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm import Algorithm
@@ -87,8 +89,28 @@ def notices(experiment: Experiment) -> list[str]:
     import env_registry
 
     settings = variants({"env": experiment.env, **experiment.config}, f"{experiment.name}: config")
-    lines = (env_registry.notice(one["env"], one.get("env_config")) for one in settings)
+    lines = [env_registry.notice(one["env"], one.get("env_config")) for one in settings]
+    lines += [
+        f"stop: '{name}' is no metric of RLlib's or of this project; a run whose callbacks never "
+        "log it is not stopped by it"
+        for name in experiment.stop
+        if name not in checks.KNOWN_METRICS
+    ]
+    algorithm = find_algorithm(experiment.run, experiment.name)
+    for one in settings:
+        lines += unused_options(algorithm, one)
     return [line for line in dict.fromkeys(lines) if line]
+
+
+def unused_options(algorithm: type[Algorithm], settings: Mapping[str, Any]) -> list[str]:
+    """A line for each option that is set and does nothing, for this project's algorithms."""
+    from rllib_mmsa.rllib.config import QLearningConfig
+    from rllib_mmsa.rllib.refused import unused
+
+    config = algorithm.get_default_config()
+    if not isinstance(config, QLearningConfig):
+        return []
+    return unused(config.update_from_dict(dict(settings)))
 
 
 def find_algorithm(name: str, where: str) -> type[Algorithm]:
@@ -105,7 +127,7 @@ def find_algorithm(name: str, where: str) -> type[Algorithm]:
         trainable = get_trainable_cls(name)
         if isinstance(trainable, type) and issubclass(trainable, Algorithm):
             return trainable
-    raise unknown("algorithm", name, ALGORITHMS, f"{where}: run")
+    raise unknown("algorithm", name, ALGORITHMS, f"{where}: run", OTHER_ALGORITHM_NAMES)
 
 
 def _registered(category: str, name: str) -> bool:
@@ -126,19 +148,14 @@ def check_options(options: Mapping[str, Any], defaults: Mapping[str, Any], where
         where: The place in the file, for the message.
     """
     valid = {key for key in defaults if not key.startswith("_")} | set(FREE_OPTIONS)
+    _refuse_old_names(options, defaults, where)
     for key, value in options.items():
         here = f"{where}: {key}"
-        target = checks.RENAMED_OPTIONS.get(key)
-        if target in valid:
-            raise ConfigError(
-                f"{where}: '{key}' is a name of RLlib's old API stack; write '{target}' "
-                f"(default {defaults[target]!r})."
-            )
         if key not in valid:
             checks.refuse_removed(key, where)
             if key in EXPERIMENT_KEYS:
                 raise ConfigError(f"{where}: '{key}' belongs beside 'config:', not in it.")
-            raise unknown("option", key, valid, where)
+            raise unknown("option", key, valid, where, OTHER_NAMES)
         if key == "framework" and value != "torch":
             raise ConfigError(f"{here}: RLlib has only 'torch' left, not '{value}'.")
         if key in FREE_OPTIONS:
@@ -150,6 +167,23 @@ def check_options(options: Mapping[str, Any], defaults: Mapping[str, Any], where
             check_options(checks.mapping(value, here), defaults, here)
         else:
             checks.option_type(value, defaults.get(key), here)
+
+
+def _refuse_old_names(options: Mapping[str, Any], defaults: Mapping[str, Any], where: str) -> None:
+    """Say for every old name at once what to write: whole files of that time are tried."""
+    from rllib_mmsa.rllib.strict import RLLIB_OPTIONS
+
+    lines = []
+    for key, value in options.items():
+        if key in defaults and (key not in RLLIB_OPTIONS or value == defaults[key]):
+            continue  # a user's algorithm may have an option of that name
+        text = advice(key, defaults)
+        if text:
+            today = OTHER_NAMES.get(key)
+            default = f" (default {defaults[today]!r})" if today in defaults else ""
+            lines.append(f"{where}: {text}{default}.")
+    if lines:
+        raise ConfigError("\n".join(lines))
 
 
 def quiet_logs() -> None:
@@ -169,6 +203,9 @@ def check_values(
         config = algorithm.get_default_config().update_from_dict(dict(settings))
         config.validate()
         return dict(algorithm.default_resource_request(config).required_resources)
+    except ConfigError as err:
+        lines = (f"{where}: {line}" for line in str(err).splitlines())
+        raise ConfigError("\n".join(lines)) from None
     except Exception as err:  # whatever RLlib raises here is about the options
         text = " ".join(str(err).split()) or type(err).__name__
         raise ConfigError(f"{where}: {text}") from None
