@@ -150,10 +150,10 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
             return
         names = [name for name, value in values.items() if not value.isfinite().all()]
         if names:
+            others = f" and {len(names) - 1} others" if len(names) > 1 else ""
             raise NotFiniteWeights(
-                f"{len(names)} of {len(values)} networks' weights are not finite ({names[0]} is "
-                f"the first) and {what_then}: training has diverged. Take an earlier checkpoint; "
-                "lower lr or set grad_clip"
+                f"the weights {names[0]}{others} are not finite and {what_then}: training had "
+                "diverged. Take an earlier checkpoint, and lower lr or set grad_clip"
             )
 
     def train(self, mode: bool = True) -> QModule:
