@@ -43,9 +43,11 @@ class EnvRow:
         config_check: The same for the whole env_config, where keys depend on each other or are
             out of range; called once no value of it is a search space.
         installed_check: "module:callable" that returns (bool, reason), where looking for `packages`
-            does not tell; cheap to import.
+            does not tell; cheap to import. (True, reason) where something else stands in.
         notice: "module:callable" that returns what a user should be told of an env_config at the
             start of a run, one line, or "".
+        least_envs: "module:callable" that returns how many a runner should play at once, at least,
+            for an env_config; None: as many as the configuration says.
         vector_entry_point: "module:callable", called with `num_envs` and env_config's entries, that
             makes an environment of several slots which are stepped by one call
             (rllib_mmsa/rllib/vector_env.py). Where it is None, or returns None, they are made and
@@ -65,6 +67,7 @@ class EnvRow:
     installed_check: str | None = None
     notice: str | None = None
     vector_entry_point: str | None = None
+    least_envs: str | None = None
 
     def packages_problem(self) -> str:
         """Which `packages` are missing, and the line that installs them; "" if none is."""

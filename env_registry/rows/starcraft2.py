@@ -84,6 +84,7 @@ SMACV2 = EnvRow(
     config_check="env_registry.starcraft2.backend:check_smacv2_config",
     installed_check="env_registry.starcraft2.backend:smacv2_installed",
     notice="env_registry.starcraft2.backend:notice",
+    least_envs="env_registry.starcraft2.backend:least_envs",
 )
 
 SMAC = EnvRow(

@@ -20,10 +20,15 @@ def game_name(task: str, backend: str | None) -> str:
     Returns:
         Such as "smacv2 terran_5_units (SMAX)".
     """
+    game = stand_in(backend)
+    return f"{task} ({game})" if game else task
+
+
+def stand_in(backend: str | None) -> str:
+    """The game that was played in the place of the one that a task names; "" where none was."""
     if not backend or backend == USUAL:
-        return task
-    game = re.sub(r"\w+", lambda word: GAMES.get(word.group(), word.group()), backend)
-    return f"{task} ({game})"
+        return ""
+    return re.sub(r"\w+", lambda word: GAMES.get(word.group(), word.group()), backend)
 
 
 def task_name(env: object, task: object = None, backend: str | None = None) -> str:

@@ -18,7 +18,7 @@ An environment that can step all slots in one call registers a creator with a fu
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -68,6 +68,16 @@ def find_creator(env: Any) -> Callable[[EnvContext], Any]:
     if isinstance(env, str) and _global_registry.contains(ENV_CREATOR, env):
         return _global_registry.get(ENV_CREATOR, env)
     return lambda context: _gym_env_creator(env_descriptor=env, env_context=context)
+
+
+def least_envs(env: Any, env_config: Mapping[str, Any]) -> int:
+    """How many sub-environments pay at least: what the creator's ``least_envs`` says, or 1.
+
+    An environment that another game stands in for says how many of that one pay: a number that was
+    set for the one is not one for the other.
+    """
+    ask = getattr(find_creator(env), "least_envs", None)
+    return 1 if ask is None else int(ask(env_config))
 
 
 def _make_sub_env(create: Callable[[EnvContext], Any], context: EnvContext) -> Any:

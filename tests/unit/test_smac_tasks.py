@@ -189,7 +189,8 @@ def test_which_game_plays(
     monkeypatch.setattr(install, "problem", lambda: no_game)
     monkeypatch.setattr(backend, "smax_problem", lambda: no_smax)
     assert backend.choose(config) == game
-    assert env_registry.installed("smacv2") == (True, "")
+    there, instead = env_registry.installed("smacv2")
+    assert there and instead == ("SMAX instead: " + NO_GAME if no_game else "")
 
 
 @pytest.mark.parametrize(
@@ -217,11 +218,41 @@ def test_playing_another_game_is_said_once_and_loudly(monkeypatch: pytest.Monkey
     line = env_registry.notice("smacv2", {"difficulty": "A"})
     assert line.startswith("NOT STARCRAFT II")
     assert "smacv2_5_units on SMAX" in line and "without effect: difficulty" in line
+    assert "at least 8 battles at once" in line
     assert "\n" not in line
     assert env_registry.notice("smacv2", {"backend": "smax"}) == ""  # the user's own choice
     assert env_registry.notice("lbf") == ""
     monkeypatch.setattr(install, "problem", lambda: "")
     assert env_registry.notice("smacv2") == ""
+
+
+@pytest.mark.parametrize(
+    ("no_game", "env_config", "asked_for", "played"),
+    [
+        (NO_GAME, {}, 1, 8),  # a number that was set for StarCraft II
+        (NO_GAME, {"task": "zerg_10_units"}, 16, 16),
+        (NO_GAME, {"backend": "smax"}, 1, 1),  # one that was set for SMAX
+        (NO_GAME, {"task": "terran_10_vs_11"}, 1, 1),  # which nothing here can play
+        ("", {}, 1, 1),
+    ],
+)
+def test_as_many_battles_as_pay_where_smax_stands_in(
+    monkeypatch: pytest.MonkeyPatch,
+    no_game: str,
+    env_config: dict[str, Any],
+    asked_for: int,
+    played: int,
+) -> None:
+    from rllib_mmsa import QMIXConfig
+
+    monkeypatch.setattr(install, "problem", lambda: no_game)
+    monkeypatch.setattr(backend, "smax_problem", lambda: "")
+    config = QMIXConfig().environment("smacv2", env_config=env_config)
+    config = config.env_runners(num_envs_per_env_runner=asked_for)
+    config = config.evaluation(evaluation_num_envs=asked_for)
+    config.validate()
+    assert config.num_envs_per_env_runner == played
+    assert config.get_evaluation_config_object().num_envs_per_env_runner == played
 
 
 @pytest.mark.parametrize("maker", ["make_smacv2", "make_smacv2_slots"])

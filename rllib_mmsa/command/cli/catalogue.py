@@ -35,8 +35,9 @@ def envs(ctx: typer.Context) -> None:
         there, reason = installed(name)
         more = len(row.tasks) - MAX_TASKS_SHOWN
         tasks = [*row.tasks[:MAX_TASKS_SHOWN], *([f"and {more} more"] if more > 0 else [])]
-        table.add_row(name, "yes" if there else "no", row.summary, "\n".join(tasks))
-        if not there:
+        shown = (reason.split(":")[0] or "yes") if there else "no"  # what stands in for it, if so
+        table.add_row(name, shown, row.summary, "\n".join(tasks))
+        if reason:
             missing.append(f"{name}: {reason.removeprefix(f'environment {name!r} ')}")
     Console().print(table)
     # Below the table: a narrow terminal would cut the line that installs in one of its cells.
