@@ -9,6 +9,7 @@ import dataclasses
 import math
 import pickle
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from rllib_mmsa.command.checkpoints import locate
 from rllib_mmsa.command.experiment import imports, preflight
 from rllib_mmsa.command.experiment.experiment import RECORD
 from rllib_mmsa.errors import ConfigError
+from rllib_mmsa.report.names import task_name
 from rllib_mmsa.whole import CLASS_FILE, MODULE_FOLDER, TEAM
 
 if TYPE_CHECKING:
@@ -71,13 +73,17 @@ def interval(values: list[float]) -> str:
     return f"{mean:.3f}  (95 % interval {mean - half:.3f} to {mean + half:.3f})"
 
 
-def read_config(checkpoint: Path) -> tuple[str, AlgorithmConfig]:
+def read_config(checkpoint: Path, files: Sequence[str] = ()) -> tuple[str, AlgorithmConfig]:
     """Read the algorithm's name and options from a checkpoint.
+
+    Args:
+        checkpoint: Its folder.
+        files: Modules or Python files to import, in place of recorded ones that were moved.
 
     Raises:
         ConfigError: If it is damaged, or no checkpoint of an algorithm that acts as ours do.
     """
-    _import_users_modules(checkpoint)
+    _import_users_modules(checkpoint, files)
     from rllib_mmsa.rllib import ALGORITHMS
 
     try:
@@ -116,16 +122,23 @@ def _read_options(
         raise ConfigError(f"'{checkpoint}' cannot be evaluated: {err}.") from None
 
 
-def _import_users_modules(checkpoint: Path) -> None:
+def _import_users_modules(checkpoint: Path, files: Sequence[str]) -> None:
     """Import what the experiment imported, as its record in the folder of results says."""
-    record = checkpoint.parent.parent / RECORD
-    if record.exists():
-        (entry,) = yaml.safe_load(record.read_text(encoding="utf-8")).values()
-        imports.load(entry.get("import", []))
+    experiment = checkpoint.parent.parent
+    recorded: list[str] = []
+    if (experiment / RECORD).exists():
+        (entry,) = yaml.safe_load((experiment / RECORD).read_text(encoding="utf-8")).values()
+        recorded = entry.get("import", [])
+    imports.load(imports.found_again(recorded, experiment, files))
 
 
 def evaluate(
-    path: str | Path, *, episodes: int, seed: int | None = None, render: str | None = None
+    path: str | Path,
+    *,
+    episodes: int,
+    seed: int | None = None,
+    render: str | None = None,
+    files: Sequence[str] = (),
 ) -> Evaluation:
     """Play greedy episodes with a checkpoint's policy.
 
@@ -134,6 +147,7 @@ def evaluate(
         episodes: Number of episodes.
         seed: Seed of the environments; None: another each time.
         render: A .gif file to write the first episodes to.
+        files: Modules or Python files to import, in place of recorded ones that were moved.
 
     Returns:
         Their results.
@@ -141,7 +155,7 @@ def evaluate(
     if render and not render.lower().endswith(".gif"):
         raise ConfigError(f"--render writes a GIF; '{render}' does not end in .gif.")
     checkpoint = locate(path)
-    name, config = read_config(checkpoint)
+    name, config = read_config(checkpoint, files)
     preflight.quiet_logs()  # after the import of RLlib, which sets its level
     recorder = Recorder() if render else None
     runner = build_runner(config, checkpoint, seed=seed, recorder=recorder)
@@ -156,7 +170,7 @@ def evaluate(
     return Evaluation(
         checkpoint=checkpoint,
         algorithm=name,
-        env=f"{config.env}{f' ({task})' if task else ''}{f' on {backend}' if backend else ''}",
+        env=task_name(config.env, task, backend),
         returns=[float(episode.episode_return) for episode in played],
         lengths=[len(episode) for episode in played],
         wins=[bool(episode.win) for episode in played if episode.win is not None],

@@ -8,6 +8,11 @@ import typer
 
 from rllib_mmsa.command.exits import mistakes
 
+ImportOption = Annotated[
+    list[str] | None,
+    typer.Option("--import", help="Where a file that the run imported is now; may be repeated."),
+]
+
 
 def evaluate(
     checkpoint: Annotated[
@@ -25,6 +30,7 @@ def evaluate(
             "--absolute", help="Take the trial's best checkpoint; keep the result for the report."
         ),
     ] = False,
+    files: ImportOption = None,
 ) -> None:
     """Play greedy episodes with a checkpoint on fresh environments.
 
@@ -39,7 +45,9 @@ def evaluate(
             from rllib_mmsa.command import absolute as metric
 
             path, count = metric.best_checkpoint(checkpoint), episodes or metric.EPISODES
-        result = evaluation.evaluate(path, episodes=count, seed=seed, render=render)
+        result = evaluation.evaluate(
+            path, episodes=count, seed=seed, render=render, files=files or ()
+        )
         typer.echo(result.summary())
         if absolute:
             typer.echo(f"absolute    {metric.save(result)}")
@@ -57,6 +65,7 @@ def imagine(
     ] = None,
     episodes: Annotated[int, typer.Option(min=1, help="Episodes that errors are of.")] = 20,
     seed: Annotated[int | None, typer.Option(help="Seed of the environments.")] = None,
+    files: ImportOption = None,
 ) -> None:
     """Draw what MMSA's world model foresaw beside what happened, and its error by depth.
 
@@ -68,5 +77,7 @@ def imagine(
 
         evaluation.locate(checkpoint)  # before the slow imports
         wanted = command.parse_steps(steps)
-        result = command.run(checkpoint, out=out, steps=wanted, episodes=episodes, seed=seed)
+        result = command.run(
+            checkpoint, out=out, steps=wanted, episodes=episodes, seed=seed, files=files or ()
+        )
         typer.echo(result.summary())

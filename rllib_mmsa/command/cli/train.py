@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rllib_mmsa.command.cli.checkpoints import ImportOption
 from rllib_mmsa.command.exits import mistakes
 from rllib_mmsa.errors import ConfigError
 
 if TYPE_CHECKING:
     from rllib_mmsa.command.experiment.experiment import Experiment
+    from rllib_mmsa.command.experiment.overrides import Override
 
 app = typer.Typer(
     no_args_is_help=False,
@@ -63,6 +65,9 @@ StorageOption = Annotated[
         "--storage-path", "--local-dir", help="Folder above the results. Default: ~/ray_results."
     ),
 ]
+RestoreOption = Annotated[
+    str | None, typer.Option("--restore", help="A checkpoint that the new run begins from.")
+]
 FreshOption = Annotated[
     bool,
     typer.Option("--fresh", help="Begin anew where an unfinished run lies: it cannot go on then."),
@@ -91,6 +96,7 @@ def train(
     checkpoint_freq: CheckpointOption = None,
     storage_path: StorageOption = None,
     fresh: FreshOption = False,
+    restore: RestoreOption = None,
     verbose: VerboseOption = False,
     ray_address: AddressOption = None,
     ray_num_cpus: CpusOption = None,
@@ -109,6 +115,7 @@ def train(
         entry["num_samples"] = num_samples
         entry["checkpoint_freq"] = checkpoint_freq
         entry["storage_path"] = storage_path
+        entry["restore"] = restore
         name = experiment_name or structure.folder_name(f"{algo}_{env}")
         _train(
             [structure.parse_experiment(name, entry)],
@@ -152,6 +159,7 @@ def train_file(
         bool, typer.Option("--resume", help="Go on with what is unfinished, from its checkpoints.")
     ] = False,
     fresh: FreshOption = False,
+    restore: RestoreOption = None,
     verbose: VerboseOption = False,
     ray_address: AddressOption = None,
     ray_num_cpus: CpusOption = None,
@@ -163,9 +171,9 @@ def train_file(
     rllib train file tuned_examples/mmsa_lbf.yaml config.lr=5e-4 config.seed=2
     """
     with mistakes(), contextlib.ExitStack() as stack:
-        from rllib_mmsa.command.experiment import checks, files, overrides
+        from rllib_mmsa.command.experiment import files, overrides
 
-        changed = overrides.parse(override or [], config)
+        changed = [*overrides.parse(override or [], config), *_from_here(restore)]
         stack.enter_context(overrides.named(changed))
         experiments = files.load_file(
             config_file, stop=stop, storage_path=storage_path, overrides=changed,
@@ -176,22 +184,41 @@ def train_file(
             "--stop": stop,
             "--experiment-name": experiment_name,
             "--storage-path": storage_path,
+            "--restore": restore,
             "--ray-address": ray_address,
         }
         command = ["train", "file", config_file, *(override or []), "--resume"]
         command += [text for option in again.items() if option[1] for text in option]
-        more_stop = checks.stop_criteria(overrides.apply({}, changed).get("stop"), "stop")
-        more_stop.update(checks.stop_criteria(files.parse_option(stop, "--stop"), "--stop"))
         _train(
-            experiments, resume=resume, stop=more_stop, fresh=fresh, verbose=verbose,
-            ray_address=ray_address, num_cpus=ray_num_cpus, resume_command=shlex.join(command),
+            experiments, resume=resume, stop=_said_stop(changed, stop), fresh=fresh,
+            verbose=verbose, ray_address=ray_address, num_cpus=ray_num_cpus,
+            resume_command=shlex.join(command),
         )  # fmt: skip
+
+
+def _from_here(restore: str | None) -> list[Override]:
+    """`--restore` as an override; a path in a file would start from the file's folder."""
+    from rllib_mmsa.command.experiment.overrides import Override
+
+    if not restore:
+        return []
+    path = str(Path(restore).expanduser().resolve())
+    return [Override(f"--restore {restore}", ("restore",), path)]
+
+
+def _said_stop(changed: Sequence[Override], stop: str | None) -> dict[str, float]:
+    """The stop criteria of the command line alone, which a run that is resumed takes on."""
+    from rllib_mmsa.command.experiment import checks, files, overrides
+
+    said = checks.stop_criteria(overrides.apply({}, changed).get("stop"), "stop")
+    return {**said, **checks.stop_criteria(files.parse_option(stop, "--stop"), "--stop")}
 
 
 @app.command("resume")
 def train_resume(
     results: Annotated[Path, typer.Argument(help="An experiment's folder of results.")],
     stop: StopOption = None,
+    files: ImportOption = None,
     verbose: VerboseOption = False,
     ray_address: AddressOption = None,
     ray_num_cpus: CpusOption = None,
@@ -201,7 +228,8 @@ def train_resume(
     A finished one trains on with a later stop: --stop '{num_env_steps_sampled_lifetime: 400000}'
     """
     with mistakes():
-        from rllib_mmsa.command.experiment import checks, files, structure
+        from rllib_mmsa.command.experiment import checks, imports, structure
+        from rllib_mmsa.command.experiment import files as experiment_files
         from rllib_mmsa.command.experiment.experiment import DEFAULT_STORAGE, RECORD
 
         folder = results.expanduser().resolve()
@@ -212,12 +240,14 @@ def train_resume(
                 f"such as {DEFAULT_STORAGE}/mmsa_lbf."
             )
         # The folder may have been moved or renamed since.
-        (entry,) = files.read_file(record).values()
+        (entry,) = experiment_files.read_file(record).values()
         entry["storage_path"] = str(folder.parent)
+        entry["import"] = list(imports.found_again(entry.get("import", []), folder, files or ()))
+        more_stop = experiment_files.parse_option(stop, "--stop")
         _train(
             [structure.parse_experiment(folder.name, entry)],
-            resume=True, stop=checks.stop_criteria(files.parse_option(stop, "--stop"), "--stop"),
-            verbose=verbose, ray_address=ray_address, num_cpus=ray_num_cpus,
+            resume=True, stop=checks.stop_criteria(more_stop, "--stop"), verbose=verbose,
+            ray_address=ray_address, num_cpus=ray_num_cpus,
         )  # fmt: skip
 
 

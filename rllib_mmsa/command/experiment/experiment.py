@@ -27,6 +27,7 @@ class Experiment:
         scheduler: What `search.check_scheduler` returned; empty: every trial runs to its end.
         storage_path: Absolute path above the results.
         imports: Modules or Python files that register the user's own environments.
+        restore: Path of a checkpoint that each trial begins from.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Experiment:
     scheduler: dict[str, Any] = dataclasses.field(default_factory=dict)
     storage_path: str = DEFAULT_STORAGE
     imports: tuple[str, ...] = ()
+    restore: str | None = None
 
     @property
     def path(self) -> Path:
@@ -64,6 +66,7 @@ class Experiment:
             "max_failures": self.max_failures,
             "scheduler": self.scheduler,
             "import": list(self.imports),
+            "restore": self.restore,
             "config": self.config,
         }
         return {self.name: {k: v for k, v in entry.items() if v not in (None, [], {})}}

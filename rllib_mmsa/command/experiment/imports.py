@@ -37,6 +37,50 @@ def load(imports: Sequence[str]) -> None:
             raise ConfigError(f"import: '{name}' failed: {type(err).__name__}: {err}") from None
 
 
+def found_again(
+    recorded: Sequence[str], folder: Path, given: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """What a run imported, where its files are now.
+
+    Args:
+        recorded: Module names and absolute paths of files, as the run's record has them.
+        folder: The experiment's. A file that is gone is looked for in it, beside it and in the
+            working folder.
+        given: Modules and files that the user names (`--import`). A file takes the place of the
+            recorded one of its name; with any, recorded files that cannot be found are left out.
+
+    Returns:
+        Names and absolute paths to import.
+
+    Raises:
+        ConfigError: If a file is not there.
+    """
+    named = []
+    for name in given:
+        path = Path(name).expanduser()
+        if name.endswith(".py") and not path.is_file():
+            raise ConfigError(f"--import: no file '{name}'.")
+        named.append(str(path.resolve()) if name.endswith(".py") else name)
+    found = list(named)
+    for name in recorded:
+        file = Path(name)
+        if not name.endswith(".py"):
+            found.append(name)
+            continue
+        if file.name in {Path(other).name for other in named}:
+            continue
+        places = [file, *(place / file.name for place in (folder, folder.parent, Path.cwd()))]
+        there = next((place for place in places if place.is_file()), None)
+        if there is not None:
+            found.append(str(there.resolve()))
+        elif not named:
+            raise ConfigError(
+                f"the run imported '{name}', which is gone; say where the file is now: "
+                f"--import path/to/{file.name}."
+            )
+    return tuple(dict.fromkeys(found))
+
+
 def _load_file(path: Path) -> None:
     """Import a file once, as the top-level module named after it."""
     if path.stem in sys.modules:

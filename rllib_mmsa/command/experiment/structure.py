@@ -28,6 +28,7 @@ EXPERIMENT_KEYS = (
     "storage_path",
     "local_dir",
     "import",
+    "restore",
 )
 CHECKPOINT_KEYS = (
     "checkpoint_frequency",
@@ -82,6 +83,7 @@ def parse_experiment(
         checkpoint=_checkpoint_settings(entry, name, kept=search.checkpoints_kept(scheduler)),
         storage_path=_storage(entry, name),
         imports=import_list(entry.get("import"), f"{name}: import", base),
+        restore=_restore(entry.get("restore"), f"{name}: restore", base),
         **_counts(entry, name),
     )
 
@@ -160,6 +162,15 @@ def _storage(entry: Mapping[str, Any], name: str) -> str:
         return str(Path(path).expanduser().resolve())
     except (OSError, RuntimeError, ValueError) as err:  # ~nobody, a NUL, a loop of links
         raise ConfigError(f"{name}: storage_path '{shortened(path)}' is no path: {err}.") from None
+
+
+def _restore(value: Any, where: str, base: Path | None) -> str | None:
+    """The absolute path that a run begins from; whether it is there matters only at its start."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value:
+        raise ConfigError(f"{where} must be a checkpoint's path, but is {checks.describe(value)}.")
+    return str((base or Path.cwd()) / Path(value).expanduser())
 
 
 def _checkpoint_settings(entry: Mapping[str, Any], name: str, kept: int) -> dict[str, Any]:

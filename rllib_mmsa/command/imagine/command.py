@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from rllib_mmsa.command import checkpoints, evaluate
 from rllib_mmsa.command.experiment import preflight
 from rllib_mmsa.errors import ConfigError
+from rllib_mmsa.report.names import task_name
 
 LEAST_DEPTH = 10  # steps ahead that errors are measured for, at least: where does it go wrong?
 
@@ -77,6 +79,7 @@ def run(
     steps: list[int] | None = None,
     episodes: int = 20,
     seed: int | None = None,
+    files: Sequence[str] = (),
 ) -> Imagined:
     """Play greedy episodes, draw the longest and measure all.
 
@@ -88,6 +91,7 @@ def run(
         steps: Steps of the longest episode that are drawn; None: three, spread over it.
         episodes: How many are played.
         seed: Seed of the environments; None: another each time.
+        files: Modules or Python files to import, in place of recorded ones that were moved.
 
     Returns:
         What was measured and written.
@@ -96,7 +100,7 @@ def run(
         ConfigError: If the checkpoint has no world model, or the episode not these steps.
     """
     checkpoint = checkpoints.locate(path)
-    config = _read_config(checkpoint)
+    config = _read_config(checkpoint, files)
     preflight.quiet_logs()
     played, env = _play(config, checkpoint, episodes, seed)
     longest = max(played, key=len)  # they come in the order they ended: the first is short
@@ -131,7 +135,7 @@ def _draw(
     task = (config.env_config or {}).get("task")
     result = Imagined(
         checkpoint=checkpoint,
-        env=f"{config.env}{f' ({task})' if task else ''}",
+        env=task_name(config.env, task, getattr(env, "backend", None)),
         horizon=horizon,
         episodes=len(played),
         length=len(longest),
@@ -146,9 +150,9 @@ def _draw(
     return result
 
 
-def _read_config(checkpoint: Path) -> Any:
+def _read_config(checkpoint: Path, files: Sequence[str] = ()) -> Any:
     """The options of an MMSA checkpoint with a world model, or an error in words."""
-    name, config = evaluate.read_config(checkpoint)
+    name, config = evaluate.read_config(checkpoint, files)
     if name != "MMSA":
         raise ConfigError(f"'{checkpoint}' was made by {name}, which imagines nothing; only MMSA.")
     if not config.use_world_model:

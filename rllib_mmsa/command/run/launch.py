@@ -19,6 +19,7 @@ from rllib_mmsa.command.experiment.experiment import Experiment
 from rllib_mmsa.command.imagine.tensorboard import ImaginedPictures
 from rllib_mmsa.command.name import command_name, tool_name
 from rllib_mmsa.command.run import (
+    beginning,
     going_on,
     interrupt,
     labels,
@@ -97,14 +98,17 @@ def _due(experiments: Sequence[Experiment], options: LaunchOptions) -> list[Expe
     """The experiments that have something to do; a mistake ends here, before Ray starts."""
     if options.resume:
         _check_resumable(experiments)
+        for experiment in experiments:
+            if not experiment.is_remote:
+                recover.prepare(experiment.path)
         due = [e for e in experiments if e.is_remote or going_on.is_due(e, options.stop)]
         for experiment in due:
             record.note_changes(experiment, options.stop)
-        return due
+        return [e if _has_state(e) else beginning.with_checkpoint(e) for e in due]
     for experiment in experiments:
         if not (options.fresh or experiment.is_remote):
             going_on.refuse_to_bury(experiment, _resume_command(experiment, options))
-    return list(experiments)
+    return [beginning.with_checkpoint(experiment) for experiment in experiments]
 
 
 def _start_ray(experiments: Sequence[Experiment], options: LaunchOptions) -> None:
@@ -179,6 +183,8 @@ def build_tuner(experiment: Experiment) -> tune.Tuner:
             ],
             verbose=0,
         ),
+        # Tune takes a trial's own checkpoint once it has one.
+        _tuner_kwargs={"restore": experiment.restore},
     )
 
 

@@ -1,0 +1,62 @@
+"""The checkpoint that a new run begins from: `restore` in its file, or `--restore`."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from pathlib import Path
+
+from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
+
+from rllib_mmsa.command import evaluate
+from rllib_mmsa.command.checkpoints import locate
+from rllib_mmsa.command.experiment import preflight
+from rllib_mmsa.command.experiment.experiment import Experiment
+from rllib_mmsa.errors import ConfigError
+
+STEPS_FILE = "env_runner/state.pkl"
+
+
+def with_checkpoint(experiment: Experiment) -> Experiment:
+    """Turn the path that an experiment begins from into that of a checkpoint, and check it.
+
+    Args:
+        experiment: One without `restore` stays as it is.
+
+    Returns:
+        The experiment, `restore` being a checkpoint's absolute path.
+
+    Raises:
+        ConfigError: If there is none, another algorithm made it, or the run would end at once.
+    """
+    if experiment.restore is None:
+        return experiment
+    where = f"{experiment.name}: restore"
+    try:
+        checkpoint = locate(experiment.restore)
+        made_by, _ = evaluate.read_config(checkpoint, experiment.imports)
+    except ConfigError as err:
+        raise ConfigError(f"{where}: {err}") from None
+    wanted = preflight.find_algorithm(experiment.run, experiment.name).__name__
+    if made_by != wanted:
+        raise ConfigError(
+            f"{where}: '{checkpoint}' was made by {made_by}, but this is a run of {wanted}, which "
+            f"has other networks; write run: {made_by}, or name a checkpoint of {wanted}."
+        )
+    steps, last = _env_steps(checkpoint), experiment.stop.get(NUM_ENV_STEPS_SAMPLED_LIFETIME)
+    if last is not None and steps >= last:
+        raise ConfigError(
+            f"{where}: '{checkpoint}' has {steps:,} env steps behind it, which count on, and the "
+            f"stop criterion {NUM_ENV_STEPS_SAMPLED_LIFETIME}: {last:g} is already reached; "
+            "set a later one."
+        )
+    return dataclasses.replace(experiment, restore=str(checkpoint))
+
+
+def _env_steps(checkpoint: Path) -> int:
+    """Env steps sampled up to a checkpoint; 0 where it does not say."""
+    try:
+        state = pickle.loads((checkpoint / STEPS_FILE).read_bytes())
+        return int(state[NUM_ENV_STEPS_SAMPLED_LIFETIME])
+    except Exception:  # a damaged pickle raises anything; restoring it will say so
+        return 0
