@@ -43,7 +43,8 @@ class Saved(Algorithm):
         if kwargs.get("filesystem") is None:
             meaning.save(self._meaning, path)
             if Path(path).is_dir():  # on this machine
-                whole.mark(Path(path), getattr(self, "_last_result", None))
+                so_far = {"training_iteration": self.iteration, "time_total_s": self._time_total}
+                whole.mark(Path(path), {**so_far, **(self._last_result or {})})
         return path
 
     def restore_from_path(self, path: Any, **kwargs: Any) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import pickle
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from ray.tune.experiment import Trial
 from ray.tune.result import EXPR_PROGRESS_FILE, EXPR_RESULT_FILE
 from ray.tune.utils.util import SafeFallbackEncoder
 
+from rllib_mmsa import whole
 from rllib_mmsa.command.run.aside import replacing
 from rllib_mmsa.command.run.logs import flat, local_folder
 
@@ -49,10 +51,12 @@ class RewindLogs(Callback):
         if not first or folder is None:
             return
         checkpoint = trial.latest_checkpoint_result
-        metrics = checkpoint.metrics if checkpoint else {}
-        own = metrics.get("trial_id") == trial.trial_id
         try:
-            rewind(folder, metrics.get(ITERATION, 0), metrics if own else None)
+            metrics = checkpoint.metrics if checkpoint else {ITERATION: 0}
+            if ITERATION not in metrics:
+                metrics = result_of(Path(checkpoint.checkpoint.path))
+            own = metrics.get("trial_id") == trial.trial_id
+            rewind(folder, metrics[ITERATION], metrics if own else None)
         except Exception as err:  # logs are not worth the run
             typer.echo(
                 f"warning: the logs in '{folder}' could not be cut back to the checkpoint, and "
@@ -94,6 +98,29 @@ def rewind(folder: Path, last: int, result: Mapping[str, Any] | None = None) -> 
             columns.update(dict.fromkeys(flat(result)))
     if iterations:
         _replace_table(table, (flat(row) for _, row in _results(log)), list(columns))
+
+
+def result_of(checkpoint: Path) -> dict[str, Any]:
+    """Find the result at which a checkpoint was saved.
+
+    Args:
+        checkpoint: Its folder, in the trial's.
+
+    Returns:
+        The result, without the settings; of an older version's checkpoint no more than its
+        iteration, where the log has lost the row.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    said = whole.saved_result(checkpoint)
+    if ITERATION in said:
+        return said
+    # RLlib's state, with the replay: slow, and only for checkpoints that do not say it themselves.
+    iteration = pickle.loads((checkpoint / "algorithm_state.pkl").read_bytes())[ITERATION]
+    rows = (row for _, row in _results(checkpoint.parent / EXPR_RESULT_FILE))
+    found = next((row for row in rows if row[ITERATION] == iteration), {ITERATION: iteration})
+    return {key: value for key, value in found.items() if key != "config"}
 
 
 def _results(log: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
