@@ -6,7 +6,6 @@ Read from Tune's state before Ray starts, and changed there where a run is to go
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,11 @@ import typer
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 from ray.tune.experiment import Trial
 from ray.tune.utils import flatten_dict
-from ray.tune.utils.serialization import TuneFunctionDecoder
 
 from rllib_mmsa.command.checkpoints import checkpoints
 from rllib_mmsa.command.experiment.experiment import Experiment
-from rllib_mmsa.command.run.aside import replacing
+from rllib_mmsa.command.run import state
 from rllib_mmsa.errors import ConfigError
-
-STATE = "experiment_state-*.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,51 +47,18 @@ class EarlierTrial:
         return {k: v for k, v in stop.items() if self.result.get(k, -float("inf")) >= v}
 
 
-def state_file(folder: Path) -> Path | None:
-    """Tune's newest state of an experiment; None where there is none."""
-    return max(folder.glob(STATE), key=lambda path: path.name, default=None)
-
-
 def earlier_trials(folder: Path) -> list[EarlierTrial]:
-    """Read the trials of an experiment's folder; none where nothing was run.
-
-    Raises:
-        ConfigError: If Tune's state is damaged.
-    """
-    path = state_file(folder)
-    if path is None:
-        return []
-    content = _read(path)
-    try:
-        return [_trial(folder, *texts) for texts in content["trial_data"]]
-    except Exception as err:  # half a pickle raises anything
-        raise _damaged(path, err) from None
+    """Read the trials of an experiment's folder; none where no state can be read."""
+    found = state.newest(folder)
+    return [_trial(folder, *pair) for pair in found.trials] if found else []
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as err:
-        raise _damaged(path, err) from None
-
-
-def _damaged(path: Path, err: Exception) -> ConfigError:
-    return ConfigError(
-        f"the state of the run, '{path}', cannot be read ({type(err).__name__}: {err}); its "
-        "checkpoints can be evaluated, and a new run begins from one with --restore."
-    )
-
-
-def _trial(folder: Path, text: str, metadata: str) -> EarlierTrial:
-    state = json.loads(text)
-    # Tune itself reads it so; like its checkpoints, it is a pickle in part.
-    said = json.loads(metadata, cls=TuneFunctionDecoder, allow_cloudpickle=True)
-    result = said.get("last_result") or {}
-    logs = state.get("relative_logdir")
+def _trial(folder: Path, trial: Mapping[str, Any], said: Mapping[str, Any]) -> EarlierTrial:
+    logs = trial["storage"].trial_dir_name
     return EarlierTrial(
-        status=state["status"],
-        stop=state["stopping_criterion"],
-        result=flatten_dict(result, delimiter="/"),
+        status=trial["status"],
+        stop=trial["stopping_criterion"] or {},
+        result=flatten_dict(dict(said.get("last_result") or {}), delimiter="/"),
         saved=bool(logs and checkpoints(folder / logs)),
     )
 
@@ -188,16 +151,13 @@ def extend(folder: Path, stop: Mapping[str, float]) -> None:
         folder: The experiment's.
         stop: All criteria of the run from now on.
     """
-    path = state_file(folder)
-    if path is None:
+    found = state.newest(folder)
+    if found is None:
         return
-    content = _read(path)
-    for pair in content["trial_data"]:
-        state = json.loads(pair[0])
-        trial = _trial(folder, *pair)
-        state["stopping_criterion"] = dict(stop)
-        if trial.finished and trial.saved and not trial.reached(stop):
-            state["status"] = Trial.PAUSED
-        pair[0] = json.dumps(state, indent=2)
-    with replacing(path) as file:
-        json.dump(content, file)
+    for trial, said in found.trials:
+        earlier = _trial(folder, trial, said)
+        trial["stopping_criterion"] = dict(stop)
+        if earlier.finished and earlier.saved and not earlier.reached(stop):
+            trial["status"] = Trial.PAUSED
+    beside, _ = state.companions(folder, found)
+    state.replace(folder, found, beside)

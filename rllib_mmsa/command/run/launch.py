@@ -28,6 +28,7 @@ from rllib_mmsa.command.run import (
     recover,
     schedulers,
     session,
+    state,
     summary,
 )
 from rllib_mmsa.command.run.notes import ShowNotes
@@ -204,6 +205,8 @@ def _run_one(experiment: Experiment, options: LaunchOptions) -> int:
         )
         recover.renew(tuner)
     else:
+        if not experiment.is_remote:
+            state.remove(experiment.path)  # an earlier run's: from now on this one is resumed
         tuner = build_tuner(experiment)
         record.write(experiment)
     return report(experiment, tuner.fit(), options)
