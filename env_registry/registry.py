@@ -65,7 +65,7 @@ def validate(name: str, env_config: Mapping[str, Any] | None = None) -> None:
     config = env_config or {}
     if row and row.config_check and all(_is_plain(value) for value in config.values()):
         _check_by(row, row.config_check, config)
-    ok, reason = installed(name)
+    ok, reason = installed(name, config.get("task"))
     if not ok:
         own_words = row is not None and row.installed_check
         raise EnvConfigError(f"environment {name!r}: {reason}" if own_words else reason)
@@ -112,14 +112,16 @@ def notice(name: str, env_config: Mapping[str, Any] | None = None) -> str:
     return _load(row.notice)(env_config or {}) if row and row.notice else ""
 
 
-def installed(name: str) -> tuple[bool, str]:
+def installed(name: str, task: Any = None) -> tuple[bool, str]:
     """Whether the packages that an environment needs are there.
 
     Args:
         name: A key of ENVIRONMENTS.
+        task: Its task, on which the packages may depend; None: the default one.
 
     Returns:
-        (True, "") or (False, what is missing and the line that installs it).
+        (True, "") or (False, what is missing and the line that installs it); (True, reason) where
+        another game stands in for the one that is missing.
 
     Raises:
         EnvConfigError: If there is no such environment.
@@ -130,6 +132,9 @@ def installed(name: str) -> tuple[bool, str]:
     if row.installed_check:
         return _load(row.installed_check)()
     problem = row.packages_problem()
+    if row.task_problem and not problem:
+        tasks = _candidates(task or row.default_task)
+        problem = next(filter(None, map(_load(row.task_problem), tasks)), "")
     return not problem, problem
 
 
@@ -142,6 +147,11 @@ class _Creator:
 
     def __call__(self, env_context: Mapping[str, Any]) -> Any:
         return make(self.name, **dict(env_context))
+
+    def least_envs(self, env_config: Mapping[str, Any]) -> int:
+        """How many of these a runner should play at once, at least; 1: as many as it is told."""
+        entry_point = ENVIRONMENTS[self.name].least_envs
+        return 1 if entry_point is None else _load(entry_point)(env_config)
 
     @property
     def make_vec(self) -> Callable[[int, Mapping[str, Any]], Any] | None:
