@@ -5,11 +5,12 @@ Only the acting part of the checkpoint is loaded: no learner, no optimiser, no r
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import pickle
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,7 @@ class Evaluation:
             f"return      {interval(self.returns)}",
         ]
         if self.wins:
-            lines.append(f"win rate    {interval([float(win) for win in self.wins])}")
+            lines.append(f"win rate    {win_interval(self.wins)}")
         lines.append(f"length      {statistics.fmean(self.lengths):.1f} env steps")
         return "\n".join(lines)
 
@@ -71,6 +72,14 @@ def interval(values: list[float]) -> str:
         return f"{mean:.3f}  (one episode: no interval)"
     half = 1.96 * statistics.stdev(values) / math.sqrt(len(values))
     return f"{mean:.3f}  (95 % interval {mean - half:.3f} to {mean + half:.3f})"
+
+
+def win_interval(wins: list[bool]) -> str:
+    """Format the part of episodes that were won with Wilson's 95 % interval, inside [0, 1]."""
+    from scipy.stats import binomtest
+
+    ends = binomtest(sum(wins), len(wins)).proportion_ci(0.95, method="wilson")
+    return f"{sum(wins) / len(wins):.3f}  (95 % interval {ends.low:.3f} to {ends.high:.3f})"
 
 
 def read_config(checkpoint: Path, files: Sequence[str] = ()) -> tuple[str, AlgorithmConfig]:
@@ -194,8 +203,25 @@ def build_runner(
         raise ConfigError(f"'{checkpoint}' lacks {MODULE_FOLDER}; is the copy complete?")
     runner = settings.env_runner_cls(config=settings)
     _compare_meaning(checkpoint, runner)
-    runner.module[TEAM].restore_from_path(module)
+    with finite_weights(checkpoint):
+        runner.module[TEAM].restore_from_path(module)
+    if runner.module[TEAM].num_repaired:
+        raise ConfigError(
+            f"'{checkpoint}' cannot be evaluated: its running statistics of observations are not "
+            "finite. Take an earlier checkpoint, or train on from this one, which finds them anew."
+        )
     return runner
+
+
+@contextlib.contextmanager
+def finite_weights(checkpoint: Path) -> Iterator[None]:
+    """Refuse, in words, a module whose weights are not finite."""
+    from rllib_mmsa.rllib.module import NotFiniteWeights
+
+    try:
+        yield
+    except NotFiniteWeights as err:
+        raise ConfigError(f"'{checkpoint}': {err}.") from None
 
 
 def _compare_meaning(checkpoint: Path, runner: Any) -> None:

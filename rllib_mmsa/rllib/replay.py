@@ -36,6 +36,7 @@ class EpisodeReplay:
         self._episodes: deque[TeamEpisode] = deque()
         self._rng = np.random.default_rng(seed)
         self.num_episodes_added = 0
+        self.num_left_out = 0  # of the state that was restored last: not finite
         self.num_env_steps = 0  # stored
         self.nbytes = 0  # of the stored arrays
         # Sums over every reward ever added, for the running deviation.
@@ -155,7 +156,7 @@ class EpisodeReplay:
         self._rng.bit_generator.state = state["rng"]
         self.num_episodes_added = state["num_episodes_added"]
         self._episodes.clear()
-        self.num_env_steps = self.nbytes = 0
+        self.num_env_steps = self.nbytes = self.num_left_out = 0
         if "fields" in state:
             self._restore_episodes(state)
         self._reward_count, self._reward_sum, self._reward_square_sum = state["rewards"]
@@ -176,3 +177,5 @@ class EpisodeReplay:
             episode = TeamEpisode(**fields, terminated=bool(terminated))
             if episode.is_finite():
                 self._store(episode)
+            else:
+                self.num_left_out += 1

@@ -8,8 +8,8 @@ from typing import Any
 from ray.rllib.algorithms.algorithm import Algorithm
 
 from rllib_mmsa import whole
-from rllib_mmsa.rllib import meaning
-from rllib_mmsa.rllib.collect import EpisodeCollector
+from rllib_mmsa.rllib import meaning, messages
+from rllib_mmsa.rllib.collect import Collected, EpisodeCollector
 from rllib_mmsa.rllib.latest_test import LatestTest
 from rllib_mmsa.rllib.replay import EpisodeReplay
 
@@ -51,6 +51,23 @@ class Saved(Algorithm):
         """RLlib's; refused in words where the numbers would mean something else here."""
         meaning.compare(meaning.of_checkpoint(path), self._meaning, path)
         super().restore_from_path(path, **kwargs)
+        self._say_what_was_mended()
+
+    def _say_what_was_mended(self) -> None:
+        """An older version saved numbers that are not finite; they were left out in reading."""
+        learners = self.learner_group.foreach_learner(lambda each: each.team_module.num_repaired)
+        statistics = max((each.get() for each in learners), default=0)
+        episodes = self.replay.num_left_out
+        mended = []
+        if statistics:
+            mended.append(f"{statistics} running statistics of observations, which begin anew")
+        if episodes:
+            mended.append(f"{episodes} episodes of the replay, which are left out")
+        if mended:
+            messages.say(
+                f"the checkpoint held numbers that are not finite: {'; '.join(mended)}",
+                messages.trial_of(self.logdir),
+            )
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """RLlib's state, the replay (option) and the counters."""
@@ -77,4 +94,12 @@ class Saved(Algorithm):
             self._evaluations_done = own["evaluations_done"]
             self.latest_test.set_state(own.get("latest_test"))  # older checkpoints have none
             self._reported_at = own.get("reported_at", 0)  # older checkpoints have none
-            self.collector.set_state(own["collected"])
+            self.collector.set_state(_finite(own["collected"]))
+
+
+def _finite(collected: Collected | None) -> Collected | None:
+    """A round of episodes without those that are not finite."""
+    if collected is None:
+        return None
+    episodes, metrics = collected
+    return [episode for episode in episodes if episode.is_finite()], metrics

@@ -17,11 +17,14 @@ from ray.tune.registry import register_env
 
 from env_registry.contract import AGENT_REWARDS, OBS, STATE, TEAM
 from env_registry.toy import CounterEnv
+from rllib_mmsa.command.evaluate import evaluate
+from rllib_mmsa.errors import ConfigError
 from rllib_mmsa.method import gradients
 from rllib_mmsa.method.standardiser import Standardiser
 from rllib_mmsa.rllib.learner import MAX_SKIPPED_IN_A_ROW
 from rllib_mmsa.rllib.module import NotFiniteWeights
 from rllib_mmsa.rllib.replay import EpisodeReplay
+from rllib_mmsa.whole import COMPLETE
 from tests.algorithms import build, learner, train_batch, weights
 from tests.unit.test_replay import make_episode
 
@@ -146,6 +149,7 @@ def poisoned(checkpoint: str, *names: str) -> str:
     for name in names:
         state[name] = np.full_like(state[name], NAN)
     file.write_bytes(pickle.dumps(state))
+    (Path(checkpoint) / COMPLETE).unlink(missing_ok=True)  # what is in it: older ones do not say
     return checkpoint
 
 
@@ -182,13 +186,18 @@ def test_statistics_that_are_not_finite_begin_anew():
 
 
 @pytest.mark.parametrize("name", ["MMSA", "QMIX"])
-def test_a_checkpoint_with_such_statistics_is_mended_when_it_is_restored(name, tmp_path):
+def test_a_checkpoint_with_such_statistics_is_mended_when_it_is_restored(name, tmp_path, caplog):
     algorithm = build(name, normalise_observations=True)
     algorithm.train()
+    algorithm.replay._episodes[0].state[0, 0] = NAN
     path = poisoned(algorithm.save_to_path(tmp_path / "checkpoint"), "obs_scale.mean")
     algorithm.stop()
     restored = build(name, normalise_observations=True)
-    restored.restore_from_path(path)
+    stored = len(algorithm.replay)
+    with caplog.at_level(logging.WARNING):
+        restored.restore_from_path(path)
+    assert "12 running statistics of observations, which begin anew; 1 episodes" in caplog.text
+    assert len(restored.replay) == stored - 1
     assert learner(restored).team_module.num_repaired == 12  # 3 agents, 4 numbers each
     skipped = learner(restored)._num_skipped_updates
     restored.train()
@@ -196,6 +205,20 @@ def test_a_checkpoint_with_such_statistics_is_mended_when_it_is_restored(name, t
     for name, values in weights(restored.env_runner.module[TEAM]).items():
         assert np.isfinite(values).all(), name
     restored.stop()
+
+
+def test_a_poisoned_checkpoint_is_not_evaluated(tmp_path):
+    algorithm = build("QMIX", normalise_observations=True)
+    algorithm.train()
+    path = algorithm.save_to_path(tmp_path / "checkpoint")
+    algorithm.stop()
+    assert len(evaluate(path, episodes=2).returns) == 2
+    poisoned(path, "obs_scale.mean")
+    with pytest.raises(ConfigError, match="statistics of observations are not finite. Take an ear"):
+        evaluate(path, episodes=2)
+    poisoned(path, "agent.rnn.bias_hh_l0")
+    with pytest.raises(ConfigError, match="checkpoint': the weights agent.rnn.bias_hh.* cannot be"):
+        evaluate(path, episodes=2)
 
 
 # Training that diverges.

@@ -169,7 +169,8 @@ def _load_module(checkpoint: Path) -> Any:
     folder = checkpoint / evaluate.MODULE_FOLDER
     if not folder.is_dir():
         raise ConfigError(f"'{checkpoint}' lacks {evaluate.MODULE_FOLDER}; is the copy complete?")
-    module = MMSAModule.from_checkpoint(folder)
+    with evaluate.finite_weights(checkpoint):
+        module = MMSAModule.from_checkpoint(folder)
     module.eval()
     return module
 
