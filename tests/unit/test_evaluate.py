@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rllib_mmsa.command.checkpoints import checkpoints, locate
-from rllib_mmsa.command.evaluate import interval
+from rllib_mmsa.command.evaluate import interval, win_interval
 from rllib_mmsa.errors import ConfigError
 from rllib_mmsa.whole import CLASS_FILE, MODULE_FOLDER
 from tests.checkpoints import make_checkpoint
@@ -55,3 +55,17 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
 def test_the_interval_is_that_of_the_mean():
     assert interval([0.0, 1.0] * 50) == "0.500  (95 % interval 0.402 to 0.598)"
     assert "no interval" in interval([1.0])
+
+
+@pytest.mark.parametrize(
+    ("won", "of", "text"),
+    [
+        (0, 32, "0.000  (95 % interval 0.000 to 0.107)"),
+        (32, 32, "1.000  (95 % interval 0.893 to 1.000)"),
+        (1, 2, "0.500  (95 % interval 0.095 to 0.905)"),
+        (1, 1, "1.000  (95 % interval 0.207 to 1.000)"),
+    ],
+)
+def test_win_rates_have_wilsons_interval(won, of, text):
+    """Its ends: p = 0 of 32 reach to z^2 / (32 + z^2) = 3.84 / 35.84."""
+    assert win_interval([True] * won + [False] * (of - won)) == text
