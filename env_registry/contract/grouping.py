@@ -17,12 +17,13 @@ def as_grouped_env(env: Any, *, state: str = "auto") -> MultiAgentEnv:
     """Makes an environment follow the contract, or says why it cannot.
 
     An environment whose `observation_spaces` has a Dict under "team" is returned as it is. One
-    made for RLlib's old QMIX (`with_agent_groups`: Tuple spaces) is wrapped.
+    made for RLlib's old QMIX (`with_agent_groups`: Tuple spaces), a PettingZoo environment, and a
+    gymnasium environment with Tuple spaces are wrapped.
 
     Args:
         env: The environment.
-        state: For wrapped environments whose agents each observe a "state": "shared" uses it
-            once, "concatenate" joins them, "auto" plays a short probe to find out
+        state: For environments made for RLlib's old QMIX whose agents each observe a "state":
+            "shared" uses it once, "concatenate" joins them, "auto" plays a short probe to find out
             (`LegacyGroupedEnv`).
 
     Returns:
@@ -31,8 +32,20 @@ def as_grouped_env(env: Any, *, state: str = "auto") -> MultiAgentEnv:
     Raises:
         ContractError: If the environment cannot be grouped, with the line that would group it.
     """
+    kinds = {kind.__module__.partition(".")[0] for kind in type(env).__mro__}
+    if "pettingzoo" in kinds:
+        from env_registry.pettingzoo_env import ParallelTeamEnv  # here: it needs PettingZoo
+
+        return ParallelTeamEnv(env)
     if isinstance((getattr(env, "observation_spaces", None) or {}).get(TEAM), spaces.Dict):
         check_spaces(env)
         return env
+    if not isinstance(env, MultiAgentEnv):
+        from env_registry.gymnasium_env import TupleGame, is_team  # here: it imports this package
+
+        if is_team(env):
+            from env_registry.team import TeamEnv
+
+            return TeamEnv(TupleGame(env))
     refuse_gym(env)
     return LegacyGroupedEnv(env, state=state)

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium import spaces
 
+from env_registry.contract.answers import legal_actions
 from env_registry.contract.base import ACTION_MASK, OBS, STATE
-from env_registry.contract.legacy_answers import legal_actions
 from env_registry.errors import broken
 
 OBS_NAMES = (OBS, "observation", "observations")  # PettingZoo's and RLlib's later names
@@ -110,7 +110,7 @@ def _parts(agent: Any, n_actions: int, observation: spaces.Space) -> Parts:
     if not named:  # a Dict of what it sees
         if not entries:
             raise broken(
-                f"the observation space of agent {agent!r} has the keys {sorted(observation.spaces)}",
+                f"the observation space of agent {agent!r} is {observation}",
                 'a member observes something, under "obs"',
                 'Dict({"obs": Box(...), "action_mask": ...})',
             )

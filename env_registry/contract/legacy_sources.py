@@ -20,13 +20,13 @@ from ray.rllib.env.wrappers.group_agents_wrapper import (
     GroupAgentsWrapper,
 )
 
-from env_registry.contract.base import ALL
-from env_registry.contract.legacy_answers import (
+from env_registry.contract.answers import (
     checked_reset,
     checked_step,
     one_flag,
     one_reward,
 )
+from env_registry.contract.base import ALL
 from env_registry.errors import broken
 
 
@@ -91,7 +91,7 @@ class ByAgent:
 
     def reset(self, seed: int | None, options: dict[str, Any] | None) -> Answer:
         """Starts an episode."""
-        obs = checked_reset(self.env, self._reset_keys, seed, options)
+        obs, _ = checked_reset(self.env, self._reset_keys, seed, options)
         observed = self._by_place(obs, "observations")
         self._acting, self._seen, self._gone = set(observed), set(observed), set()
         return Answer(observed)
@@ -177,7 +177,7 @@ class ByGroup:
     def reset(self, seed: int | None, options: dict[str, Any] | None) -> Answer:
         """Starts an episode."""
         try:
-            obs = checked_reset(self.env, self._reset_keys, seed, options)
+            obs, _ = checked_reset(self.env, self._reset_keys, seed, options)
         except ValueError as error:
             raise _in_words(error) from error
         return Answer(self._members(obs))

@@ -47,7 +47,8 @@ def find_group(env: Any) -> Group:
         what = "a gymnasium.Env" if isinstance(env, gym.Env) else f"a {type(env).__name__}"
         raise broken(
             f"the environment is {what}, not a MultiAgentEnv",
-            "an environment has several agents that act as one group",
+            "an environment has several agents that act as one group: RLlib's MultiAgentEnv, "
+            "PettingZoo's ParallelEnv, or a gymnasium.Env with Tuples of spaces",
             "derive from env_registry.contract.GroupedEnv, or from RLlib's MultiAgentEnv and call "
             "with_agent_groups",
         )

@@ -14,8 +14,13 @@ def refuse_gym(env: Any) -> None:
         if _is_of_gym(one):
             raise _old(f"{type(one).__name__} is an environment of gym")
         for attribute, space in _spaces(one):
-            if _is_of_gym(space):
-                raise _old(f"the {attribute} of {type(one).__name__} is gym's: {space}")
+            refuse_gym_space(space, f"the {attribute} of {type(one).__name__}")
+
+
+def refuse_gym_space(space: Any, what: str) -> None:
+    """Raises ContractError if a space, which the error calls `what`, is of gym."""
+    if _is_of_gym(space):
+        raise _old(f"{what} is gym's: {space}")
 
 
 def _spaces(env: Any) -> Iterator[tuple[str, Any]]:

@@ -4,6 +4,7 @@ Importing this package imports no environment and no package that an environment
 both. A new environment is one adapter file and one row.
 """
 
+from env_registry.rows.gymnasium import GYMNASIUM
 from env_registry.rows.lbf import LBF
 from env_registry.rows.mamujoco import MAMUJOCO
 from env_registry.rows.pettingzoo import PETTINGZOO
@@ -16,5 +17,9 @@ __all__ = ["ENVIRONMENTS", "SMAX_TASKS", "EnvRow", "Option"]
 
 ENVIRONMENTS: dict[str, EnvRow] = {
     row.name: row
-    for row in (LBF, MAMUJOCO, PETTINGZOO, SMACV2, SMAC, SMAX, COUNTER, TWO_STEP, CLIMBING)
+    for row in (
+        *(LBF, MAMUJOCO, PETTINGZOO, GYMNASIUM),
+        *(SMACV2, SMAC, SMAX),
+        *(COUNTER, TWO_STEP, CLIMBING),
+    )
 }

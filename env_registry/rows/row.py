@@ -44,6 +44,8 @@ class EnvRow:
             out of range; called once no value of it is a search space.
         installed_check: "module:callable" that returns (bool, reason), where looking for `packages`
             does not tell; cheap to import. (True, reason) where something else stands in.
+        task_problem: "module:callable" that is given a task and returns which package it needs that
+            is not installed, with the line that installs it, or ""; where they depend on the task.
         notice: "module:callable" that returns what a user should be told of an env_config at the
             start of a run, one line, or "".
         least_envs: "module:callable" that returns how many a runner should play at once, at least,
@@ -65,6 +67,7 @@ class EnvRow:
     task_check: str | None = None
     config_check: str | None = None
     installed_check: str | None = None
+    task_problem: str | None = None
     notice: str | None = None
     vector_entry_point: str | None = None
     least_envs: str | None = None

@@ -22,7 +22,7 @@ REMEDY = "{} in the environment, as gymnasium and RLlib since 2.3 ask for it"
 
 def checked_reset(
     env: Any, keys: Sequence[str], seed: int | None, options: dict[str, Any] | None
-) -> Mapping[Any, Any]:
+) -> tuple[Mapping[Any, Any], Mapping[Any, Any]]:
     """Resets an environment.
 
     Args:
@@ -32,7 +32,7 @@ def checked_reset(
         options: For it.
 
     Returns:
-        Observations by agent id.
+        Observations and infos by agent id; infos, where there are none, are {}.
 
     Raises:
         ContractError: If it returned something else.
@@ -45,8 +45,10 @@ def checked_reset(
             RESET,
             REMEDY.format("return observations, {}"),
         )
-    _check_mapping(env, "reset", "observations", result[0])
-    return result[0]
+    obs, infos = result[0], {} if result[1] is None else result[1]
+    _check_mapping(env, "reset", "observations", obs)
+    _check_mapping(env, "reset", "infos", infos)
+    return obs, infos
 
 
 def checked_step(env: Any, actions: Mapping[Any, Any]) -> tuple[Any, Any, Any, Any, Any]:

@@ -1,4 +1,4 @@
-"""What one PettingZoo agent sees and does, in the contract's terms.
+"""What one agent sees and does, in the contract's terms.
 
 Shape legend: d numbers that the agent observes, g numbers that its action has, a actions.
 """
@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium import spaces
 
 from env_registry.contract import ACTION_MASK, broken
+from env_registry.contract.old_gym import refuse_gym_space
 from env_registry.discretise import Values, box_values
 
 MAX_OBSERVATION = 10_000  # numbers: replay keeps whole episodes in memory
@@ -36,6 +37,8 @@ class Member:
         Raises:
             ContractError: If a space cannot be used, and what could be.
         """
+        refuse_gym_space(observation, f"the observation space of agent {agent!r}")
+        refuse_gym_space(action, f"the action space of agent {agent!r}")
         self.agent = agent
         self._masked = isinstance(observation, spaces.Dict) and ACTION_MASK in observation.spaces
         self._keys: tuple[str, ...] = ()
@@ -62,12 +65,15 @@ class Member:
         """
         mask = None
         if self._masked:
-            mask = value[ACTION_MASK]
-            rest = {key: value[key] for key in self._keys}
-            value = rest[self._keys[0]] if len(rest) == 1 else rest
-        if not isinstance(self._observation, spaces.Box):
-            value = spaces.flatten(self._observation, value)
-        row = np.asarray(value, np.float32).reshape(-1)
+            mask, value = self._split(value)
+        try:
+            if not isinstance(self._observation, spaces.Box):
+                value = spaces.flatten(self._observation, value)
+            row = np.asarray(value, np.float32).reshape(-1)
+        except (ValueError, IndexError, TypeError, KeyError, AttributeError) as error:
+            raise self._misfit(value) from error
+        if value is None:
+            raise self._misfit(value)
         if row.size != self.obs_size:
             raise broken(
                 f"agent {self.agent!r} observes {row.size} numbers",
@@ -75,6 +81,25 @@ class Member:
                 "correct the environment, or the space that it declares",
             )
         return row, mask
+
+    def _split(self, value: Any) -> tuple[Any, Any]:
+        """The mask, and what else there is."""
+        missing = [key for key in (ACTION_MASK, *self._keys) if key not in (value or ())]
+        if missing:
+            raise broken(
+                f"agent {self.agent!r} observes {value!r}",
+                f"its space has {missing[0]!r}",
+                "return what the space says, in reset and in every step",
+            )
+        rest = {key: value[key] for key in self._keys}
+        return value[ACTION_MASK], rest[self._keys[0]] if len(rest) == 1 else rest
+
+    def _misfit(self, value: Any) -> Exception:
+        return broken(
+            f"agent {self.agent!r} observes {value!r}",
+            f"it must be in its space, {self._observation}",
+            "correct the environment, or the space that it declares",
+        )
 
     def act(self, numbers: np.ndarray) -> Any:
         """Turns the numbers of its action, (g,) float64, into what its space takes."""
@@ -95,8 +120,8 @@ class Member:
                 f"agent {self.agent!r} observes {size} numbers, {space}",
                 f"an observation has at most {MAX_OBSERVATION}: replay keeps whole episodes, and "
                 "the networks have no layers for images",
-                "make it smaller: wrappers: [{color_reduction_v0: {mode: B}}, "
-                "{resize_v1: {x_size: 20, y_size: 20}}]",
+                "make it smaller in the environment; with env: pettingzoo, wrappers: "
+                "[{color_reduction_v0: {mode: B}}, {resize_v1: {x_size: 20, y_size: 20}}]",
             )
         return size
 
