@@ -8,7 +8,15 @@ import numpy as np
 import torch
 from ray.rllib.core.columns import Columns
 
-from env_registry.contract import ACTION_MASK, OBS, TEAM, WIN, EnvFailure, StepResult
+from env_registry.contract import (
+    ACTION_MASK,
+    OBS,
+    TEAM,
+    WIN,
+    ContractError,
+    EnvFailure,
+    StepResult,
+)
 from rllib_mmsa.rllib import messages, stop
 from rllib_mmsa.rllib.batch import Recording, TeamEpisode
 from rllib_mmsa.rllib.metrics import (
@@ -223,6 +231,7 @@ class EpisodePlay(SupervisedRunner):
             TooManyFailures: more than ``max_failures_in_a_row`` without an episode in between.
         """
         known = isinstance(error, EnvFailure)
+        in_words = known or isinstance(error, ContractError)  # no line of code says more
         if not (known or self.replaces_failed_environments):
             raise error
         self._failures_in_a_row += 1
@@ -230,7 +239,7 @@ class EpisodePlay(SupervisedRunner):
             raise TooManyFailures(
                 f"the environment {self.config.env!r} failed {self._failures_in_a_row} times in a "
                 f"row{self.where} without finishing an episode; its last error: "
-                f"{error if known else messages.describe(error)}"
+                f"{' '.join(str(error).split()) if in_words else messages.describe(error)}"
                 f"{'; mend the environment' if isinstance(error, NotFinite) else ''}"
             ) from error
         self.metrics.log_value(NUM_EPISODES_DROPPED_LIFETIME, 1, reduce="lifetime_sum")
@@ -240,7 +249,7 @@ class EpisodePlay(SupervisedRunner):
                 self._not_finite.add(index)
                 return
         else:
-            self.say_failure(error, known)
+            self.say_failure(error, in_words)
         self._not_finite.discard(index)
         try:
             self.env.restart_slot(index)

@@ -70,7 +70,7 @@ def read_step(result: Any) -> Step:
         observations, rewards, terminateds, truncateds, infos = result
         return Step(
             observations[TEAM],
-            float(rewards[TEAM]),
+            _number(rewards[TEAM]),
             bool(terminateds[ALL]),
             bool(truncateds[ALL]),
             infos.get(TEAM) or {},
@@ -87,7 +87,7 @@ def _no_parts(method: str, result: Any, names: tuple[str, ...]) -> ContractError
         for name, part in zip(names, result, strict=True):
             key = ALL if name.endswith("ateds") else TEAM
             if not isinstance(part, Mapping):
-                value = f"{method} returned {_kind(part)} as {name}: {_shown(part)}"
+                value = f"{method} returned, as {name}, {_described(part)}"
                 break
             if key not in part and name != "infos":
                 value = f"{method} returned {name} without {key!r}: the keys are {list(part)}"
@@ -99,9 +99,14 @@ def _no_parts(method: str, result: Any, names: tuple[str, ...]) -> ContractError
     return broken(value, rule, _CHECK)
 
 
+def _number(value: Any) -> float:
+    """A reward, which may be an array of one number."""
+    return float(value.item() if isinstance(value, np.ndarray) else value)
+
+
 def _is_number(value: Any) -> bool:
     try:
-        float(value)
+        _number(value)
     except _UNREADABLE:
         return False
     return True
@@ -121,7 +126,7 @@ def unreadable_observation(observation: Any, shapes: Mapping[str, tuple[int, ...
             )
         given = observation[name]
         if not isinstance(given, np.ndarray):
-            return broken(f"{name!r} is {_kind(given)}: {_shown(given)}", rule, _CHECK)
+            return broken(f"{name!r} is {_described(given)}", rule, _CHECK)
         if given.shape != shape:
             return broken(f"{name!r} has the shape {given.shape}, not {shape}", rule, _CHECK)
     return broken("the observation cannot be read", rule, _CHECK)
@@ -234,7 +239,11 @@ def _wrong_mask(index: Any, value: Any) -> ContractError:
 
 
 def _kind(value: Any) -> str:
-    return f"a {type(value).__name__}" if value is not None else "None"
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+def _described(value: Any) -> str:
+    return "None" if value is None else f"{_kind(value)}: {_shown(value)}"
 
 
 def _shown(value: Any) -> str:
