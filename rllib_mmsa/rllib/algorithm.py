@@ -217,6 +217,8 @@ class QLearning(Saved):
         results[keys.ENGINE] = self._engine
         if self._env_backend:
             results[keys.ENV_BACKEND] = self._env_backend
+        groups = (group for group in (self.env_runner_group, self.eval_env_runner_group) if group)
+        results[keys.NUM_ENV_RUNNER_RESTARTS] = sum(group.num_restarts for group in groups)
         evaluated = self._evaluations_done
         if not stop.listener.is_due() and self._evaluation_is_due(results):
             try:

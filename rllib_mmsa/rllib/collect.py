@@ -7,6 +7,7 @@ from typing import Any
 
 from ray.rllib.utils.metrics import NUM_EPISODES
 
+from rllib_mmsa.rllib import stop
 from rllib_mmsa.rllib.batch import TeamEpisode
 from rllib_mmsa.rllib.runner_group import RunnerGroup
 
@@ -60,7 +61,10 @@ class EpisodeCollector:
     def wait(self) -> None:
         """Waits for the round in flight, if there is one; ``collect`` will hand it out."""
         if self._overlap and (self._waiting or self._group.is_playing):
-            self._waiting = self._fetch()
+            try:
+                self._waiting = self._fetch()
+            except stop.StopRequested:
+                self._waiting = None  # it takes too long for a run that was asked to stop
 
     def get_state(self) -> Collected | None:
         """The round in flight, which the runners' own states already count as played."""

@@ -24,7 +24,7 @@ _LIBRARIES = ("/site-packages/", "/dist-packages/", "/rllib_mmsa/", "<frozen", "
 
 
 def trial_of(logdir: str | None) -> str | None:
-    """What names a trial in its notes: the folder that it works in (Algorithms know no trial id)."""
+    """What names a trial in its notes: the folder it works in (an Algorithm knows no trial id)."""
     return os.path.basename(logdir.rstrip("/")) if logdir else None
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 ENV_BACKEND = "env_backend"
 ENGINE = "engine"
 VERSION = "version"
+NUM_ENV_RUNNER_RESTARTS = "num_env_runner_restarts"  # since this process began
 IMAGINED_PNG = "imagined_png"  # a picture's bytes; taken out before a result is logged
 TEST_RETURN = "test_return"  # of the latest evaluation
 TEST_WIN_RATE = "test_win_rate"

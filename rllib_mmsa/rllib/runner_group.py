@@ -95,6 +95,7 @@ class RunnerGroup(EnvRunnerGroup):
         Raises:
             Exception: a runner's own, where failed ones are not restarted.
             TooManyFailures: one failed too often.
+            StopRequested: what is being played is given up (``stop``).
         """
         done = []
         watch = _Watch(self._name, limit_s)
@@ -137,8 +138,6 @@ class RunnerGroup(EnvRunnerGroup):
         self._worker_manager.set_actor_state(runner, healthy=False)
         if isinstance(raised, TooManyFailures):
             raise raised
-        if isinstance(getattr(error, "cause", None), stop.StopRequested):
-            raise stop.StopRequested
         if not config.restart_failed_env_runners:
             self._go_on_without(runner, raised, text)
             return
