@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from rllib_mmsa.rllib import quiet
 from rllib_mmsa.rllib.algorithm import QLearning
 from rllib_mmsa.rllib.independent_q import IndependentQ, IndependentQConfig
 from rllib_mmsa.rllib.mmsa import MMSA, MMSAConfig
 from rllib_mmsa.rllib.qmix import QMIX, QMIXConfig
 from rllib_mmsa.rllib.vdn import VDN, VDNConfig
+
+quiet.install()
 
 ALGORITHMS: dict[str, type[QLearning]] = {
     "MMSA": MMSA,

@@ -87,6 +87,11 @@ def _make_sub_env(create: Callable[[EnvContext], Any], context: EnvContext) -> A
 class SyncVectorEnv(SyncVectorMultiAgentEnv):
     """Sub-environments that are stepped one after another in this process."""
 
+    def close_extras(self, **kwargs: Any) -> None:
+        """RLlib's; there is nothing to close where a constructor raised."""
+        if self.envs is not None:
+            super().close_extras(**kwargs)
+
     def reset_slot(self, index: int, seed: int) -> tuple[dict, dict]:
         """Starts an episode in one sub-environment.
 
