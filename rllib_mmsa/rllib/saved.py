@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+from pyarrow.fs import LocalFileSystem
 from ray.rllib.algorithms.algorithm import Algorithm
 
 from rllib_mmsa import whole
@@ -46,6 +48,17 @@ class Saved(Algorithm):
                 so_far = {"training_iteration": self.iteration, "time_total_s": self._time_total}
                 whole.mark(Path(path), {**so_far, **(self._last_result or {})})
         return path
+
+    def save(self, checkpoint_dir: str | None = None) -> Any:
+        """Tune's; half a checkpoint, which a full disk leaves, gives its room back at once."""
+        try:
+            return super().save(checkpoint_dir)
+        except OSError:
+            if self._storage and isinstance(self._storage.storage_filesystem, LocalFileSystem):
+                half = Path(self._storage.checkpoint_fs_path)
+                if half.is_dir() and whole.damage(half):
+                    shutil.rmtree(half, ignore_errors=True)
+            raise
 
     def restore_from_path(self, path: Any, **kwargs: Any) -> None:
         """RLlib's; refused in words where the numbers would mean something else here."""

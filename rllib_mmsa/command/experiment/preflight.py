@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rllib_mmsa.command.experiment import checks, search
+from rllib_mmsa.command.experiment import checks, search, storage
 from rllib_mmsa.command.experiment.experiment import Experiment
 from rllib_mmsa.command.experiment.structure import EXPERIMENT_KEYS
 from rllib_mmsa.errors import ConfigError, unknown
@@ -36,6 +36,8 @@ def check(
     Raises:
         ConfigError: At the first mistake.
     """
+    for experiment in experiments:
+        storage.check_writable(experiment)
     searched = {e.name: {**e.config, **search.mutations(e.scheduler)} for e in experiments}
     concrete = {
         e.name: list(variants({"env": e.env, **searched[e.name]}, f"{e.name}: config"))

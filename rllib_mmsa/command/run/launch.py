@@ -20,6 +20,7 @@ from rllib_mmsa.command.imagine.tensorboard import ImaginedPictures
 from rllib_mmsa.command.name import command_name, tool_name
 from rllib_mmsa.command.run import (
     beginning,
+    full_disk,
     going_on,
     interrupt,
     labels,
@@ -143,6 +144,12 @@ def _run_all(experiments: Sequence[Experiment], options: LaunchOptions) -> int:
             typer.echo("stopped at once", err=True)
             lost()
             return EXIT_INTERRUPTED
+        except Exception as err:
+            if not full_disk.is_cause(err):
+                raise
+            typer.echo(full_disk.message(experiment.path), err=True)
+            lost()
+            return EXIT_FAILED
         if interrupt.requested.is_set():
             left = experiments[experiments.index(experiment) + 1 :]
             if left:
@@ -249,6 +256,8 @@ def report(experiment: Experiment, results: tune.ResultGrid, options: LaunchOpti
         typer.echo(f"\nfailed: {result.path}", err=True)
         typer.echo("  " + "\n  ".join(last), err=True)
         typer.echo(f"  whole error: {Path(result.path) / 'error.txt'}", err=True)
+    if any(full_disk.is_cause(result.error) for result in failed):
+        typer.echo(full_disk.message(experiment.path), err=True)
     saved = summary.show(experiment, results)
     # Whatever ended it: what is not done is not a success.
     interrupted = any(trial.status not in ENDED for trial in results._experiment_analysis.trials)

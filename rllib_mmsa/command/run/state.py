@@ -11,6 +11,7 @@ clock that was set back a wrong order. Hence:
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -183,7 +184,8 @@ class KeepState(Callback):
             now = (about.st_mtime_ns, about.st_size)
             if self._seen.get(path.name) == now:
                 continue
-            self._seen[path.name] = now
-            backup.mkdir(exist_ok=True)
-            with replacing(backup / path.name, "wb") as file:
-                file.write(path.read_bytes())
+            with contextlib.suppress(OSError):  # a full disk: what it fails to keep is older
+                backup.mkdir(exist_ok=True)
+                with replacing(backup / path.name, "wb") as file:
+                    file.write(path.read_bytes())
+                self._seen[path.name] = now

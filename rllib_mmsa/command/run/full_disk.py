@@ -1,0 +1,48 @@
+"""A full disk, said in words: what is full, and that the run can go on once there is room."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+NUMBERS = (errno.ENOSPC, errno.EDQUOT)
+# Another process's exception arrives as text.
+TEXTS = ("No space left on device", "Disk quota exceeded")
+
+
+def is_cause(error: BaseException | None) -> bool:
+    """Whether a full disk, or a quota that is used up, is behind an exception."""
+    return any(
+        getattr(each, "errno", None) in NUMBERS or any(text in str(each) for text in TEXTS)
+        for each in _chain(error)
+    )
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and those that it came from."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        # The second is Ray's, of an exception on another process.
+        error = error.__cause__ or getattr(error, "cause", None) or error.__context__
+
+
+def message(results: Path) -> str:
+    """Say which disk is full: the results' own, or the one of the temporary files.
+
+    Args:
+        results: The experiment's folder; it exists.
+    """
+    place = min(
+        (results, Path(tempfile.gettempdir())), key=lambda path: shutil.disk_usage(path).free
+    )
+    free = shutil.disk_usage(place).free / 1e6
+    return (
+        f"no space left on '{place}' ({free:,.0f} MB free). The last whole checkpoint is kept; "
+        "make room, then resume (fewer or smaller checkpoints: checkpoint_config's num_to_keep, "
+        "store_buffer_in_checkpoints: false)."
+    )
