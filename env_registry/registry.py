@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import numbers
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from env_registry.errors import EnvConfigError
+from env_registry.nearest import nearest, of_environment, of_key
 from env_registry.rows import ENVIRONMENTS, EnvRow
 
 
@@ -91,8 +91,7 @@ def validate_options(name: str, env_config: Mapping[str, Any] | None = None) -> 
     for key, value in env_config.items():
         if key not in row.options:
             raise EnvConfigError(
-                f"unknown key {key!r} in the env_config of {name!r}; "
-                + (_nearest(key, row.options) if row.options else "it takes none")
+                f"unknown key {key!r} in the env_config of {name!r}; {of_key(row, key)}"
             )
         for candidate in _candidates(value):
             _check_value(row, key, candidate)
@@ -207,7 +206,7 @@ def _check_value(row: EnvRow, key: str, value: Any) -> None:
     if option.choices and value not in option.choices:
         raise EnvConfigError(
             f"{key!r} in the env_config of {row.name!r} is {value!r}; "
-            + _nearest(str(value), option.choices)
+            + nearest(str(value), option.choices)
         )
     if option.least is not None and not _reaches(value, option.least):
         raise EnvConfigError(
@@ -232,11 +231,4 @@ def _check_by(row: EnvRow, check: str, value: Any) -> None:
 
 
 def _unknown_name(name: object) -> EnvConfigError:
-    return EnvConfigError(f"unknown environment {name!r}; {_nearest(str(name), ENVIRONMENTS)}")
-
-
-def _nearest(word: str, valid: Iterable[str]) -> str:
-    """Words the valid name that comes nearest, and all others."""
-    names = sorted(valid)
-    near = difflib.get_close_matches(str(word), names, n=1, cutoff=0.4)
-    return (f"did you mean {near[0]!r}? " if near else "") + "valid: " + ", ".join(names)
+    return EnvConfigError(f"unknown environment {name!r}; {of_environment(name)}")

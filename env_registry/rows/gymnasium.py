@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from env_registry.rows.row import EnvRow, Option
+from env_registry.rows.row import TASKS, EnvRow, Option
 
 GYMNASIUM = EnvRow(
     name="gymnasium",
@@ -23,5 +23,10 @@ GYMNASIUM = EnvRow(
             None, "time limit in env steps (truncation); None: the environment's own", int, least=1
         ),
     },
+    said={
+        **dict.fromkeys(TASKS, "which environment is said by task, task: rware:rware-tiny-2ag-v2"),
+        **dict.fromkeys(("time_limit", "horizon"), "the time limit is max_episode_steps"),
+    },
+    other_keys="the environment's own arguments belong under env_kwargs",
     task_check="env_registry.tasks.gymnasium:check_task",
 )

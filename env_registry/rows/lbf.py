@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from env_registry.rows.row import EnvRow, Option
+from env_registry.rows.row import TASKS, TIME_LIMITS, EnvRow, Option
 
 _BY_ID = "None: as the task id says"
 
@@ -38,6 +38,28 @@ LBF = EnvRow(
         "min_food_level": Option(None, f"lowest level of a food; {_BY_ID}", int, least=1),
         "max_food_level": Option(None, f"highest level of a food; {_BY_ID}", int, least=1),
         "penalty": Option(None, f"cost of a failed attempt to load; {_BY_ID}", float, least=0),
+    },
+    said={
+        **dict.fromkeys(TASKS, "which game is said in the task, task: 8x8-2p-2f-v2"),
+        **dict.fromkeys(TIME_LIMITS, "the time limit is max_episode_steps"),
+        "sight": "sight is said in the task, 2s-8x8-2p-2f-v2 for two cells; the whole field if "
+        "left out",
+        **dict.fromkeys(
+            ("players", "n_agents", "num_agents", "n_players"),
+            "the number of players is said in the task, 8x8-3p-2f-v2 for three",
+        ),
+        **dict.fromkeys(
+            ("max_food", "max_num_food", "n_food", "foods", "num_food"),
+            "the number of foods is said in the task, 8x8-2p-3f-v2 for three",
+        ),
+        **dict.fromkeys(
+            ("field_size", "size", "grid_size"),
+            "the field is said in the task, 10x10-3p-3f-v2 for ten by ten",
+        ),
+        **dict.fromkeys(
+            ("force_coop", "coop"), "cooperation is said in the task, 8x8-2p-2f-coop-v2"
+        ),
+        "grid_observation": "grid observations are said in the task, grid-8x8-2p-2f-v2",
     },
     task_check="env_registry.tasks.lbf:check_task",
 )

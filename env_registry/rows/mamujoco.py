@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from env_registry.rows.row import EnvRow, Option
+from env_registry.rows.row import TASKS, TIME_LIMITS, EnvRow, Option
+
+_TASK = "robot and agents are one task, task: HalfCheetah_6x1"
 
 MAMUJOCO = EnvRow(
     name="mamujoco",
@@ -26,6 +28,10 @@ MAMUJOCO = EnvRow(
         "max_episode_steps": Option(
             None, "time limit in env steps (truncation); None: the robot's own", int, least=1
         ),
+    },
+    said={
+        **dict.fromkeys((*TASKS, "scenario", "agent_conf", "robot", "partition"), _TASK),
+        **dict.fromkeys(TIME_LIMITS, "the time limit is max_episode_steps"),
     },
     task_check="env_registry.tasks.mamujoco:check_task",
     config_check="env_registry.tasks.mamujoco:check_config",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from env_registry.rows.row import EnvRow, Option
+from env_registry.rows.row import TASKS, EnvRow, Option
 
 PETTINGZOO = EnvRow(
     name="pettingzoo",
@@ -25,6 +25,11 @@ PETTINGZOO = EnvRow(
         ),
         "wrappers": Option(None, "SuperSuit's wrappers, the first applied first", list),
     },
+    said={
+        **dict.fromkeys(TASKS, "which environment is said by task, task: mpe2.simple_spread_v3"),
+        **dict.fromkeys(("time_limit", "horizon"), "the time limit is max_episode_steps"),
+    },
+    other_keys="the environment's own arguments belong under env_kwargs",
     task_check="env_registry.tasks.pettingzoo:check_task",
     config_check="env_registry.tasks.pettingzoo:check_config",
 )

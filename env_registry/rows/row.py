@@ -26,6 +26,12 @@ class Option(NamedTuple):
 DISTRIBUTION = "rllib-mmsa"
 
 
+#: How people coming from elsewhere say a time limit.
+TIME_LIMITS = ("time_limit", "episode_limit", "max_steps", "max_cycles", "horizon")
+#: How they say which game.
+TASKS = ("key", "map_name", "map", "env_id", "id", "scenario_name", "env_name")
+
+
 @dataclass(frozen=True)
 class EnvRow:
     """What is known of an environment without importing it.
@@ -46,6 +52,8 @@ class EnvRow:
             does not tell; cheap to import. (True, reason) where something else stands in.
         task_problem: "module:callable" that is given a task and returns which package it needs that
             is not installed, with the line that installs it, or ""; where they depend on the task.
+        said: How things are said here that other programs say by another key of theirs.
+        other_keys: Where keys belong that are none of `options`, in words; "" if nowhere.
         notice: "module:callable" that returns what a user should be told of an env_config at the
             start of a run, one line, or "".
         least_envs: "module:callable" that returns how many a runner should play at once, at least,
@@ -68,6 +76,8 @@ class EnvRow:
     config_check: str | None = None
     installed_check: str | None = None
     task_problem: str | None = None
+    said: Mapping[str, str] = field(default_factory=dict)
+    other_keys: str = ""
     notice: str | None = None
     vector_entry_point: str | None = None
     least_envs: str | None = None

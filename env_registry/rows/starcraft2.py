@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from env_registry.rows.row import EnvRow, Option
+from env_registry.rows.row import TASKS, TIME_LIMITS, EnvRow, Option
 from env_registry.tasks.starcraft2 import SMAC_MAPS, smacv2_tasks
 
 # StarCraft II: the arguments of smacv2's StarCraft2Env, and three of ours at the end.
@@ -59,6 +59,13 @@ _STARCRAFT2 = {
     "reset_timeout_s": Option(180.0, "seconds after which a reset has failed", float, least=1),
 }
 
+_LIMIT = {
+    key: "the time limit is episode_limit"
+    for key in (*TIME_LIMITS, "max_episode_steps")
+    if key != "episode_limit"
+}
+_TEAMS = "race and units are said in the task, task: terran_5_vs_6"
+
 SMACV2 = EnvRow(
     name="smacv2",
     entry_point="env_registry.starcraft2.make:make_smacv2",
@@ -80,6 +87,12 @@ SMACV2 = EnvRow(
         "obs_own_pos": Option(True, "agents see where they are", bool),
         "use_unit_ranges": Option(True, "each unit type has its own range", bool),
     },
+    said={
+        **dict.fromkeys(TASKS, "which battle is said by task, task: terran_5_units"),
+        **dict.fromkeys(("race", "n_units", "n_enemies", "n_allies", "n_agents"), _TEAMS),
+        "distribution_config": "what is drawn is changed by capability_config",
+        **_LIMIT,
+    },
     task_check="env_registry.tasks.starcraft2:parse_smacv2",
     config_check="env_registry.starcraft2.backend:check_smacv2_config",
     installed_check="env_registry.starcraft2.backend:smacv2_installed",
@@ -95,6 +108,7 @@ SMAC = EnvRow(
     default_task="3m",
     tasks=SMAC_MAPS,
     options={"task": Option("3m", "the map", str), **_STARCRAFT2},
+    said={**dict.fromkeys(TASKS, "the map is said by task, task: 3m"), **_LIMIT},
     task_check="env_registry.tasks.starcraft2:check_smac",
     config_check="env_registry.starcraft2.backend:check_smac_config",
     installed_check="env_registry.starcraft2.backend:smac_installed",

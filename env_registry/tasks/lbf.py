@@ -1,6 +1,6 @@
 """Level-Based Foraging's task ids, and the game that each of them names.
 
-    [Foraging-][grid-][{k}s-]{size}x{size}-{p}p-{f}f[-coop][-ind][-pen]-v{2|3}
+    [[lbforaging:]Foraging-][grid-][{k}s-]{size}x{size}-{p}p-{f}f[-coop][-ind][-pen]-v{2|3}
 
 p players, f foods, k cells of sight (all of the field if left out), coop: every food needs the
 whole team, ind: every food needs one player, pen: a failed attempt to load costs 0.1. "v2" has
@@ -35,7 +35,7 @@ EXAMPLES = (
     "15x15-4p-3f-v3",
 )
 _PATTERN = re.compile(
-    r"(?:Foraging-)?(?P<grid>grid-)?(?:(?P<sight>\d+)s-)?(?P<rows>\d+)x(?P<cols>\d+)"
+    r"(?:lbforaging:)?(?:Foraging-)?(?P<grid>grid-)?(?:(?P<sight>\d+)s-)?(?P<rows>\d+)x(?P<cols>\d+)"
     r"-(?P<players>\d+)p-(?P<foods>\d+)f(?P<coop>-coop)?(?P<ind>-ind)?(?P<pen>-pen)?"
     r"-v(?P<version>\d+)"
 )
@@ -101,6 +101,8 @@ def _check_playable(task: str, size: int, players: int, foods: int, sight: int) 
 def _error(task: object, what: str) -> TaskError:
     near = difflib.get_close_matches(str(task), _near_candidates(str(task)), n=3, cutoff=0.0)
     nearest = ", ".join(f'"{candidate}"' for candidate in near)
+    if ":" in str(task):  # module:id of another package
+        nearest = f"env: gymnasium, task: {task}"
     return TaskError(f'task "{task}" {what}.\n  grammar: {GRAMMAR}\n  nearest: {nearest}')
 
 

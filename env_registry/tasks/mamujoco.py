@@ -154,7 +154,16 @@ def _mujoco_version() -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
+def _near(task: str) -> list[str]:
+    """Tasks of the robot or the partition that a word names, whatever stands between them."""
+    plain = re.sub(r"[^a-z0-9|]", "", re.sub(r"-v\d+$", "", task.lower()))
+    parts = [(known, *known.lower().split("_")) for known in TASKS]
+    exact = [known for known, robot, partition in parts if plain == robot + partition]
+    robots = [known for known, robot, partition in parts if plain.startswith(robot)]
+    return exact or robots or [known for known, _, partition in parts if plain == partition]
+
+
 def _error(task: object, what: str) -> TaskError:
-    near = difflib.get_close_matches(str(task), TASKS, n=3, cutoff=0.0)
+    near = _near(str(task)) or difflib.get_close_matches(str(task), TASKS, n=3, cutoff=0.0)
     nearest = ", ".join(f'"{candidate}"' for candidate in near)
     return TaskError(f'task "{task}" {what}.\n  nearest: {nearest}\n  all: {", ".join(TASKS)}')

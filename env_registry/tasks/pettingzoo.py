@@ -11,10 +11,11 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
+import os
 import pkgutil
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from env_registry.errors import TaskError
@@ -64,10 +65,12 @@ def find_factory(task: str) -> Callable[..., Any]:
         near = difflib.get_close_matches(match["name"], vars(module), n=3, cutoff=0.4)
         meant = f"; did you mean {' or '.join(near)}?" if near else ""
         raise TaskError(f'task "{task}": {match["module"]} has no "{match["name"]}" to call{meant}')
+    near = _near(match["module"].rpartition(".")[2])
     raise TaskError(
         f'task "{task}": the module has none of {", ".join(FACTORIES)}\n'
         f"  rule:   a task is {GRAMMAR}\n"
         f"  remedy: name the class or function that makes the environment, {task}:Name"
+        + (f"\n  nearest: {', '.join(near)}" if near else "")
     )
 
 
@@ -103,7 +106,10 @@ def read_wrapper(wrapper: Any) -> tuple[str, dict[str, Any]]:
 def _match(task: str) -> re.Match[str]:
     match = _TASK.fullmatch(task)
     if match is None:
-        raise TaskError(f'task "{task}" is no import path\n  rule:   a task is {GRAMMAR}')
+        # EPyMARL's "pz-mpe-simple-spread-v3", PettingZoo's "mpe/simple_spread-v3"
+        near = _near(re.sub(r"\W+", "_", re.sub(r"^(pz\W)?mpe\W", "", str(task))))
+        nearest = f"\n  nearest: {', '.join(near)}" if near else ""
+        raise TaskError(f'task "{task}" is no import path\n  rule:   a task is {GRAMMAR}{nearest}')
     return match
 
 
@@ -126,20 +132,43 @@ def _check_path(task: str, name: str) -> None:
         here = ".".join(parts[: i + 1])
         try:
             found = here in sys.modules or importlib.util.find_spec(here) is not None
-        except ImportError:  # the parent is a module, no package
+        except ImportError:  # the parent is a module, no package, or moved as pettingzoo.mpe has
             found = False
         if not found:
-            near = difflib.get_close_matches(part, _children(parent), n=3, cutoff=0.4)
             where = f"in {parent}" if parent else "installed here"
-            nearest = f"; nearest: {', '.join(f'{parent}.{child}' for child in near)}"
-            raise TaskError(
-                f'task "{task}": there is no module "{part}" {where}{nearest if near else ""}'
-            )
+            near = _near(parts[-1])
+            nearest = f"; nearest: {', '.join(near)}" if near else ""
+            raise TaskError(f'task "{task}": there is no module "{part}" {where}{nearest}')
         parent = here
 
 
-def _children(package: str | None) -> Sequence[str]:
-    if package is None:
-        return ()
-    path = getattr(importlib.import_module(package), "__path__", ())
-    return [module.name for module in pkgutil.iter_modules(path)]
+def _near(word: str) -> list[str]:
+    """Environments that are installed and have this name, or one like it; nothing is imported."""
+    known = {name: path for path in _installed() for name in [path.rpartition(".")[2]]}
+    same = [name for name in known if _bare(name) == _bare(word)]
+    return [known[name] for name in same or difflib.get_close_matches(word, known, 3, 0.6)]
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"_v\d+$", "", name)
+
+
+def _installed() -> list[str]:
+    """The import paths of the environments of mpe2 and of PettingZoo's families."""
+    found = []
+    for package in ("mpe2", "pettingzoo"):
+        spec = importlib.util.find_spec(package)
+        for folder in (spec.submodule_search_locations or ()) if spec else ():
+            families = [(package, folder)] if package == "mpe2" else _families(package, folder)
+            found += [
+                f"{family}.{module.name}"
+                for family, place in families
+                for module in pkgutil.iter_modules([place])
+                if re.search(r"_v\d+$", module.name)
+            ]
+    return found
+
+
+def _families(package: str, folder: str) -> list[tuple[str, str]]:
+    modules = pkgutil.iter_modules([folder])
+    return [(f"{package}.{m.name}", os.path.join(folder, m.name)) for m in modules if m.ispkg]

@@ -102,17 +102,31 @@ def parse_smacv2(task: str) -> Scenario:
         r"(?:10gen_)?(?P<race>[a-z]+)_(?P<n>\d+)_(?:units|vs_(?P<m>\d+))", str(task)
     )
     if match is None or match["race"] not in RACES:
-        near = difflib.get_close_matches(str(task), smacv2_tasks(), n=3, cutoff=0.0)
         raise TaskError(
             f"task {task!r} is not a SMACv2 task.\n"
             f"  grammar: RACE_N_units or RACE_N_vs_M with RACE one of {', '.join(RACES)}\n"
-            f"  nearest: {', '.join(near)}"
+            f"  nearest: {', '.join(_near_smacv2(str(task)))}"
         )
     n_units = int(match["n"])
     n_enemies = int(match["m"] or n_units)
     if not (1 <= n_units <= MAX_UNITS and 1 <= n_enemies <= MAX_UNITS):
         raise TaskError(f"task {task!r} asks for a team outside 1 to {MAX_UNITS} units")
     return Scenario(match["race"], n_units, n_enemies)
+
+
+def _near_smacv2(task: str) -> list[str]:
+    """Tasks of the race and the numbers that are in a word."""
+    if task in (*SMAC_MAPS, *UNPLAYABLE_MAPS):
+        return [f"env: smac, task: {task}"]
+    words = re.findall(r"[a-z]+|\d+", re.sub(r"^10gen_?|smacv2", "", task.lower()))
+    races = [race for word in words for race in difflib.get_close_matches(word, RACES, 1, 0.7)]
+    numbers = [int(word) for word in words if word.isdigit()][:2]
+    sizes = [(numbers[0], numbers[-1])] if numbers else SIZES[:3]
+    return [
+        f"{race}_{n}_units" if n == m else f"{race}_{n}_vs_{m}"
+        for race in races[:1] or RACES
+        for n, m in sizes
+    ]
 
 
 def check_smac(task: str) -> None:
@@ -126,6 +140,8 @@ def check_smac(task: str) -> None:
     if task not in SMAC_MAPS:
         near = difflib.get_close_matches(str(task), SMAC_MAPS, n=1, cutoff=0.4)
         guess = f"did you mean {near[0]!r}? " if near else ""
+        if any(race in str(task) for race in RACES):
+            guess = f"env: smacv2 draws teams, task: {_near_smacv2(str(task))[0]}; "
         raise TaskError(f"map {task!r} does not exist; {guess}valid: {', '.join(SMAC_MAPS)}")
 
 
