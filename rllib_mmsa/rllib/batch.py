@@ -27,6 +27,7 @@ a maximum over padded steps stays finite.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -149,31 +150,46 @@ class Recording:
     ):
         self.length = 0
         self.started = time.perf_counter()
-        self._shapes = {name: shapes[name] for name in PER_OBSERVATION}
-        self._per_observation = {
-            name: np.empty((capacity + 1, *shape), np.int8 if name == ACTION_MASK else np.float32)
-            for name, shape in self._shapes.items()
-        }
-        agents, num_actions = shapes[ACTION_MASK]
+        self._shapes = {name: tuple(shapes[name]) for name in PER_OBSERVATION}
+        agents, num_actions = self._shapes[ACTION_MASK]
+        # Observations and states lie side by side: one look says whether a step is finite.
+        width = math.prod(self._shapes[OBS]) + math.prod(self._shapes[STATE])
+        self._numbers = np.empty((capacity + 1, width), np.float32)
+        self._masks = np.empty((capacity + 1, agents, num_actions), np.int8)
+        self._set_fields()
         self._actions = np.empty((capacity, agents), np.min_scalar_type(num_actions - 1))
         self._rewards = np.empty(capacity, np.float32)
         self.agent_returns = np.zeros(agents, np.float32)
         self.rllib_episode: MultiAgentEpisode | None = None
         self._observe(first)
 
+    def _set_fields(self) -> None:
+        """The fields of an observation, with their shapes and dtypes, as views of the arrays."""
+        split = math.prod(self._shapes[OBS])
+        views = {
+            OBS: self._numbers[:, :split].reshape(-1, *self._shapes[OBS]),
+            ACTION_MASK: self._masks,
+            STATE: self._numbers[:, split:].reshape(-1, *self._shapes[STATE]),
+        }
+        self._per_observation = views
+        self._fields = [(name, v, self._shapes[name], v.dtype) for name, v in views.items()]
+
     def _observe(self, observation: dict[str, np.ndarray]) -> None:
+        at = self.length
         try:
-            for name, values in self._per_observation.items():
-                given, row = observation[name], values[self.length]
-                if given.shape != row.shape:
+            for name, values, shape, dtype in self._fields:
+                given = observation[name]
+                if given.shape != shape:
                     raise ValueError(name)
-                row[...] = given if given.dtype == row.dtype else cast(name, given, row.dtype)
-                if name != ACTION_MASK and not is_finite(row):
-                    raise not_finite(name, row, self.length)
+                values[at] = given if given.dtype is dtype else cast(name, given, dtype)
         except ContractError:
             raise
         except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
             raise unreadable_observation(observation, self._shapes) from error
+        if not is_finite(self._numbers[at]):
+            fields = {name: self.observation(name) for name in (OBS, STATE)}
+            name = next((name for name, values in fields.items() if not is_finite(values)), STATE)
+            raise not_finite(name, fields[name], at)
 
     def observation(self, name: str) -> np.ndarray:
         """The newest observation's entry ``name``."""
@@ -189,7 +205,9 @@ class Recording:
             raise not_finite("the team reward", reward, self.length + 1)
         self._actions[self.length], self._rewards[self.length] = actions, reward
         if AGENT_REWARDS in info:
-            self.agent_returns += read_agent_rewards(info, self.agent_returns.shape)
+            given = info[AGENT_REWARDS]
+            known = type(given) is np.ndarray and given.shape == self.agent_returns.shape
+            self.agent_returns += given if known else read_agent_rewards(info, len(actions))
         self.length += 1
         self._observe(observation)
 
@@ -201,9 +219,9 @@ class Recording:
 
         rows = 2 * len(self._rewards)
         self._actions, self._rewards = double(self._actions, rows), double(self._rewards, rows)
-        self._per_observation = {
-            name: double(values, rows + 1) for name, values in self._per_observation.items()
-        }
+        self._numbers = double(self._numbers, rows + 1)
+        self._masks = double(self._masks, rows + 1)
+        self._set_fields()
 
     def finish(self, terminated: bool, win: bool | None) -> TeamEpisode:
         """The episode, in arrays of its own length.

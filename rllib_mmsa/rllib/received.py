@@ -27,6 +27,7 @@ from env_registry.contract import (
 
 #: Numbers above this count as not finite: sums of their squares leave float32.
 LARGEST = 1e15
+_LARGEST_SQUARED = LARGEST**2
 
 _CHECK = "env_registry.contract.check_env plays an environment and names what breaks its contract"
 _UNREADABLE = (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError)
@@ -132,7 +133,7 @@ def unreadable_observation(observation: Any, shapes: Mapping[str, tuple[int, ...
     return broken("the observation cannot be read", rule, _CHECK)
 
 
-def read_agent_rewards(info: Mapping[str, Any], shape: tuple[int, ...]) -> np.ndarray:
+def read_agent_rewards(info: Mapping[str, Any], num_agents: int) -> np.ndarray:
     """The agents' own rewards of a step, (N,) float32.
 
     Raises:
@@ -143,10 +144,10 @@ def read_agent_rewards(info: Mapping[str, Any], shape: tuple[int, ...]) -> np.nd
         rewards = np.asarray(given, np.float32)
     except (TypeError, ValueError):
         rewards = np.empty(0, np.float32)
-    if rewards.shape != shape:
+    if rewards.shape != (num_agents,):
         raise broken(
             f"{AGENT_REWARDS!r} is {_shown(given)}",
-            f"infos[{TEAM!r}] has one reward for each agent there, an array of shape {shape}",
+            f"infos[{TEAM!r}] has one reward for each of {num_agents} agents there, in an array",
             f"np.array(agent_rewards, np.float32). {_CHECK}",
         )
     return rewards
@@ -195,11 +196,11 @@ def not_finite(name: str, values: Any, step: int) -> NotFinite:
 
 
 def is_finite(values: np.ndarray) -> bool:
-    """Whether no number is NaN, infinite or too large; values are contiguous floats.
+    """Whether no number is NaN, infinite or too large.
 
-    Their norm says it in one pass: half a microsecond, which every step pays twice.
+    The norm says it in one pass: half a microsecond, which every step pays.
     """
-    return bool(np.vdot(values, values) <= LARGEST**2)
+    return bool(np.vdot(values, values) <= _LARGEST_SQUARED)
 
 
 def unplayable(masks: np.ndarray) -> dict[int, ContractError]:
