@@ -31,12 +31,13 @@ from rllib_mmsa.rllib.latest_test import Ending, LatestTest
 from rllib_mmsa.rllib.replay import EpisodeReplay
 from rllib_mmsa.rllib.runner_group import RunnerGroup, supervised
 from rllib_mmsa.rllib.saved import Saved
+from rllib_mmsa.rllib.team import TeamAccess
 from rllib_mmsa.rllib.version import version
 
 logger = logging.getLogger(__name__)
 
 
-class QLearning(Saved):
+class QLearning(TeamAccess, Saved):
     """Collect whole episodes, store them, learn from some, send the agents' weights back."""
 
     config: QLearningConfig

@@ -87,10 +87,11 @@ def check_environment(env: str, env_config: Any, where: str) -> None:
 
 
 def notices(experiment: Experiment) -> list[str]:
-    """What a user should be told of an experiment's environments before it runs, a line each."""
+    """What a user should be told of an experiment before it runs, a line each."""
     import env_registry
 
-    settings = variants({"env": experiment.env, **experiment.config}, f"{experiment.name}: config")
+    where = f"{experiment.name}: config"
+    settings = list(variants({"env": experiment.env, **experiment.config}, where))
     lines = [env_registry.notice(one["env"], one.get("env_config")) for one in settings]
     lines += [
         f"stop: '{name}' is no metric of RLlib's or of this project; a run whose callbacks never "
