@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from rllib_mmsa.command.experiment.files import load_file, parse_option
+from rllib_mmsa.command.experiment.files import load_file, parse_option, read_record
 from rllib_mmsa.command.experiment.structure import folder_name, parse_experiment
 from rllib_mmsa.command.experiment.yaml_text import parse_yaml
 from rllib_mmsa.errors import ConfigError, unknown
@@ -171,3 +171,51 @@ def test_a_message_obeys_no_control_character_and_shortens_what_it_quotes():
     assert str(ConfigError("a\x1b[31mb\u202ec\nd")) == "a\\x1b[31mb\\u202ec\nd"
     text = str(unknown("key", "x" * 5_000 + "\n", ["lr"]))
     assert len(text) < 120 and "\n" not in text
+
+
+def test_a_folder_of_results_may_have_been_given_any_name(tmp_path):
+    with pytest.raises(ConfigError, match="becomes a folder"):
+        parse_experiment("my run (2)", dict(MINIMAL))
+    assert parse_experiment("my run (2)", dict(MINIMAL), exists=True).path.name == "my run (2)"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "a: {run: QMIX}\nb: {run: VDN}",
+            "must hold the one experiment of its folder, but holds 2",
+        ),
+        ("a: 3", "must be a mapping"),
+        ("a: [", "is not valid YAML"),
+        ("", "must be a mapping"),
+    ],
+)
+def test_a_record_that_somebody_has_changed_is_refused_in_words(tmp_path, text, words):
+    (tmp_path / "experiment.yaml").write_text(text)
+    with pytest.raises(ConfigError) as error:
+        read_record(tmp_path / "experiment.yaml")
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--config", "{env_config: 3}", "--env-config", "{a: 1}"], "env_config must be a mapping"),
+        (["--config", "[1]"], "--config must be a mapping"),
+        (["--config", "&a [*a]"], "--config: line 1: the value refers to itself"),
+        (["--env-config", "9" * 5000], "--env-config: line 1: 999999999999... has 5,000 digits"),
+        (["--stop", "{training_iteration: soon}"], "must be a number, but is text ('soon')"),
+        (["--experiment-name", ".."], "experiment name '..' becomes a folder"),
+        (["--experiment-name", "a\nb"], "experiment name 'a b' becomes a folder"),
+        (["--storage-path", "~nobody_of_this_name"], "is no path"),
+    ],
+)
+def test_text_on_the_command_line_ends_in_one_message(options, words):
+    from typer.testing import CliRunner
+
+    from rllib_mmsa.command.cli import app
+
+    done = CliRunner().invoke(app, ["train", "--algo", "QMIX", "--env", "two_step", *options])
+    assert done.exit_code == 2 and words in done.output
+    assert done.output.startswith("error: ") and len(done.output.splitlines()) == 1

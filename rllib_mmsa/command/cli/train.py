@@ -131,6 +131,7 @@ def _entry(
     Raises:
         ConfigError: If the algorithm or the environment is missing, or a text is not valid YAML.
     """
+    from rllib_mmsa.command.experiment import checks
     from rllib_mmsa.command.experiment.files import parse_option
 
     if not algo or not env:
@@ -140,10 +141,8 @@ def _entry(
         )
     settings = parse_option(config, "--config")
     if env_config:
-        settings["env_config"] = {
-            **settings.get("env_config", {}),
-            **parse_option(env_config, "--env-config"),
-        }
+        before = checks.mapping(settings.get("env_config"), "--config: env_config")
+        settings["env_config"] = {**before, **parse_option(env_config, "--env-config")}
     return {"run": algo, "env": env, "config": settings, "stop": parse_option(stop, "--stop")}
 
 
@@ -240,12 +239,12 @@ def train_resume(
                 f"such as {DEFAULT_STORAGE}/mmsa_lbf."
             )
         # The folder may have been moved or renamed since.
-        (entry,) = experiment_files.read_file(record).values()
+        entry = experiment_files.read_record(record)
         entry["storage_path"] = str(folder.parent)
         entry["import"] = list(imports.found_again(entry.get("import", []), folder, files or ()))
         more_stop = experiment_files.parse_option(stop, "--stop")
         _train(
-            [structure.parse_experiment(folder.name, entry)],
+            [structure.parse_experiment(folder.name, entry, exists=True)],
             resume=True, stop=checks.stop_criteria(more_stop, "--stop"), verbose=verbose,
             ray_address=ray_address, num_cpus=ray_num_cpus,
         )  # fmt: skip

@@ -37,6 +37,16 @@ def read_file(path: str | Path) -> dict[str, Any]:
     return checks.mapping(content, str(path))
 
 
+def read_record(path: Path) -> dict[str, Any]:
+    """Read the settings that a run has recorded in its folder (`experiment.RECORD`)."""
+    entries = list(read_file(path).values())
+    if len(entries) != 1:
+        raise ConfigError(
+            f"{path} must hold the one experiment of its folder, but holds {len(entries)}."
+        )
+    return checks.mapping(entries[0], str(path))
+
+
 def _read_text(path: Path) -> str:
     """The text of an experiment file, whatever the path leads to."""
     try:

@@ -53,6 +53,7 @@ def parse_experiment(
     *,
     base: Path | None = None,
     more_stop: Mapping[str, Any] | None = None,
+    exists: bool = False,
 ) -> Experiment:
     """Check one experiment's structure: keys, kinds, metric names, search spaces.
 
@@ -61,10 +62,13 @@ def parse_experiment(
         entry: Its settings as written.
         base: Folder that relative imports start from.
         more_stop: Stop criteria that replace those of the same name.
+        exists: The name is that of a folder of results, which may have been given any name since.
 
     Returns:
         The experiment; its algorithm, environment and options are not yet checked.
     """
+    if not exists:
+        check_name(name)
     _check_experiment_keys(entry, name)
     config = checks.mapping(entry.get("config"), f"{name}: config")
     env = entry.get("env", config.get("env"))
@@ -123,7 +127,6 @@ def _counts(entry: Mapping[str, Any], name: str) -> dict[str, int | None]:
 
 def _check_experiment_keys(entry: Mapping[str, Any], name: str) -> None:
     """Refuse unknown experiment-level keys; say where a key of another level belongs."""
-    check_name(name)
     for key in entry:
         if key in EXPERIMENT_KEYS:
             continue

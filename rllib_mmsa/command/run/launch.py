@@ -262,7 +262,7 @@ def report(experiment: Experiment, results: tune.ResultGrid, options: LaunchOpti
     # Whatever ended it: what is not done is not a success.
     interrupted = any(trial.status not in ENDED for trial in results._experiment_analysis.trials)
     for path in saved:
-        typer.echo(f"checkpoint: {path}")
+        typer.echo(f"checkpoint: {shlex.quote(path)}")
     if saved:
         typer.echo(f"evaluate:   {command_name()} evaluate {shlex.quote(saved[0])}")
     elif interrupted:
