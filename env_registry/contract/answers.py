@@ -7,6 +7,7 @@ dictionaries.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,28 @@ RESET = "reset returns (observations, infos)"
 STEP = "step returns (observations, rewards, terminateds, truncateds, infos)"
 STEP_PARTS = ("observations", "rewards", "terminateds", "truncateds", "infos")
 REMEDY = "{} in the environment, as gymnasium and RLlib since 2.3 ask for it"
+
+
+def reset_keys(env: Any) -> tuple[str, ...]:
+    """Which of "seed" and "options" `env.reset` takes.
+
+    Raises:
+        ContractError: If it takes no seed, as gym's did.
+    """
+    parameters = inspect.signature(env.reset).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return "seed", "options"
+    names = [p.name for p in parameters if p.kind is not p.POSITIONAL_ONLY]
+    if "seed" not in names:
+        raise broken(
+            f"{type(env).__name__}.reset takes no seed: it has the form of gym, or of RLlib "
+            "before 2.3",
+            "gymnasium's: reset(*, seed=None, options=None) returns (observations, infos), step "
+            "returns (observations, rewards, terminateds, truncateds, infos)",
+            "change both; draw random numbers from np.random.default_rng(seed), so that a run can "
+            "be repeated",
+        )
+    return tuple(key for key in ("seed", "options") if key in names)
 
 
 def checked_reset(

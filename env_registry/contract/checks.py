@@ -6,13 +6,15 @@ Shape legend: N agents, A actions, D observation size, S state size.
 from __future__ import annotations
 
 import copy
+import reprlib
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 from ray.rllib.env.multi_agent_env import MultiAgentEnv
 
-from env_registry.contract.base import ACTION_MASK, AGENT_REWARDS, ALL, OBS, TEAM, WIN
+from env_registry.contract.answers import kind, reset_keys
+from env_registry.contract.base import ACTION_MASK, AGENT_REWARDS, ALL, OBS, TEAM, WIN, GroupedEnv
 from env_registry.contract.space_checks import check_spaces
 from env_registry.errors import broken
 
@@ -27,19 +29,28 @@ def check_env(env: MultiAgentEnv, episodes: int = 2, seed: int = 0) -> None:
     """Plays an environment with random legal actions and says in words what breaks the contract.
 
     Args:
-        env: An environment that means to follow the contract.
+        env: An environment that means to follow the contract, or one that `as_grouped_env` brings
+            under it.
         episodes: Episodes to play; the first is played twice, to see that a seed repeats it.
         seed: Of the first `reset` and of the random actions.
 
     Raises:
         ContractError: With value, rule and remedy, at the first thing found wrong.
     """
+    if not _means_the_contract(env):
+        from env_registry.contract.grouping import as_grouped_env  # here: it imports the adapters
+
+        env = as_grouped_env(env)
     check_spaces(env)
     rng = np.random.default_rng(seed)
     first = _play(env, rng, seed)
     for _ in range(episodes - 1):
         _play(env, rng)
     _play(env, rng, seed, replay=first)
+
+
+def _means_the_contract(env: Any) -> bool:
+    return isinstance(env, GroupedEnv) or TEAM in (getattr(env, "possible_agents", None) or ())
 
 
 def _play(
@@ -88,10 +99,11 @@ def _legal(rng: np.random.Generator, mask: np.ndarray) -> np.ndarray:
 
 
 def _checked_reset(env: MultiAgentEnv, seed: int | None) -> Any:
+    reset_keys(env)
     result = env.reset(seed=seed)
     if not isinstance(result, tuple) or len(result) != 2:
         raise broken(
-            f"reset returned {_kind(result)}",
+            f"reset returned {kind(result)}",
             "reset(*, seed=None, options=None) returns (observations, infos)",
             "return a pair of dictionaries",
         )
@@ -104,7 +116,7 @@ def _check_step(env: MultiAgentEnv, result: Any, where: str) -> bool:
     """Checks what `step` returned; True if the episode is over."""
     if not isinstance(result, tuple) or len(result) != 5:
         raise broken(
-            f"{where} returned {_kind(result)}",
+            f"{where} returned {kind(result)}",
             "step returns (observations, rewards, terminateds, truncateds, infos)",
             BUILD_STEP,
         )
@@ -114,7 +126,7 @@ def _check_step(env: MultiAgentEnv, result: Any, where: str) -> bool:
     reward = rewards[TEAM]
     if not isinstance(reward, (float, np.floating)) or not np.isfinite(reward):
         raise broken(
-            f"{where}: the team reward is {reward!r} ({_kind(reward)})",
+            f"{where}: the team reward is {reward!r} ({type(reward).__name__})",
             "it must be one finite float",
             "float(sum(agent_rewards))",
         )
@@ -172,22 +184,21 @@ def _check_info(infos: Any, n_agents: int, where: str) -> None:
 def _check_observation(env: MultiAgentEnv, obs: Any, where: str) -> None:
     _check_ids(obs, {TEAM}, "the observations", where)
     space = env.observation_spaces[TEAM]
-    _check_ids(obs[TEAM], set(space.spaces), "the team's observation", where)
+    _check_ids(obs[TEAM], set(space.spaces), "the team's observations", where)
     for key, box in space.spaces.items():
         value = obs[TEAM][key]
         if not isinstance(value, np.ndarray) or (value.shape, value.dtype) != (
             box.shape,
             box.dtype,
         ):
-            found = f"{getattr(value, 'shape', '')} {getattr(value, 'dtype', '')}"
             raise broken(
-                f"{where}: {key!r} is {_kind(value)} {found}",
+                f"{where}: {key!r} is {_array(value)}",
                 f"it must be an array of shape {box.shape} and dtype {box.dtype}",
                 "np.asarray(value, dtype), and env_registry.contract.pad_rows if sizes differ",
             )
         if not np.isfinite(value).all():
             raise broken(
-                f"{where}: {key!r} holds NaN or an infinite number",
+                f"{where}: {key!r} holds NaN or an infinite number: {_not_finite(value)}",
                 "every number is finite",
                 "look for a division by zero in the game, or np.nan_to_num",
             )
@@ -197,10 +208,12 @@ def _check_observation(env: MultiAgentEnv, obs: Any, where: str) -> None:
                 "observations stay within the bounds of their space",
                 "widen the bounds (obs_bounds, state_bounds) or clip the values",
             )
-    legal = obs[TEAM][ACTION_MASK].any(axis=1)
+    mask = obs[TEAM][ACTION_MASK]
+    legal = mask.any(axis=1)
     if not legal.all():
+        agent = int(np.argmin(legal))
         raise broken(
-            f"{where}: agent {int(np.argmin(legal))} has no legal action",
+            f"{where}: agent {agent} has no legal action: its mask is {mask[agent].tolist()}",
             "every agent has one at all times; one that died keeps a no-op",
             "env_registry.contract.keep_one_legal(action_mask)",
         )
@@ -214,9 +227,9 @@ def _outside(value: np.ndarray, box: spaces.Box) -> str:
 
 def _check_ids(found: Any, wanted: set[str], what: str, where: str) -> None:
     if not isinstance(found, dict) or set(found) != wanted:
-        keys = list(found) if isinstance(found, dict) else _kind(found)
+        has = f"have the keys {list(found)}" if isinstance(found, dict) else f"are {_short(found)}"
         raise broken(
-            f"{where}: {what} have the keys {keys}",
+            f"{where}: {what} {has}",
             f"they must be a dict with exactly the keys {sorted(wanted)}",
             BUILD_OBS if "observation" in what else BUILD_STEP,
         )
@@ -251,5 +264,22 @@ def _same(a: Any, b: Any) -> bool:
     return np.array_equal(a, b)
 
 
-def _kind(value: Any) -> str:
-    return f"a {type(value).__name__}"
+def _array(value: Any) -> str:
+    """Words what should be an array: its value, and its shape and dtype where it has them."""
+    if not isinstance(value, (np.ndarray, np.generic)):
+        return f"{_short(value)} (a {type(value).__name__})"
+    return f"{_short(value)} of shape {value.shape} and dtype {value.dtype}"
+
+
+def _not_finite(value: np.ndarray) -> str:
+    """Words the first number that is not finite."""
+    index = tuple(int(i) for i in np.argwhere(~np.isfinite(value))[0])
+    return f"at {index} stands {value[index]}"
+
+
+def _short(value: Any) -> str:
+    """A value in one line."""
+    if isinstance(value, np.ndarray):
+        first = ", ".join(f"{number:g}" for number in value.ravel()[:4].astype(float))
+        return f"[{first}{', ...' * (value.size > 4)}]"
+    return reprlib.repr(value)

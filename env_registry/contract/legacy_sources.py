@@ -10,7 +10,6 @@ Shape legend: N group members, known by their places 0 .. N-1.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -25,6 +24,7 @@ from env_registry.contract.answers import (
     checked_step,
     one_flag,
     one_reward,
+    reset_keys,
 )
 from env_registry.contract.base import ALL
 from env_registry.errors import broken
@@ -240,28 +240,6 @@ def is_plain_wrapper(env: Any) -> bool:
         GroupAgentsWrapper.reset,
         GroupAgentsWrapper.step,
     )
-
-
-def reset_keys(env: Any) -> tuple[str, ...]:
-    """Which of "seed" and "options" `env.reset` takes.
-
-    Raises:
-        ContractError: If it takes no seed, as gym's did.
-    """
-    parameters = inspect.signature(env.reset).parameters.values()
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return "seed", "options"
-    names = [p.name for p in parameters if p.kind is not p.POSITIONAL_ONLY]
-    if "seed" not in names:
-        raise broken(
-            f"{type(env).__name__}.reset takes no seed: it has the form of gym, or of RLlib "
-            "before 2.3",
-            "gymnasium's: reset(*, seed=None, options=None) returns (observations, infos), step "
-            "returns (observations, rewards, terminateds, truncateds, infos)",
-            "change both; draw random numbers from np.random.default_rng(seed), so that a run can "
-            "be repeated",
-        )
-    return tuple(key for key in ("seed", "options") if key in names)
 
 
 def _in_words(error: ValueError) -> ValueError:

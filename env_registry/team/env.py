@@ -23,8 +23,13 @@ from env_registry.contract import (
     concat_state,
     keep_one_legal,
 )
-from env_registry.contract.answers import checked_reset, checked_step, legal_actions, one_reward
-from env_registry.contract.legacy_sources import reset_keys
+from env_registry.contract.answers import (
+    checked_reset,
+    checked_step,
+    legal_actions,
+    one_reward,
+    reset_keys,
+)
 from env_registry.contract.legacy_spaces import natural_key
 from env_registry.discretise import JointActions
 from env_registry.team.member import MAX_OBSERVATION, Member
@@ -87,6 +92,7 @@ class TeamEnv(GroupedEnv):
         self._team_reward = team_reward
         self._limit = max_episode_steps
         self._steps = 0
+        self._state: np.ndarray | None = None  # the last one
         self._ended: set[Any] = set()
         self.render_mode = getattr(game, "render_mode", None)
         super().__init__(
@@ -130,7 +136,7 @@ class TeamEnv(GroupedEnv):
         if not over and self._limit is not None and self._steps >= self._limit:
             over = truncated = True
         return self._transition(
-            self._observe(obs, infos, ends),
+            self._observe(obs, infos, ends, over),
             agent_rewards,
             terminated=over and not truncated,
             truncated=over and truncated,
@@ -147,7 +153,11 @@ class TeamEnv(GroupedEnv):
         self.game.close()
 
     def _observe(
-        self, given: Mapping[Any, Any], infos: Mapping[Any, Any], ends: Mapping[Any, bool]
+        self,
+        given: Mapping[Any, Any],
+        infos: Mapping[Any, Any],
+        ends: Mapping[Any, bool],
+        over: bool = False,
     ) -> dict[str, Observation]:
         """PettingZoo's dictionaries -> the contract's observation."""
         obs = np.zeros((self.n_agents, self.obs_size), np.float32)
@@ -165,7 +175,7 @@ class TeamEnv(GroupedEnv):
             if own_mask is not None:
                 n_actions = int(self._actions.n_actions[i])
                 mask[i, :n_actions] = legal_actions(own_mask, n_actions, member.agent)
-        state = self._read_state() if self._has_state else concat_state(obs)
+        state = self._read_state(over) if self._has_state else concat_state(obs)
         return self._observation(obs, keep_one_legal(mask), state)
 
     def _find_state(self, wanted: str) -> int | None:
@@ -193,14 +203,24 @@ class TeamEnv(GroupedEnv):
             )
         return size
 
-    def _read_state(self) -> np.ndarray:
-        state = np.array(self.game.state(), np.float32).reshape(-1)  # a copy
+    def _read_state(self, over: bool) -> np.ndarray:
+        try:
+            state = np.array(self.game.state(), np.float32).reshape(-1)  # a copy
+        except Exception as error:
+            if over and self._state is not None:  # some games have no state any more at their end
+                return self._state.copy()
+            raise broken(
+                f"{self.game}.state() raised {type(error).__name__}: {error}",
+                "it tells the state after each step",
+                'state: "observations" takes all observations for it',
+            ) from error
         if state.size != self.state_size:
             raise broken(
                 f"{self.game} has a state of {state.size} numbers",
                 f"it had {self.state_size} at first, and keeps its size",
                 'state: "observations" takes all observations for it',
             )
+        self._state = state
         return state
 
     def _of_team(self, agent_rewards: Sequence[float], rewards: Mapping[Any, Any]) -> float:

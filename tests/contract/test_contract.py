@@ -28,6 +28,7 @@ from env_registry.contract import (
 )
 from env_registry.starcraft2 import install
 from env_registry.toy import CounterEnv
+from tests.envs.legacy_two_step import OldTwoStepGame, make_env
 
 CASES: list[Any] = [  # name, env_config
     *((name, {}) for name in env_registry.ENVIRONMENTS if name not in ("smac", "smacv2")),
@@ -63,6 +64,8 @@ CASES: list[Any] = [  # name, env_config
         {"task": "5m_vs_6m", "observation_type": "conic", "scale_state": False},
         marks=pytest.mark.slow,  # compiling
     ),
+    ("gymnasium", {"task": "lbforaging:Foraging-8x8-2p-2f-v3", "team_reward": "mean"}),
+    ("gymnasium", {"env_kwargs": {"msg_bits": 1}, "max_episode_steps": 50}),
     ("counter", {"ends_by": "truncation", "n_agents": 5, "n_actions": 2}),
     ("counter", {"ends_by": "mixed"}),
     ("climbing", {"game": "penalty", "penalty": -100}),
@@ -71,8 +74,9 @@ CASES: list[Any] = [  # name, env_config
 
 @pytest.mark.parametrize(("name", "config"), CASES, ids=str)
 def test_registered_environments_follow_the_contract(name: str, config: dict[str, Any]) -> None:
-    if not env_registry.installed(name)[0]:
-        pytest.skip(env_registry.installed(name)[1])
+    there, reason = env_registry.installed(name, config.get("task"))
+    if not there:
+        pytest.skip(reason)
     if config.get("backend") == "starcraft2" and install.problem():
         pytest.skip(install.problem())
     env = env_registry.make(name, **config)
@@ -176,7 +180,25 @@ BREACHES: dict[str, tuple[Callable[[Step], Any], str]] = {
     ),
     "agent rewards' dtype": (_set(4, {TEAM: {"agent_rewards": np.ones(3)}}), "float32"),
     "win": (_set(4, {TEAM: {"agent_rewards": np.ones(3, np.float32), "win": 1}}), "'win'"),
-    "four values": (lambda step: step[:4], "step returns"),
+    "four values": (lambda step: step[:4], "step 1 returned 4 values"),
+    "nothing": (lambda step: None, "step 1 returned None"),
+    "no observations": (_set(0, None), "the observations are None"),
+    "no observation": (_set(0, {TEAM: None}), "the team's observations are None"),
+    "an array for the parts": (_set(0, {TEAM: np.zeros(2)}), r"observations are \[0, 0\]"),
+    "one None": (_set_obs(OBS, lambda obs: None), "'obs' is None"),
+    "one number": (_set_obs(STATE, lambda state: 1.5), "'state' is 1.5"),
+    "object array": (_set_obs(OBS, lambda obs: obs.astype(object)), "dtype object"),
+    "one more dimension": (_set_obs(OBS, lambda obs: obs[None]), r"of shape \(1, 3, 4\)"),
+    "nan's place": (_set_obs(OBS, _to_nan), r"at \(0, 0\) stands nan"),
+    "negative mask": (_set_obs(ACTION_MASK, lambda mask: -mask), "At .* stands -1, outside"),
+    "fractional mask": (_set_obs(ACTION_MASK, lambda mask: mask / 2), r"'action_mask' is \[0.5, 0"),
+    "mask of bools": (_set_obs(ACTION_MASK, lambda mask: mask > 0), "dtype bool"),
+    "all-zero mask's value": (_set_obs(ACTION_MASK, np.zeros_like), r"mask is \[0, 0, 0, 0\]"),
+    "no rewards": (_set(1, None), "the rewards are None"),
+    "no reward": (_set(1, {TEAM: None}), "the team reward is None"),
+    "one done": (_set(2, True), "terminateds are True"),
+    "no truncateds": (_set(3, None), "truncateds are None"),
+    "no infos": (_set(4, None), "the infos are None"),
 }
 
 
@@ -192,6 +214,46 @@ def test_check_env_says_what_a_step_breaks(breach: str) -> None:
 
 def test_check_env_accepts_the_unchanged_environment() -> None:
     check_env(Changed())
+
+
+class OldReset(Changed):
+    """Resets as gym's did."""
+
+    def reset(self) -> Any:  # type: ignore[override]
+        return self.inner.reset()
+
+
+class OtherReset(Changed):
+    """Resets to what a test says."""
+
+    def __init__(self, change: Callable[[Any], Any]):
+        super().__init__()
+        self.change = change
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        return self.change(self.inner.reset(seed=seed))
+
+
+@pytest.mark.parametrize(
+    ("env", "words"),
+    [
+        (OldReset(), "OldReset.reset takes no seed"),
+        (OtherReset(lambda reset: reset[0]), "reset returned a dict"),
+        (OtherReset(lambda reset: None), "reset returned None"),
+        (OtherReset(lambda reset: (None, {})), "reset: the observations are None"),
+        (OtherReset(lambda reset: (reset[0], None)), "reset: the infos are None"),
+    ],
+)
+def test_check_env_says_what_a_reset_breaks(env: Any, words: str) -> None:
+    with pytest.raises(ContractError, match=words) as caught:
+        check_env(env)
+    assert "remedy:" in str(caught.value)
+
+
+def test_check_env_takes_what_can_come_under_the_contract() -> None:
+    check_env(make_env({}))  # grouped, as RLlib's old QMIX asked for it
+    with pytest.raises(ContractError, match="with_agent_groups"):
+        check_env(OldTwoStepGame())
 
 
 def _dict_space(**changed: spaces.Space | None) -> dict[str, spaces.Space]:

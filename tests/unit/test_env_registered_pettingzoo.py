@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from env_registry.contract import OBS, STATE, TEAM, ContractError, as_grouped_env, check_env
+from env_registry.contract import ALL, OBS, STATE, TEAM, ContractError, as_grouped_env, check_env
 
 pytest.importorskip("pettingzoo")
 
 from pettingzoo import AECEnv
 from pettingzoo.utils.conversions import parallel_to_aec
 
-from env_registry.pettingzoo_env import ParallelTeamEnv
+from env_registry.pettingzoo_env import ParallelTeamEnv, PettingZooEnv
 from tests.envs.parallel import FixedLives
 
 
@@ -72,6 +72,43 @@ def test_a_state_that_fails_is_not_taken() -> None:
     assert obs[TEAM][STATE].tolist() == obs[TEAM][OBS].ravel().tolist()
     with pytest.raises(ContractError, match="no state.* that works: KeyError: 'walker_0'"):
         ParallelTeamEnv(BrokenState({"a": 3}), state="state")
+
+
+class StateUntil(FixedLives):
+    """Its state is gone from some step on."""
+
+    until = 3
+
+    def state(self) -> Any:
+        if self.t >= self.until:
+            raise AttributeError("position")
+        return np.array([self.t])
+
+
+def test_a_state_that_is_gone_at_the_end_is_as_it_was_and_before_the_end_it_is_an_error() -> None:
+    env = ParallelTeamEnv(StateUntil({"a": 3}))
+    check_env(env)
+    env.reset(seed=0)
+    states = [env.step({TEAM: np.zeros(1, int)})[0][TEAM][STATE].tolist() for _ in range(3)]
+    assert states == [[1], [2], [2]]
+    env = ParallelTeamEnv(StateUntil({"a": 4}))
+    env.reset(seed=0)
+    with pytest.raises(ContractError, match='state: "observations"'):
+        for _ in range(3):
+            env.step({TEAM: np.zeros(1, int)})
+
+
+@pytest.mark.slow
+def test_multiwalker_plays_to_its_end() -> None:
+    pytest.importorskip("Box2D")
+    env = PettingZooEnv("pettingzoo.sisl.multiwalker_v9", {"max_cycles": 60}, n_actions=2)
+    rng = np.random.default_rng(0)
+    for seed in range(5):
+        env.reset(seed=seed)
+        over = False
+        while not over:
+            _, _, ends, cuts, _ = env.step({TEAM: rng.integers(env.n_actions, size=env.n_agents)})
+            over = ends[ALL] or cuts[ALL]
 
 
 class Given(FixedLives):
