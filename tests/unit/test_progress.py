@@ -143,6 +143,12 @@ def test_the_engine_and_the_game_are_named_once_before_the_first_line(capsys):
     assert lines[0] == "search (SMAX)  engine native (AVX-512, 2 threads)"
     assert len(lines) == 3
     assert all(line.startswith("search (SMAX)  120,000/200,000 steps  ") for line in lines[1:])
+    two = [trial(1, lr=1e-3), trial(2, lr=1e-4)]
+    for number, engine in enumerate(("native", "native", "plain")):
+        one = trial(number + 1, lr=1e-3)
+        callback.on_trial_result(1, two, one, {**RESULT, "engine": engine})
+    named = [line for line in capsys.readouterr().out.splitlines() if "engine" in line]
+    assert named == ["#1 lr=0.001  engine native", "#3 lr=0.001  engine plain"]
 
 
 def test_at_a_terminal_the_line_is_as_wide_as_the_terminal(capsys, monkeypatch):
@@ -185,13 +191,16 @@ def test_an_exchange_is_shown_with_the_settings_in_force(capsys):
     two = [trial(0, "x", lr=1e-3), trial(1, "y", lr=2e-4)]
     for one in two:
         callback.on_trial_start(1, two, one)
-    two[1].config = {"lr": 1.2e-3}
+    two[1].config = {"lr": 1.2e-3}  # before the result that decided it is shown
+    callback.on_trial_result(2, two, two[1], {**RESULT, "config": {"lr": 2e-4}})
     two[1].checkpoint = SimpleNamespace(path="/results/x/checkpoint_000003")
     callback.on_trial_start(2, two, two[1])
     callback.on_trial_start(3, two, two[1])  # another turn: nothing to say
     assert capsys.readouterr().out.splitlines() == [
         "#0 lr=0.001  starts",
         "#1 lr=0.0002  starts",
+        "#1 lr=0.0002  120,000/200,000 steps  2,431 episodes  return 0.31  test 0.42  eps 0.05  "
+        "400 steps/s  left 3:20",
         "#1 lr=0.0012  goes on from #0: lr 0.0002 -> 0.0012",
     ]
 

@@ -13,14 +13,16 @@ LINE_LENGTH = 40  # of a label in lines that are read
 FOLDER_LENGTH = 60  # of the searched values in a folder's name
 
 
-def searched(trial: Trial) -> dict[str, Any]:
-    """The searched settings as they are in force now, by the last part of their names.
+def searched(trial: Trial, config: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The searched settings by the last part of their names.
 
-    A population changes them while a trial runs.
+    Args:
+        trial: The trial.
+        config: The settings in force, which a population changes while a trial runs; None: now.
     """
     values = {}
     for path, drawn in (trial.evaluated_params or {}).items():
-        value: Any = trial.config
+        value: Any = trial.config if config is None else config
         for key in path.split("/"):
             value = value.get(key, drawn) if isinstance(value, Mapping) else drawn
         values[path.rsplit("/", 1)[-1]] = value
@@ -42,13 +44,20 @@ def number(trial: Trial) -> str:
     return f"#{int(last)}" if last.isdigit() else last
 
 
-def label(trial: Trial, trials: Sequence[Trial], *, numbered: bool = False) -> str:
+def label(
+    trial: Trial,
+    trials: Sequence[Trial],
+    *,
+    numbered: bool = False,
+    config: Mapping[str, Any] | None = None,
+) -> str:
     """The name of a trial in lines that a person reads.
 
     Args:
         trial: The trial.
         trials: All of its experiment.
         numbered: Begin with the trial's number, since its values will change.
+        config: The settings in force; None: now.
 
     Returns:
         The experiment's name where there is one trial; else the searched values, after the
@@ -56,7 +65,7 @@ def label(trial: Trial, trials: Sequence[Trial], *, numbered: bool = False) -> s
     """
     if len(trials) == 1:
         return trial.experiment_dir_name
-    text = write(searched(trial))
+    text = write(searched(trial, config))
     same = any(other is not trial and write(searched(other)) == text for other in trials)
     if numbered or same or not text:
         text = f"{number(trial)} {text}".strip()

@@ -202,6 +202,7 @@ class ProgressCallback(Callback):
         self.numbered = numbered
         self._trials: dict[str, TrialProgress] = {}
         self._begun: dict[str, dict[str, Any]] = {}  # trial -> its searched settings
+        self._engine = ""  # the last that was named
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Unpickles, for a run that resumes: nothing has begun in this process."""
@@ -239,13 +240,17 @@ class ProgressCallback(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict, **info: Any
     ) -> None:
         """Print a line if it is time for one, or if there is something new to see."""
-        label = game_name(self._label(trial, trials), result.get(keys.ENV_BACKEND))
+        # A population has changed the trial's settings by now; the result's are those it is of.
+        label = self._label(trial, trials, result.get("config"))
+        label = game_name(label, result.get(keys.ENV_BACKEND))
         progress = self._trials.get(trial.trial_id)
         if progress is None:
             progress = TrialProgress(trial.stopping_criterion or {})
             self._trials[trial.trial_id] = progress
-            if keys.ENGINE in result:
-                typer.echo(f"{label}  engine {result[keys.ENGINE]}")
+            engine = result.get(keys.ENGINE)
+            if engine and engine != self._engine:  # once, where many trials have the same
+                typer.echo(f"{label}  engine {engine}")
+                self._engine = engine
         evaluated = progress.update(result)
         terminal = sys.stdout.isatty()
         interval = TERMINAL_INTERVAL_S if terminal else FILE_INTERVAL_S
@@ -256,5 +261,7 @@ class ProgressCallback(Callback):
             sys.stdout.flush()
             progress.shown_at = time.monotonic()
 
-    def _label(self, trial: Trial, trials: list[Trial]) -> str:
-        return labels.label(trial, trials, numbered=self.numbered)
+    def _label(
+        self, trial: Trial, trials: list[Trial], config: Mapping[str, Any] | None = None
+    ) -> str:
+        return labels.label(trial, trials, numbered=self.numbered, config=config)
