@@ -131,6 +131,7 @@ def trial(number: int, folder: str = "f", **values: float) -> SimpleNamespace:
         checkpoint=None,
         stopping_criterion=STOP,
         storage=SimpleNamespace(trial_dir_name=folder),
+        restore_path=None,
     )
 
 

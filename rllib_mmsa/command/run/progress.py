@@ -218,7 +218,10 @@ class ProgressCallback(Callback):
         if before is None:
             settings = labels.write(values)
             of_what = "" if settings in label else f": {settings}"
-            typer.echo(f"{label}  {'resumes' if trial.checkpoint else 'starts'}{of_what}")
+            began = "resumes" if trial.checkpoint else "starts"
+            if trial.checkpoint and trial.checkpoint.path == trial.restore_path:
+                began = f"starts from {trial.restore_path}"
+            typer.echo(f"{label}  {began}{of_what}")
         elif before != values:
             changes = (
                 f"{key} {labels.write({key: before[key]})[len(key) + 1 :]} -> "
