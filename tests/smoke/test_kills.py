@@ -121,7 +121,7 @@ def kill_again_and_again(folder: Path, moments: list[str], draw: random.Random) 
         run = Run(folder, *args, "--resume")
     aim(run, "running", draw)
     left += run.kill()
-    _, alive = psutil.wait_procs(left, timeout=60)
+    _, alive = psutil.wait_procs(left, timeout=START_S)
     for process in alive:
         process.kill()
     assert not alive, f"outlived their driver: {alive}"

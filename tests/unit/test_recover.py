@@ -148,6 +148,17 @@ def test_one_of_an_older_version_is_taken_with_its_row_of_the_log(killed):
     assert said(killed)[2:] == (name(3), 6)
 
 
+def test_a_decision_that_waited_for_a_save_is_forgotten(killed):
+    (path,) = state_files(killed)
+    content = json.loads(path.read_text())
+    (trial,) = (json.loads(pair[0])["trial_id"] for pair in content["trial_data"])
+    content["runner_data"]["_cached_trial_decisions"] = {trial: "STOP"}
+    path.write_text(json.dumps(content))
+    recover.prepare(killed)
+    (path,) = state_files(killed)
+    assert json.loads(path.read_text())["runner_data"]["_cached_trial_decisions"] == {}
+
+
 def test_a_trial_that_had_reached_its_end_has_ended(killed):
     edit(killed, stop=ITERATIONS)
     recover.prepare(killed)

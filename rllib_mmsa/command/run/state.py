@@ -137,8 +137,11 @@ def replace(folder: Path, state: State, beside: Mapping[str, bytes]) -> None:
     """
     (folder / BACKUP).mkdir(exist_ok=True)
     data = [[_encoded(part) for part in pair] for pair in state.trials]
-    content = json.dumps({**state.content, "trial_data": data}).encode()
-    files = {**beside, f"{STATE}{REPAIRED}.json": content}  # last: then the others are there
+    # A save that failed leaves the decision to stop, which would end the trial at its next save.
+    undecided = {"_cached_trial_decisions": {}, "_queued_trial_decisions": {}}
+    runner = {**state.content["runner_data"], **undecided, "_should_stop_experiment": False}
+    content = {**state.content, "trial_data": data, "runner_data": runner}
+    files = {**beside, f"{STATE}{REPAIRED}.json": json.dumps(content).encode()}  # the last
     for name, text in files.items():
         for place in (folder / BACKUP / name, folder / name):
             with replacing(place, "wb") as file:
