@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import typer
+
 from rllib_mmsa import whole
+from rllib_mmsa.command.trials import choose
 from rllib_mmsa.errors import ConfigError
 
 
@@ -14,14 +17,14 @@ def locate(path: str | Path) -> Path:
 
     Args:
         path: A checkpoint, a trial's folder (its latest whole checkpoint is taken), or the folder
-            of an experiment with one trial.
+            of an experiment: its one trial, the newest run's, or a search's best is taken.
 
     Returns:
         The checkpoint's folder.
 
     Raises:
-        ConfigError: If there is none, or more than one trial to choose from, or if the one that is
-            named lacks what acts.
+        ConfigError: If there is none, or several trials that nothing tells apart, or if the one
+            that is named lacks what acts.
     """
     folder = Path(path).expanduser()
     if not folder.is_dir():
@@ -34,6 +37,10 @@ def locate(path: str | Path) -> Path:
     trials = [t for t in sorted(folder.iterdir()) if t.is_dir() and latest(t)]
     if found is None and len(trials) == 1:
         found = latest(trials[0])
+    elif found is None and (chosen := choose(trials)):
+        others = f"'{path}' holds {len(trials)} trials; name another's folder to take that one"
+        typer.echo(f"note: this is {chosen.folder.name}, {chosen.why}; {others}", err=True)
+        found = latest(chosen.folder)
     if found:
         return found.resolve()
     if trials:

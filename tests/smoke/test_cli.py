@@ -221,10 +221,10 @@ def test_a_grid_from_options(tmp_path):
         *("--config", json.dumps({**TINY, "seed": {"grid_search": [1, 2]}})),
     )
     assert result.returncode == 0, result.stderr
-    assert "vdn_counter_00000  starts: seed=1" in result.stdout
-    assert "vdn_counter_00001  starts: seed=2" in result.stdout
-    result = rllib(tmp_path, "evaluate", str(tmp_path / "vdn_counter"))
-    assert result.returncode == 2 and "holds 2 trials" in result.stderr
+    assert "seed=1  starts" in result.stdout and "seed=2  starts" in result.stdout
+    assert "test return" in result.stdout and "best:       seed=" in result.stdout
+    result = rllib(tmp_path, "evaluate", str(tmp_path / "vdn_counter"), "--episodes", "2")
+    assert result.returncode == 0 and "the best of 2 trials by their latest" in result.stderr
 
 
 @pytest.mark.parametrize("columns", ["60", "400"])

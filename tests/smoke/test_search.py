@@ -35,7 +35,7 @@ def kill_in_the_third_trial(tmp_path: Path, args: list[str]) -> None:
         start_new_session=True,
     )
     for line in process.stdout:
-        if line.startswith("tiny_00002") and "steps/s" in line:
+        if line.startswith("seed=3 ") and "steps/s" in line:
             break
     else:
         raise AssertionError(f"the search ended by itself, with exit code {process.wait()}")
