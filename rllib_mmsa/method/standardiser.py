@@ -47,10 +47,7 @@ class Standardiser(nn.Module):
 
     @torch.no_grad()
     def repair(self) -> int:
-        """Puts statistics that are not finite back to their start; how many there were.
-
-        The next updates then count alike again, so that those statistics are found anew.
-        """
+        """Puts statistics that are not finite back to their start, to be found anew; how many."""
         bad = ~(self.mean.isfinite() & self.variance.isfinite())
         count = int(bad.sum())
         if count or not self.updates.isfinite():

@@ -25,6 +25,7 @@ from rllib_mmsa.method.gradients import clip, global_norm
 from rllib_mmsa.method.networks import target_pairs
 from rllib_mmsa.method.update import Batch
 from rllib_mmsa.rllib import metrics as keys
+from rllib_mmsa.rllib.diverged import MAX_SKIPPED_IN_A_ROW, diverged
 from rllib_mmsa.rllib.module import STEP, QModule
 
 _COUNTERS = (
@@ -33,8 +34,6 @@ _COUNTERS = (
     "_num_target_updates",
     "_num_skipped_updates",
 )
-#: Updates that may be skipped in a row; then the run ends, while good checkpoints are still kept.
-MAX_SKIPPED_IN_A_ROW = 10
 logger = logging.getLogger(__name__)
 
 
@@ -184,17 +183,8 @@ class QLearner(TorchLearner):
         self._skipped_in_a_row += 1
         if self._skipped_in_a_row == 1:
             logger.warning("a gradient is not finite; this update is skipped")
-        if self._skipped_in_a_row < MAX_SKIPPED_IN_A_ROW:
-            return
-        first = self._num_updates + 2 - self._skipped_in_a_row  # the first update is number 1
-        losses = {name: v.item() for name, v in self._logged.items() if not v.isfinite().all()}
-        shown = ", ".join(f"{name} {value:g}" for name, value in list(losses.items())[:3])
-        raise RuntimeError(
-            f"training has diverged: since update {first}, {self._skipped_in_a_row} updates in a "
-            f"row had gradients that are not finite and were skipped"
-            f"{f' ({shown})' if shown else ''}. Lower lr (it is {self.config.lr}) or set "
-            f"grad_clip (it is {self.config.grad_clip}; the default is 10)"
-        )
+        if self._skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
+            raise diverged(self._num_updates + 1, self._skipped_in_a_row, self._logged, self.config)
 
     def _get_clip_function(self) -> Callable[..., Tensor | None]:
         return self._clip_gradients
@@ -202,11 +192,7 @@ class QLearner(TorchLearner):
     def _clip_gradients(
         self, gradients_dict: dict[Any, Tensor], *, grad_clip: float | None, grad_clip_by: str
     ) -> Tensor | None:
-        """RLlib's, or all at once (method/gradients.py); the dictionary gets other gradients.
-
-        Returns:
-            The global norm, where it is what is clipped by.
-        """
+        """RLlib's; by the global norm, which is then returned, faster (method/gradients.py)."""
         if grad_clip is None or grad_clip_by != "global_norm" or not gradients_dict:
             return clip_one_by_one(gradients_dict, grad_clip=grad_clip, grad_clip_by=grad_clip_by)
         self._global_norm = clip(gradients_dict, grad_clip)

@@ -21,7 +21,7 @@ from rllib_mmsa.command.evaluate import evaluate
 from rllib_mmsa.errors import ConfigError
 from rllib_mmsa.method import gradients
 from rllib_mmsa.method.standardiser import Standardiser
-from rllib_mmsa.rllib.learner import MAX_SKIPPED_IN_A_ROW
+from rllib_mmsa.rllib.diverged import MAX_SKIPPED_IN_A_ROW
 from rllib_mmsa.rllib.module import NotFiniteWeights
 from rllib_mmsa.rllib.replay import EpisodeReplay
 from rllib_mmsa.whole import COMPLETE
