@@ -46,6 +46,11 @@ class EarlierTrial:
         """The criteria that its last result already meets."""
         return {k: v for k, v in stop.items() if self.result.get(k, -float("inf")) >= v}
 
+    def goes_on(self, stop: Mapping[str, float]) -> bool:
+        """Whether it has something to do under these criteria."""
+        extended = self.saved and stop != self.stop
+        return not self.reached(stop) and (extended or not self.finished)
+
 
 def earlier_trials(folder: Path) -> list[EarlierTrial]:
     """Read the trials of an experiment's folder; none where no state can be read."""
@@ -101,16 +106,15 @@ def is_due(experiment: Experiment, more_stop: Mapping[str, float]) -> bool:
         return True
     before = dict(trials[0].stop)
     stop = {**before, **more_stop}
-    if stop != before:
-        if experiment.scheduler:
-            raise ConfigError(
-                f"{experiment.name}: --stop: the trials of a search with a scheduler "
-                f"({experiment.scheduler['type']}) end where it began to plan them; resume without "
-                "--stop, or go on from one trial's checkpoint with --restore."
-            )
-        extend(experiment.path, stop)
-        trials = earlier_trials(experiment.path)
-    if not all(trial.finished or trial.reached(stop) for trial in trials):
+    if stop != before and experiment.scheduler:
+        raise ConfigError(
+            f"{experiment.name}: --stop: the trials of a search with a scheduler "
+            f"({experiment.scheduler['type']}) end where it began to plan them; resume without "
+            "--stop, or go on from one trial's checkpoint with --restore."
+        )
+    if any(trial.goes_on(stop) for trial in trials):
+        if stop != before:
+            extend(experiment.path, stop)
         return True
     typer.echo(f"{experiment.name}: {_why_over(trials, stop)}")
     return False
@@ -120,7 +124,7 @@ def _why_over(trials: list[EarlierTrial], stop: Mapping[str, float]) -> str:
     """Why there is nothing to do, and how to go on."""
     reached = {k: v for trial in trials for k, v in trial.reached(stop).items()}
     if reached:
-        said = ", ".join(f"{name}: {value:g}" for name, value in reached.items())
+        said = ", ".join(f"{name}: {_rounded(value)}" for name, value in reached.items())
         more = ", ".join(f"{name}: {_rounded(2 * value)}" for name, value in reached.items())
         return (
             f"finished ({_progress(trials)}): reached {said}. To train on, resume with a later "
@@ -157,7 +161,7 @@ def extend(folder: Path, stop: Mapping[str, float]) -> None:
     for trial, said in found.trials:
         earlier = _trial(folder, trial, said)
         trial["stopping_criterion"] = dict(stop)
-        if earlier.finished and earlier.saved and not earlier.reached(stop):
+        if earlier.finished and earlier.goes_on(stop):
             trial["status"] = Trial.PAUSED
     beside, _ = state.companions(folder, found)
     state.replace(folder, found, beside)
