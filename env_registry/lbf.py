@@ -18,7 +18,7 @@ from gymnasium import spaces
 from lbforaging.foraging.environment import Action, ForagingEnv, Player
 
 from env_registry.contract import TEAM, GroupedEnv, Observation, StepResult, concat_state
-from env_registry.draw import draw_grid
+from env_registry.draw import FORAGING, draw_grid, with_legend
 from env_registry.draw.lbf import draw_observations
 from env_registry.tasks.lbf import parse_task
 
@@ -144,6 +144,7 @@ class LBFEnv(GroupedEnv):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 5}
     render_mode = "rgb_array"
+    picture_legend = FORAGING  # of `draw_observations`
 
     def __init__(
         self,
@@ -238,9 +239,9 @@ class LBFEnv(GroupedEnv):
         )
 
     def render(self) -> np.ndarray:
-        """Draws the field: (height, width, 3) uint8. Needs no display."""
+        """Draws the field and its legend: (height, width, 3) uint8. Needs no display."""
         players = [(*player.position, player.level) for player in self._game.players]
-        return draw_grid(self._game.field, players)
+        return with_legend(draw_grid(self._game.field, players), FORAGING)
 
     def draw_observations(self, obs: np.ndarray) -> np.ndarray:
         """Draws the field as observations (N, D) tell it: (height, width, 3) uint8."""

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from env_registry.draw.shapes import BACKGROUND, CELL, draw_things
+from env_registry.draw.canvas import BACKGROUND
+from env_registry.draw.shapes import CELL, draw_things
 
 THERE = 0.5  # a level from which on something is drawn; what is not there shows level 0
 Things = list[tuple[float, float, float]]  # row, column, level

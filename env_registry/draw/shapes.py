@@ -1,27 +1,18 @@
-"""Shapes from which pictures of games are drawn: grids, discs, digits."""
+"""Shapes from which pictures of games are drawn: grids with things on them, maps with units."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from env_registry.draw.canvas import BACKGROUND, Canvas
+
 CELL = 32  # pixels
-BACKGROUND, LINE = (250, 248, 240), (205, 200, 190)
+LINE = (205, 200, 190)
 FOOD, PLAYER, INK = (214, 64, 58), (52, 101, 190), (255, 255, 255)
-# Digits 0-9 in 3 x 5 pixels, one string of rows per digit.
-_DIGITS = [
-    "111101101101111",
-    "010110010010111",
-    "111001111100111",
-    "111001111001111",
-    "101101111001001",
-    "111100111001111",
-    "111100111101111",
-    "111001001001001",
-    "111101111101111",
-    "111101111001111",
-]
+BAR, BAR_GROUND = (46, 140, 70), (214, 208, 196)  # of health
+Attack = tuple[int, int]  # who, whom
 
 
 def draw_grid(
@@ -60,24 +51,24 @@ def draw_things(
         drawn at its border.
     """
     rows, cols = shape
-    picture = np.empty((rows * cell + 1, cols * cell + 1, 3), np.uint8)
-    picture[:] = BACKGROUND
-    picture[::cell] = LINE
-    picture[:, ::cell] = LINE
-    margin = cell // 8
-    for row, col, level in foods:
-        place = min(max(row, 0), rows - 1), min(max(col, 0), cols - 1)
-        inner = _cell(picture, *place, cell)[margin:-margin, margin:-margin]
-        inner[:] = FOOD
-        _write(inner, round(level))
-    axis = np.arange(cell - 1) - (cell - 2) / 2
-    disc = axis[:, None] ** 2 + axis[None, :] ** 2 <= (cell / 2 - margin / 2) ** 2
-    for row, col, level in players:
-        place = min(max(row, 0), rows - 1), min(max(col, 0), cols - 1)
-        inner = _cell(picture, *place, cell)
-        inner[disc] = PLAYER
-        _write(inner, round(level))
-    return picture
+    width, height = cols * cell + 1, rows * cell + 1
+    canvas = Canvas(width, height)
+    for k in range(rows + 1):
+        canvas.rectangle(0, k * cell, width, k * cell + 1, LINE)
+    for k in range(cols + 1):
+        canvas.rectangle(k * cell, 0, k * cell + 1, height, LINE)
+    half = (cell - 1) / 2
+    for things, colour in ((foods, FOOD), (players, PLAYER)):
+        for row, col, level in things:
+            x = min(max(float(col), 0), cols - 1) * cell + 1 + half
+            y = min(max(float(row), 0), rows - 1) * cell + 1 + half
+            if colour is FOOD:
+                side = half - cell / 8
+                canvas.rectangle(x - side, y - side, x + side, y + side, FOOD)
+            else:
+                canvas.disc(x, y, half - cell / 16, PLAYER)
+            canvas.text(x, y, str(max(round(float(level)), 0)), cell / 2, INK)
+    return canvas.array()
 
 
 def draw_units(
@@ -87,45 +78,60 @@ def draw_units(
     health: np.ndarray,
     n_allies: int,
     scale: int = 10,
+    attacks: Sequence[Attack] = (),
 ) -> np.ndarray:
-    """Draws units on a map (discs, allies blue, enemies red): pale is hurt, not there is dead.
+    """Draws units on a map, allies blue and enemies red, their health as bars, who attacks whom.
 
     Args:
         size: Width and height of the map.
         positions: (U, 2), x to the right, y upwards, allies first.
         radii: (U,) in the map's units.
-        health: (U,) from 0, dead, to 1.
+        health: (U,) from 0, dead and not drawn, to 1; the hurt are paler, too.
         n_allies: How many of the units are allies.
         scale: Pixels per unit of length.
+        attacks: Who attacks whom, as indices of units; drawn as lines, over a target that died too.
 
     Returns:
         (height * scale, width * scale, 3) uint8, RGB.
     """
     width, height = (int(side * scale) for side in size)
-    picture = np.empty((height, width, 3), np.uint8)
-    picture[:] = BACKGROUND
-    y, x = np.mgrid[height - 0.5 : 0 : -1, 0.5:width] / scale
-    for i in np.flatnonzero(health > 0):
-        disc = (x - positions[i, 0]) ** 2 + (y - positions[i, 1]) ** 2 <= radii[i] ** 2
-        colour = np.array(PLAYER if i < n_allies else FOOD)
-        strength = 0.25 + 0.75 * health[i]
-        picture[disc] = strength * colour + (1 - strength) * np.array(BACKGROUND)
-    return picture
+    canvas = Canvas(width, height)
+    for left, top, right, bottom in (  # the border
+        (0, 0, width, 1), (0, height - 1, width, height),
+        (0, 0, 1, height), (width - 1, 0, width, height),
+    ):  # fmt: skip
+        canvas.rectangle(left, top, right, bottom, LINE)
+    points = [(float(x) * scale, height - float(y) * scale) for x, y in positions]
+    for who, whom in attacks:
+        colour = PLAYER if who < n_allies else FOOD
+        aside = _aside(points[who], points[whom], 0.15 * scale)
+        ends = ((x + aside[0], y + aside[1]) for x, y in (points[who], points[whom]))
+        canvas.line(next(ends), next(ends), colour, max(1.0, scale / 10))
+    there = np.flatnonzero(health > 0)
+    for i in there:
+        strength = 0.25 + 0.75 * float(health[i])
+        full = np.array(PLAYER if i < n_allies else FOOD)
+        shade = strength * full + (1 - strength) * np.array(BACKGROUND)
+        canvas.disc(*points[i], float(radii[i]) * scale, tuple(int(part) for part in shade))
+    for i in there:
+        _health_bar(canvas, points[i], float(radii[i]) * scale, float(health[i]), scale)
+    return canvas.array()
 
 
-def _cell(picture: np.ndarray, row: float, col: float, cell: int) -> np.ndarray:
-    """The inside of a cell, as a view; of a place between cells, as much."""
-    top, left = round(row * cell) + 1, round(col * cell) + 1
-    return picture[top : top + cell - 1, left : left + cell - 1]
+def _aside(start: tuple[float, float], end: tuple[float, float], by: float) -> tuple[float, float]:
+    """A step to the left of a line, so that two units that attack each other make two lines."""
+    along = np.subtract(end, start)
+    length = max(float(np.hypot(*along)), 1e-9)
+    return float(along[1]) / length * by, -float(along[0]) / length * by
 
 
-def _write(patch: np.ndarray, number: int) -> None:
-    """Writes a number into the middle of a patch (height, width, 3), in place."""
-    digits = str(max(number, 0))
-    glyphs = [np.array(list(_DIGITS[int(digit)]), int).reshape(5, 3) for digit in digits]
-    blank = np.zeros((5, 1), int)
-    text = np.hstack([part for glyph in glyphs for part in (glyph, blank)][:-1])
-    scale = max(1, min(patch.shape[0] // 8, patch.shape[1] // (text.shape[1] + 2)))
-    text = np.kron(text, np.ones((scale, scale), int)).astype(bool)
-    top, left = ((patch.shape[axis] - text.shape[axis]) // 2 for axis in (0, 1))
-    patch[top : top + text.shape[0], left : left + text.shape[1]][text] = INK
+def _health_bar(
+    canvas: Canvas, point: tuple[float, float], radius: float, health: float, scale: int
+) -> None:
+    """A bar over a unit, as long as the unit is healthy."""
+    x, y = point
+    half, thick = max(radius, 0.5 * scale), 0.22 * scale
+    bottom = y - radius - 0.15 * scale
+    canvas.rectangle(x - half, bottom - thick, x + half, bottom, BAR_GROUND)
+    full = x - half + 2 * half * min(health, 1.0)
+    canvas.rectangle(x - half, bottom - thick, full, bottom, BAR)

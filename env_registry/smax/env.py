@@ -14,11 +14,13 @@ from gymnasium import spaces
 from ray.rllib.env.vector.vector_multi_agent_env import VectorMultiAgentEnv
 
 from env_registry.contract import TEAM, GroupedEnv, Observation, StepResult
-from env_registry.draw import draw_units
+from env_registry.draw import BATTLE, draw_units, with_legend
 from env_registry.draw.smax import draw_observations
 from env_registry.errors import EnvConfigError
 from env_registry.rows import SMAX_TASKS
 from env_registry.smax.game import N_FLAGS, SmaxGame, SmaxSlots, smax_game
+
+RENDER_SCALE = 14  # pixels per unit of length
 
 Reset = tuple[dict[str, Observation], dict[str, dict[str, Any]]]
 
@@ -28,6 +30,7 @@ class SmaxEnv(GroupedEnv):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 5}
     render_mode = "rgb_array"
+    picture_legend = BATTLE[:-1]  # of `draw_observations`, which show no attack
     backend: str | None = None  # set where it stands in for another game
 
     def __init__(
@@ -129,17 +132,20 @@ class SmaxEnv(GroupedEnv):
         )
 
     def render(self) -> np.ndarray:
-        """Draws the field: (height, width, 3) uint8. Needs no display."""
+        """Draws the battle and its legend: (height, width, 3) uint8. Needs no display."""
         if self._slots is None:
             raise RuntimeError("render before reset")
         units, env = self._slots.units(self._index), self._game.env
-        return draw_units(
+        picture = draw_units(
             (env.map_width, env.map_height),
             units["unit_positions"],
             np.asarray(env.unit_type_radiuses)[units["unit_types"]],
             units["unit_health"] / np.asarray(env.unit_type_health)[units["unit_types"]],
             self.n_agents,
+            RENDER_SCALE,
+            self._game.attacks(units),
         )
+        return with_legend(picture, BATTLE)
 
     def draw_observations(self, obs: np.ndarray) -> np.ndarray | None:
         """Draws the map as observations (N, D) tell it: (height, width, 3) uint8.

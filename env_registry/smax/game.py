@@ -107,6 +107,24 @@ class SmaxGame:
             "state_bounds": state_bounds(self.env, self.scale_state),
         }
 
+    def attacks(self, units: dict[str, np.ndarray]) -> list[tuple[int, int]]:
+        """Who attacked whom within range in the last step, as indices of units, allies first.
+
+        Args:
+            units: Of a slot, as `SmaxSlots.units` returns them.
+        """
+        places, kinds, health = (units[f"unit_{name}"] for name in ("positions", "types", "health"))
+        reach = np.asarray(self.env.unit_type_attack_ranges)[kinds]  # (N + M,)
+        found = []
+        for who in np.flatnonzero(units["prev_attack_actions"] >= N_MOVES):
+            number = int(units["prev_attack_actions"][who]) - N_MOVES
+            # The package counts an enemy's targets from the last ally to the first.
+            whom = self.n_agents + number if who < self.n_agents else self.n_agents - 1 - number
+            near = np.linalg.norm(places[who] - places[whom]) < reach[who]
+            if near and health[who] > 0:
+                found.append((int(who), whom))
+        return found
+
     def _reset(self, key: jax.Array) -> tuple[jax.Array, Carry]:
         """An episode's first row (L,) and carry, from a key (2,) uint32."""
         key, reset_key = jax.random.split(key)
@@ -250,5 +268,11 @@ class SmaxSlots:
         """Positions, health, types and so on of a slot's units, allies first (N + M, ...)."""
         assert self._carries is not None, "reset first"
         state = self._carries[1].state
-        names = ("unit_positions", "unit_alive", "unit_health", "unit_types")
+        names = (
+            "unit_positions",
+            "unit_alive",
+            "unit_health",
+            "unit_types",
+            "prev_attack_actions",
+        )
         return {name: np.asarray(getattr(state, name))[index] for name in names}

@@ -20,8 +20,8 @@ logger = logging.getLogger(__name__)
 AUTO, STARCRAFT2, SMAX = "auto", "starcraft2", "smax"
 BACKENDS = (AUTO, STARCRAFT2, SMAX)
 DEFAULT_TASK = "terran_5_units"
-# Battles that SMAX plays in one call where it stands in for StarCraft II, each of which is a game of
-# 1 GB: one alone makes some 160 env steps a second on two cores, eight in one call 1,000.
+# Battles that SMAX plays in one call where it stands in for StarCraft II, of which each is a game
+# of 1 GB: one alone makes some 160 env steps a second on two cores, eight in one call 1,000.
 SMAX_ENVS = 8
 SMAX_TASKS = {(n, n): f"smacv2_{n}_units" for n in (5, 10, 20)}
 _said: set[str] = set()
@@ -65,11 +65,17 @@ def choose(env_config: Mapping[str, Any]) -> str:
 def notice(env_config: Mapping[str, Any]) -> str:
     """One line on a choice that the user did not make; "" where there is nothing to say."""
     by_user = env_config.get("backend", AUTO) != AUTO
-    return "" if by_user or choose(env_config) != SMAX else smax_notice(env_config)
+    instead = not by_user and choose(env_config) == SMAX
+    return smax_notice(env_config, SMAX_ENVS) if instead else ""
 
 
-def smax_notice(env_config: Mapping[str, Any]) -> str:
-    """What `notice` says of an env_config that SMAX has been chosen for; "" if by the user."""
+def smax_notice(env_config: Mapping[str, Any], num_envs: int) -> str:
+    """What `notice` says of an env_config that SMAX has been chosen for; "" if by the user.
+
+    Args:
+        env_config: Of `smacv2`.
+        num_envs: How many battles are played at once.
+    """
     if env_config.get("backend", AUTO) != AUTO:
         return ""
     task = env_config.get("task", DEFAULT_TASK)
@@ -77,9 +83,10 @@ def smax_notice(env_config: Mapping[str, Any]) -> str:
     why = install.problem().split(":")[0]
     line = (
         f"NOT STARCRAFT II: smacv2 {task} is played as {smax_task(env_config)} on SMAX (units of "
-        f"all races), a different game whose results do not compare; {why}; at least {SMAX_ENVS} "
-        f"battles at once, where num_envs_per_env_runner is for StarCraft II"
+        f"all races), a different game whose results do not compare; {why}"
     )
+    if num_envs >= SMAX_ENVS:
+        line += f"; {SMAX_ENVS} battles at once or more, whatever was set for StarCraft II"
     return f"{line}; without effect: {ignored}" if ignored else line
 
 

@@ -43,7 +43,7 @@ def _smax_slots(num_envs: int, options: dict[str, Any]) -> Any:
     """A SMACv2 task on SMAX, for options with which SMAX has been chosen."""
     from env_registry.smax import SmaxVectorEnv  # here: it imports jaxmarl
 
-    backend.say_once(backend.smax_notice(options))
+    backend.say_once(backend.smax_notice(options, num_envs))
     slots = SmaxVectorEnv(num_envs, task=backend.smax_task(options))
     for env in slots.envs:
         env.backend = backend.SMAX

@@ -19,6 +19,7 @@ import yaml
 from rllib_mmsa.command.checkpoints import locate
 from rllib_mmsa.command.experiment import imports, preflight
 from rllib_mmsa.command.experiment.experiment import RECORD
+from rllib_mmsa.command.film import Film
 from rllib_mmsa.errors import ConfigError
 from rllib_mmsa.report.names import task_name
 from rllib_mmsa.whole import CLASS_FILE, MODULE_FOLDER, TEAM
@@ -26,9 +27,6 @@ from rllib_mmsa.whole import CLASS_FILE, MODULE_FOLDER, TEAM
 if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm import Algorithm
     from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
-
-MAX_RENDERED_EPISODES = 5
-FRAME_MS = 150
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,20 +164,21 @@ def evaluate(
     checkpoint = locate(path)
     name, config = read_config(checkpoint, files)
     preflight.quiet_logs()  # after the import of RLlib, which sets its level
-    recorder = Recorder() if render else None
-    runner = build_runner(config, checkpoint, seed=seed, recorder=recorder)
+    film = Film() if render else None
+    runner = build_runner(config, checkpoint, seed=seed, film=film)
     try:
-        backend = runner.env_backend
+        env = task_name(config.env, (config.env_config or {}).get("task"), runner.env_backend)
+        if film:
+            film.title = f"{name} on {env}"
         played = runner.sample(num_episodes=episodes, explore=False)
     finally:
         runner.stop()
-    if recorder:
-        recorder.save(Path(render).expanduser())
-    task = (config.env_config or {}).get("task")
+    if film:
+        film.save(Path(render).expanduser())
     return Evaluation(
         checkpoint=checkpoint,
         algorithm=name,
-        env=task_name(config.env, task, backend),
+        env=env,
         returns=[float(episode.episode_return) for episode in played],
         lengths=[len(episode) for episode in played],
         wins=[bool(episode.win) for episode in played if episode.win is not None],
@@ -187,17 +186,15 @@ def evaluate(
 
 
 def build_runner(
-    config: AlgorithmConfig, checkpoint: Path, *, seed: int | None, recorder: Recorder | None
+    config: AlgorithmConfig, checkpoint: Path, *, seed: int | None, film: Film | None
 ) -> Any:
     """Build the environment runner of an evaluation and load the acting module into it."""
     settings = config.get_evaluation_config_object().copy(copy_frozen=False)
     settings.update_from_dict({"seed": seed, "explore": False, "num_env_runners": 0})
     settings.in_evaluation = True
-    if recorder:
+    if film:
         settings.num_envs_per_env_runner = 1  # one after another, as a film needs them
-        settings.callbacks(
-            on_episode_start=recorder.on_episode_start, on_episode_step=recorder.on_frame
-        )
+        settings.callbacks(on_episode_start=film.on_episode_start, on_episode_step=film.on_frame)
     module = checkpoint / MODULE_FOLDER
     if not module.is_dir():
         raise ConfigError(f"'{checkpoint}' lacks {MODULE_FOLDER}; is the copy complete?")
@@ -233,36 +230,3 @@ def _compare_meaning(checkpoint: Path, runner: Any) -> None:
     except meaning.MeaningError as err:
         runner.stop()
         raise ConfigError(str(err)) from None
-
-
-class Recorder:
-    """Collects the frames of the first episodes and writes them as a GIF."""
-
-    def __init__(self) -> None:
-        self._frames: list[Any] = []
-        self._episodes = 0
-
-    def __deepcopy__(self, memo: dict) -> Recorder:
-        """RLlib copies the options, and these methods with them; the film stays one."""
-        return self
-
-    def on_episode_start(self, *, env: Any, env_index: int, **kwargs: Any) -> None:
-        """Count the episode and take its first frame."""
-        self._episodes += 1
-        self.on_frame(env=env, env_index=env_index)
-
-    def on_frame(self, *, env: Any, env_index: int, **kwargs: Any) -> None:
-        """Take a frame, as long as the film is not full."""
-        if self._episodes <= MAX_RENDERED_EPISODES:
-            frame = env.envs[env_index].render()
-            if frame is None:
-                raise ConfigError("--render: this environment's render() returns no picture.")
-            self._frames.append(frame)
-
-    def save(self, path: Path) -> None:
-        """Write the film."""
-        from PIL import Image
-
-        pictures = [Image.fromarray(frame) for frame in self._frames]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=FRAME_MS, loop=0)

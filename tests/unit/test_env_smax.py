@@ -212,14 +212,38 @@ def test_the_picture_shows_who_lives() -> None:
     env = SmaxEnv()
     env.reset(seed=0)
     start = env.render()
-    assert start.shape == (320, 320, 3) and start.dtype == np.uint8
+    assert start.shape == (448 + 20, 448, 3) and start.dtype == np.uint8
+    start = start[:448]  # below it is the legend
 
     def more(picture: np.ndarray, this: int, that: int) -> np.ndarray:
         return picture[..., this] > picture[..., that].astype(int) + 60
 
     red, blue = more(start, 0, 2), more(start, 2, 0)
-    assert blue[:, :160].sum() == blue.sum() > 100  # allies start on the left
-    assert red[:, 160:].sum() == red.sum() > 100
+    assert blue[:, :224].sum() == blue.sum() > 100  # allies start on the left
+    assert red[:, 224:].sum() == red.sum() > 100
     play(env, 0, lambda mask: np.full(3, STOP))
-    end = env.render()  # lost
+    end = env.render()[:448]  # lost
     assert not more(end, 2, 0).any() and more(end, 0, 2).any()
+
+
+def test_attacks_name_who_lost_health() -> None:
+    """The package counts the allies' targets up and the enemies' down; both must hit their own."""
+    env = SmaxEnv()
+    obs, _ = env.reset(seed=0)
+    seen = set()
+    for _ in range(100):
+        assert env._slots is not None
+        before = env._slots.units(0)["unit_health"]
+        obs, _, terminateds, truncateds, _ = env.step({TEAM: attack(obs[TEAM][ACTION_MASK])})
+        units = env._slots.units(0)
+        attacks = env.game.attacks(units)
+        assert all((who < 3) != (whom < 3) for who, whom in attacks)
+        hurt = set(np.flatnonzero(units["unit_health"] < before - 1e-3).tolist())
+        living = {i for i in range(6) if units["unit_health"][i] > 0}
+        targets = {whom for _, whom in attacks}
+        # Whoever is hurt was attacked, by one that lives to be drawn or that died of the exchange.
+        assert hurt <= targets or living != set(range(6))
+        seen |= {(who < 3, whom) for who, whom in attacks}
+        if terminateds[ALL] or truncateds[ALL]:
+            break
+    assert {side for side, _ in seen} == {True, False} and len(seen) > 2

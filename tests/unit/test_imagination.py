@@ -11,11 +11,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 from typer.testing import CliRunner
 
 from env_registry.draw import FOOD, PLAYER
 from rllib_mmsa.command import cli
+from rllib_mmsa.command.imagine.figures import draw_errors
 from rllib_mmsa.method.foresight import DepthErrors, depth_errors, foresee
 from rllib_mmsa.method.targets import greedy_actions
 from rllib_mmsa.rllib.metrics import IMAGINED_PNG
@@ -112,7 +114,8 @@ def test_observations_draw_the_field_that_the_game_draws():
     observations, _ = env.reset(seed=1)
     rng = np.random.default_rng(0)
     for _ in range(20):
-        assert np.array_equal(env.draw_observations(observations[TEAM]["obs"]), env.render())
+        picture = env.draw_observations(observations[TEAM]["obs"])
+        assert np.array_equal(picture, env.render()[: len(picture)])  # below it is the legend
         observations, *_ = env.step({TEAM: rng.integers(5, size=2)})
     narrow = LBFEnv(task="2s-8x8-2p-2f-coop-v2", observe_agent_levels=False)
     observations, _ = narrow.reset(seed=1)
@@ -137,9 +140,33 @@ def test_units_stand_where_they_see_themselves_and_are_seen():
     assert tuple(picture[160, 80]) == PLAYER
     red = picture[160, 170].astype(int)
     assert red[0] > red[2] and tuple(red) != FOOD, "hurt: paler than one in full health"
-    assert (picture != picture[0, 0]).any(-1).sum() == pytest.approx(100 * np.pi * 1.25, rel=0.1)
+    blue = np.abs(picture.astype(int) - PLAYER).sum(-1) < 60
+    assert blue.sum() == pytest.approx(100 * np.pi * 0.25, rel=0.15)  # a disc of radius 0.5
     obs[1, -6:] = [1.0, 17 / 32, 0.9, 0, 1, 0]  # the other ally sees no enemy
     assert tuple(draw_observations(game, obs)[160, 170]) == tuple(red)
+
+
+def test_errors_are_drawn_on_an_axis_on_which_curves_are_told_apart(monkeypatch, tmp_path):
+    """A hundredth of "nothing changes" is not at the bottom, and like curves do not hide."""
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, *args, **kwargs: drawn.append(self))
+    steps = np.full((3, 4), 5)
+    small, large = np.full((3, 4), 0.01), np.array([[0.5, 1, 2, 4]] * 3)
+    draw_errors(tmp_path / "x.png", DepthErrors(small, small, large, steps), 2, "title")
+    (axes,) = drawn[0].axes
+    drawn[0].draw_without_rendering()
+    height = {}
+    for line in axes.get_lines()[:3]:
+        to_axes = axes.transData + axes.transAxes.inverted()
+        height[line.get_label()] = to_axes.transform(line.get_xydata())[:, 1]
+    imagined, told, still = height.values()
+    assert (imagined > 0.05).all() and (still < 0.98).all() and (still - imagined > 0.3).all()
+    first, second = axes.get_lines()[:2]
+    assert second.get_markersize() > first.get_markersize()
+    assert second.get_markerfacecolor() == "none" and first.get_linestyle() == "-"
+    # Errors of 0, as of a game that does not change, have no place on it, and are drawn as well.
+    nothing = np.zeros((3, 4))
+    draw_errors(tmp_path / "x.png", DepthErrors(nothing, nothing, nothing, steps), 2, "title")
 
 
 def test_what_cannot_draw_itself_is_a_table_of_shades(trained):
@@ -205,7 +232,7 @@ def test_what_cannot_be_imagined_is_said_in_words(trained, tmp_path):
         result = invoke(str(folder), "--out", str(tmp_path / "out"))
         assert result.exit_code == 2 and words in result.output
     for args, words in (
-        ((str(tmp_path),), "holds no checkpoint"),
+        ((str(tmp_path),), "holds no whole checkpoint"),
         (("nowhere",), "does not exist"),
         ((str(trained.checkpoint), "--steps", "0,x"), "--steps takes env steps such as 0,10,20"),
         ((str(trained.checkpoint), "--steps", "500", "--episodes", "1"), "is past the end"),

@@ -218,7 +218,7 @@ def test_playing_another_game_is_said_once_and_loudly(monkeypatch: pytest.Monkey
     line = env_registry.notice("smacv2", {"difficulty": "A"})
     assert line.startswith("NOT STARCRAFT II")
     assert "smacv2_5_units on SMAX" in line and "without effect: difficulty" in line
-    assert "at least 8 battles at once" in line
+    assert "8 battles at once or more" in line
     assert "\n" not in line
     assert env_registry.notice("smacv2", {"backend": "smax"}) == ""  # the user's own choice
     assert env_registry.notice("lbf") == ""

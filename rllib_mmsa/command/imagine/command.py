@@ -143,9 +143,10 @@ def _draw(
         files=[],
     )
     foresight = foresee(module, longest, horizon)
-    paint, _ = painter(env, longest.obs)
+    paint, is_field = painter(env, longest.obs)
     folder.mkdir(parents=True, exist_ok=True)
-    _write_figures(folder, result, foresight, steps, paint, errors)
+    legend = getattr(env, "picture_legend", ()) if is_field else ()
+    _write_figures(folder, result, foresight, steps, paint, errors, legend)
     _write_numbers(folder, result, foresight, steps, seed)
     return result
 
@@ -177,7 +178,7 @@ def _load_module(checkpoint: Path) -> Any:
 
 def _play(config: Any, checkpoint: Path, episodes: int, seed: int | None) -> tuple[list, Any]:
     """Greedy episodes, and an environment, which knows how it is drawn."""
-    runner = evaluate.build_runner(config, checkpoint, seed=seed, recorder=None)
+    runner = evaluate.build_runner(config, checkpoint, seed=seed, film=None)
     try:
         return runner.sample(num_episodes=episodes, explore=False), runner.env.envs[0]
     finally:
@@ -195,14 +196,16 @@ def _rows(errors: Any) -> list[dict[str, Any]]:
 
 
 def _write_figures(
-    folder: Path, result: Imagined, foresight: Any, steps: list[int], paint: Any, errors: Any
-) -> None:
+    folder: Path, result: Imagined, foresight: Any, steps: list[int], paint: Any, errors: Any,
+    legend: Sequence[Any],
+) -> None:  # fmt: skip
     """A figure per step and one of the errors."""
     from rllib_mmsa.command.imagine.figures import draw_errors, draw_step
 
     for step in steps:
         path = folder / f"step_{step:04}.png"
-        draw_step(path, foresight, step, paint, f"{result.env}: what step {step} foresaw")
+        title = f"{result.env}: what step {step} foresaw"
+        draw_step(path, foresight, step, paint, title, legend)
         result.files.append(path)
     path = folder / "errors.png"
     draw_errors(path, errors, result.horizon, f"{result.env}, {result.episodes} greedy episodes")

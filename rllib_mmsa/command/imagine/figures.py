@@ -5,11 +5,14 @@ Shapes: K depth, N agents, D observation numbers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from rllib_mmsa.method.foresight import DepthErrors, Foresight
 from rllib_mmsa.rllib.pictures import Painter, pairs
@@ -23,10 +26,19 @@ LABELS = {
 }
 COLOURS = {"imagined": "#2b5fb8", "told": "#3a9d6e", "nothing_changes": "#8a8a8a"}
 # Where the agents imagine the actions that they take, the first two lie on one another.
+MARKERS = {"imagined": "o", "told": "s", "nothing_changes": "^"}
+MARKS = {"disc": "o", "square": "s", "bar": "_", "line": "_"}  # of a legend
 DASHES = {"imagined": "-", "told": "--", "nothing_changes": "-"}
 
 
-def draw_step(path: Path, foresight: Foresight, step: int, paint: Painter, title: str) -> None:
+def draw_step(
+    path: Path,
+    foresight: Foresight,
+    step: int,
+    paint: Painter,
+    title: str,
+    legend: Sequence[tuple[str, tuple[int, ...], str]] = (),
+) -> None:
     """Draw one step's foresight under what happened, a column per depth.
 
     Args:
@@ -35,6 +47,7 @@ def draw_step(path: Path, foresight: Foresight, step: int, paint: Painter, title
         step: 0..L-1.
         paint: Draws observations.
         title: Stands above all.
+        legend: What the shapes mean, as an environment's `picture_legend`: words, colour, shape.
     """
     shown = pairs(foresight, step, paint)
     height, width = shown[0][1].shape[:2]
@@ -51,6 +64,13 @@ def draw_step(path: Path, foresight: Foresight, step: int, paint: Painter, title
     axes[0, 0].set_ylabel("happened")
     axes[1, 0].set_ylabel("foreseen")
     figure.suptitle(title)
+    marks = [
+        Line2D([], [], linestyle="", marker=MARKS[shape], color=np.array(colour) / 255, label=words)
+        for words, colour, shape in legend
+    ]
+    if marks:
+        figure.legend(handles=marks, loc="outside lower center", ncols=len(marks), fontsize=8,
+                      frameon=False)  # fmt: skip
     figure.savefig(path, dpi=DPI)
 
 
@@ -69,6 +89,8 @@ def _panel(axes: Any, picture: np.ndarray | None, title: str, note: str) -> None
 def draw_errors(path: Path, errors: DepthErrors, horizon: int, title: str) -> None:
     """Draw the errors by depth against "nothing changes", with 95 % intervals.
 
+    The axis is logarithmic: the model's errors may be a hundredth of those of "nothing changes".
+
     Args:
         path: The .png to write.
         errors: Of several episodes.
@@ -77,20 +99,36 @@ def draw_errors(path: Path, errors: DepthErrors, horizon: int, title: str) -> No
     """
     figure = Figure((6.4, 4.2), layout="constrained")
     axes = figure.subplots()
-    for name, label in LABELS.items():
-        mean, half = errors.mean(name)
+    means = {name: errors.mean(name) for name in LABELS}
+    positive = np.concatenate([mean[mean > 0] for mean, _ in means.values()])
+    lowest = float(positive.min()) / 2 if positive.size else 0.0
+    for name, (mean, half) in means.items():
         depth = np.arange(1, len(mean) + 1)
-        axes.plot(depth, mean, DASHES[name], marker="o", ms=4, color=COLOURS[name], label=label)
+        style: dict[str, Any] = {
+            "color": COLOURS[name],
+            "linestyle": DASHES[name],
+            "marker": MARKERS[name],
+        }
+        if name == "told":  # around the other's markers, where both are the same
+            style |= {"markerfacecolor": "none", "markersize": 8, "zorder": 3}
+        axes.plot(depth, np.maximum(mean, lowest), label=LABELS[name], **{"markersize": 4, **style})
         axes.fill_between(
-            depth, mean - half, mean + half, color=COLOURS[name], alpha=0.18, linewidth=0
-        )
+            depth, np.maximum(mean - half, lowest), mean + half,
+            color=COLOURS[name], alpha=0.18, linewidth=0,
+        )  # fmt: skip
     axes.axvline(horizon, color="#c9c9c9", linestyle="--", linewidth=1, zorder=0)
     axes.annotate(
-        f"horizon {horizon}", (horizon, 0), (3, 4), textcoords="offset points",
-        fontsize=8, color="#707070",
+        f"horizon {horizon}", (horizon, 0), (3, 4), xycoords=("data", "axes fraction"),
+        textcoords="offset points", fontsize=8, color="#707070",
     )  # fmt: skip
     axes.set(xlabel="steps ahead", ylabel="mean squared error of observations", title=title)
-    axes.set_ylim(bottom=0)
+    if positive.size:
+        axes.set_yscale("log")
+        axes.margins(y=0.12)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.grid(color="#e6e6e6", linewidth=0.7)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=False)
     figure.savefig(path, dpi=DPI)
