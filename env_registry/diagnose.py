@@ -47,7 +47,7 @@ def diagnose(name: str, env_config: Mapping[str, Any] | None = None) -> Iterator
         EnvConfigError: If there is no such environment.
     """
     config = dict(env_config or {})
-    there, reason = registry.installed(name)
+    there, reason = registry.installed(name, config.get("task"))
     steps: list[Step] = [("configuration", lambda: _configuration(name, config))]
     if name in STARCRAFT2_ENVS and config.get("backend") != SMAX:
         steps += installation_steps(config)

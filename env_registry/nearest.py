@@ -61,16 +61,23 @@ def of_key(row: EnvRow, key: object) -> str:
 
 def of_environment(name: object) -> str:
     """What an unknown environment may have meant: its name here, or the one whose task it is."""
+    said = said_here(name)
+    if said:
+        return f"{said}; valid: {', '.join(sorted(ENVIRONMENTS))}"
+    return nearest(str(name).lower(), ENVIRONMENTS)
+
+
+def said_here(name: object) -> str:
+    """How another package's environment, or a task, is said here; "" for any other."""
     word = str(name)
-    known = ", ".join(sorted(ENVIRONMENTS))
     owner = _whose_task(word)
     if owner:
-        return f"it is a task: env: {owner}, env_config: {{task: {word}}}; valid: {known}"
+        return f"it is a task: env: {owner}, env_config: {{task: {word}}}"
     words = [one for one in re.split(r"[^a-z0-9]+", word.lower()) if one]
     for first in [word.lower(), *words[:1]]:
-        if first in ELSEWHERE and first not in ENVIRONMENTS:
-            return f"here it is {ELSEWHERE[first]}; valid: {known}"
-    return nearest(word.lower(), ENVIRONMENTS)
+        if first in ELSEWHERE:
+            return f"here it is {ELSEWHERE[first]}"
+    return ""
 
 
 def _whose_task(word: str) -> str:

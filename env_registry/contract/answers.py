@@ -37,8 +37,8 @@ def reset_keys(env: Any) -> tuple[str, ...]:
             "before 2.3",
             "gymnasium's: reset(*, seed=None, options=None) returns (observations, infos), step "
             "returns (observations, rewards, terminateds, truncateds, infos)",
-            "change both; draw random numbers from np.random.default_rng(seed), so that a run can "
-            "be repeated",
+            "def reset(self, *, seed=None, options=None), with all random numbers from "
+            "np.random.default_rng(seed), so that a run can be repeated",
         )
     return tuple(key for key in ("seed", "options") if key in names)
 

@@ -71,6 +71,7 @@ def check_environments(settings: Mapping[str, Any], where: str) -> None:
 def check_environment(env: str, env_config: Any, where: str) -> None:
     """Check an environment's name, options and installation, without building it."""
     import env_registry
+    from env_registry.nearest import said_here
     from env_registry.registry import ENVIRONMENTS
 
     options = checks.mapping(env_config, f"{where}: env_config")
@@ -80,6 +81,8 @@ def check_environment(env: str, env_config: Any, where: str) -> None:
         except ValueError as err:
             raise ConfigError(f"{where}: {err}") from None
     elif not _registered("env_creator", env):
+        if said := said_here(env):
+            raise ConfigError(f"{where}: unknown environment {env!r}: {said}.")
         error = unknown("environment", env, ENVIRONMENTS, where)
         raise ConfigError(
             f"{error} An environment of your own is named by `import:` (docs/cli.md)."

@@ -13,7 +13,7 @@ import typer
 from ray import tune
 from ray.tune.experiment import Trial
 
-from rllib_mmsa.command.exits import EXIT_FAILED, EXIT_INTERRUPTED
+from rllib_mmsa.command.exits import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_MISTAKE
 from rllib_mmsa.command.experiment import preflight, search
 from rllib_mmsa.command.experiment.experiment import Experiment
 from rllib_mmsa.command.imagine.tensorboard import ImaginedPictures
@@ -24,6 +24,7 @@ from rllib_mmsa.command.run import (
     going_on,
     interrupt,
     labels,
+    mistaken_env,
     ownership,
     record,
     recover,
@@ -251,8 +252,9 @@ def report(experiment: Experiment, results: tune.ResultGrid, options: LaunchOpti
         Exit code of this experiment.
     """
     failed = [result for result in results if result.error]
-    for result in failed:
-        last = str(result.error).strip().splitlines()[-12:]
+    mistakes = [mistaken_env.words(result.error) for result in failed]
+    for result, mistake in zip(failed, mistakes, strict=True):
+        last = (mistake or str(result.error).strip()).splitlines()[-12:]
         typer.echo(f"\nfailed: {result.path}", err=True)
         typer.echo("  " + "\n  ".join(last), err=True)
         typer.echo(f"  whole error: {Path(result.path) / 'error.txt'}", err=True)
@@ -273,4 +275,6 @@ def report(experiment: Experiment, results: tune.ResultGrid, options: LaunchOpti
     typer.echo(f"curves:     {tool_name('tensorboard')} --logdir {curves}")
     if interrupted:
         return EXIT_INTERRUPTED
+    if failed and all(mistakes):
+        return EXIT_MISTAKE
     return EXIT_FAILED if failed else 0
