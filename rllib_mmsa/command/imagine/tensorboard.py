@@ -33,6 +33,9 @@ class ImaginedPictures(Callback):
         from tensorboardX import SummaryWriter
 
         pixels = np.asarray(Image.open(io.BytesIO(picture)))
-        # Opened and closed each time: pictures are rare, and Tune pickles this callback.
-        with SummaryWriter(str(Path(trial.local_path, FOLDER))) as writer:
-            writer.add_image("imagined", pixels, int(result[STEPS]), dataformats="HWC")
+        # Opened and closed each time: pictures are rare, and Tune pickles this callback. A file is
+        # named by its second, so that two pictures of one second would be one without more.
+        steps = int(result[STEPS])
+        folder = str(Path(trial.local_path, FOLDER))
+        with SummaryWriter(folder, filename_suffix=f".{steps:012}") as writer:
+            writer.add_image("imagined", pixels, steps, dataformats="HWC")
