@@ -2,12 +2,14 @@
 
 import importlib
 import re
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
+import yaml
 
 from tests.algorithms import batch_of, learner, losses
 
@@ -87,6 +89,54 @@ def test_a_weight_in_the_settings_changes_what_is_learned(example):
         learned.append(weights(networks.agent))
         algorithm.stop()
     assert not torch.equal(*learned)
+
+
+ALGORITHMS = {
+    "weighted_sum": ("WeightedSum", {}),
+    "value_size": ("ValueSize", {}),
+    "value_size_weight": ("ValueSizeWeight", {"value_size_weight": 0.02}),
+    "bounded_model": ("Bounded", {}),
+}
+
+
+def test_every_example_registers_an_algorithm_for_experiment_files(example):
+    from rllib_mmsa.command.experiment import preflight
+    from rllib_mmsa.command.experiment.structure import parse_experiment
+
+    assert ALGORITHMS.keys() == FILES.keys()
+    for page, (name, options) in ALGORITHMS.items():
+        example(page)
+        experiment = parse_experiment(page, {"run": name, "env": "two_step", "config": options})
+        preflight.check([experiment])
+        config = preflight.find_algorithm(name, page).get_default_config()
+        assert config.algo_class.__name__ == name
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_every_example_runs_as_printed_in_a_folder_of_its_own(tmp_path):
+    from tests.smoke.test_cli import TINY, environment, rllib
+
+    for page, code in FILES.items():
+        (tmp_path / f"{page}.py").write_text(code, encoding="utf-8")
+    [printed] = re.findall(r"```yaml\n(.*?)^```", TEXT, re.S | re.M)
+    entries = yaml.safe_load(printed)
+    for page, (name, options) in ALGORITHMS.items():
+        entries[page] = {"run": name, "env": "two_step", "import": [f"{page}.py"],
+                         "config": {**TINY, **options}}  # fmt: skip
+    (tmp_path / "f.yaml").write_text(yaml.safe_dump(entries))
+    done = rllib(tmp_path, "train", "file", "f.yaml", "env=two_step", "--stop",
+                 "{training_iteration: 1}", "--storage-path", "out", timeout=400)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for page, (name, _) in ALGORITHMS.items():
+        assert f"{page}: {name} on two_step" in done.stdout
+    assert done.stdout.count("engine plain, since") == len(ALGORITHMS)
+    alone = subprocess.run(
+        [sys.executable, "weighted_sum.py"], cwd=tmp_path, env=environment(),
+        capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    assert alone.returncode == 0, alone.stderr
+    assert alone.stdout.startswith("plain, since WeightedSumModule is not a class of this package")
 
 
 def test_another_prior_is_what_learns_imagines_and_is_copied(example):
