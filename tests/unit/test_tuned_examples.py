@@ -29,7 +29,10 @@ def test_every_tuned_example_is_valid(path):
 
 
 # Files that ask a question of their own; the others come as one file per algorithm.
-STUDIES = ("mmsa_search_horizon_lr", "mmsa_ablations", "compare_lbf", "compare_smacv2")
+STUDIES = (
+    *("mmsa_search_horizon_lr", "mmsa_search_asha"),
+    *("mmsa_ablations", "compare_lbf", "compare_smacv2"),
+)
 PLAIN = [path for path in EXAMPLES if path.stem not in STUDIES]
 
 
