@@ -215,6 +215,7 @@ class LBFEnv(GroupedEnv):
         super().__init__(
             n_agents=n_agents,
             n_actions=len(ACTIONS),
+            action_names=[action.name.lower() for action in ACTIONS],
             obs_size=low.size,
             state_size=n_agents * low.size,
             obs_bounds=(low, high),

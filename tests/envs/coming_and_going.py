@@ -79,3 +79,12 @@ class Written(MultiAgentEnv):
     def grouped(self, members: Any = None) -> MultiAgentEnv:
         """As users group."""
         return self.with_agent_groups({"g": self.possible_agents if members is None else members})
+
+
+class Seeing(Written):
+    """Observes what a test says."""
+
+    value: Any = None
+
+    def observe(self, agent: Any) -> Any:
+        return self.value
