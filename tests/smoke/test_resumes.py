@@ -15,7 +15,7 @@ import pandas
 import pytest
 
 from rllib_mmsa import whole
-from rllib_mmsa.command.checkpoints import locate
+from rllib_mmsa.command.checkpoints import locate, numbered
 from tests.smoke.test_cli import COMMAND, TINY, environment, rllib, tiny_file
 from tests.unit.test_full_disk import mounted
 
@@ -111,6 +111,10 @@ def test_a_disk_that_fills_up_with_checkpoints(tmp_path, small_disk):
     assert full.returncode == 1, full.stderr
     assert f"no space left on '{small_disk}/tiny'" in full.stderr
     assert "resume: " in full.stdout
+    (trial,) = (path.parent for path in small_disk.glob("tiny/*/result.json"))
+    assert [whole.damage(each) for each in numbered(trial).values()] == [None] * len(
+        numbered(trial)
+    )
     refused = rllib(tmp_path, *args, "--resume")
     assert refused.returncode == 2 and "No space left on device; make room" in refused.stderr
     subprocess.run(["mount", "-o", "remount,size=40m", str(small_disk)], check=True)
