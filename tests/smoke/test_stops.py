@@ -15,7 +15,7 @@ import pytest
 
 from tests.smoke.test_cli import COMMAND, TINY, environment, tiny_file
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 SLOW_ENV = """
 import time
 from ray.tune.registry import register_env

@@ -116,7 +116,7 @@ def train(
         entry["checkpoint_freq"] = checkpoint_freq
         entry["storage_path"] = storage_path
         entry["restore"] = restore
-        name = experiment_name or structure.folder_name(f"{algo}_{env}")
+        name = experiment_name or structure.folder_name(f"{algo}_{structure.game_of(entry)}")
         _train(
             [structure.parse_experiment(name, entry)],
             fresh=fresh, verbose=verbose, ray_address=ray_address, num_cpus=ray_num_cpus,
@@ -272,7 +272,7 @@ def _train(
         imports.load(experiment.imports)
     on_cluster = bool(ray_address or os.environ.get("RAY_ADDRESS"))
     preflight.check(experiments, local=not on_cluster, num_cpus=num_cpus)
-    from rllib_mmsa.command.run import launch
+    from rllib_mmsa.command.run import interrupt, launch
 
     options = launch.LaunchOptions(
         resume=resume,
@@ -283,4 +283,6 @@ def _train(
         num_cpus=num_cpus,
         resume_command=resume_command,
     )
-    raise typer.Exit(launch.run(experiments, options))
+    code = launch.run(experiments, options)
+    interrupt.deafen()
+    raise typer.Exit(code)

@@ -35,6 +35,7 @@ WATCH_S = 0.5
 # Module attributes, since Tune pickles scheduler and callbacks with the experiment.
 requested = threading.Event()  # a signal came
 _training = threading.Event()  # there may be something to save
+_ending = threading.Event()  # nothing is left to save: a signal changes nothing
 _paused = threading.Event()  # all that ran is saved: Tune's loop may end
 
 
@@ -96,13 +97,28 @@ class _Handler:
         if not requested.is_set():
             self._first = time.monotonic()
             requested.set()
-            if not _training.is_set():
+            if not _training.is_set() and not _ending.is_set():
+                _ending.set()
                 raise KeyboardInterrupt
         elif again and time.monotonic() - self._first >= REPEAT_S:
             if self._at_once:
                 os._exit(EXIT_INTERRUPTED)  # Ray's processes end with this one
-            self._at_once = True
-            raise KeyboardInterrupt
+            if not _ending.is_set():
+                self._at_once = True
+                raise KeyboardInterrupt
+
+
+def _numbers() -> list[int]:
+    """The signals that stop a run, where the system has them and `nohup` does not ignore them."""
+    numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
+    ignored = [n for n in numbers if signal.getsignal(n) == signal.SIG_IGN]
+    return [n for n in numbers if n not in ignored or n != getattr(signal, "SIGHUP", None)]
+
+
+def deafen() -> None:
+    """Ignore these signals from now on: the run has ended, and its exit code stands."""
+    for number in _numbers():
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextlib.contextmanager
@@ -114,15 +130,10 @@ def graceful() -> Iterator[None]:
     """
     requested.clear()
     _training.clear()
+    _ending.clear()
     _paused.clear()
     handler = _Handler()
-    numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
-    numbers = [
-        number
-        for number in numbers
-        if number != getattr(signal, "SIGHUP", None) or signal.getsignal(number) != signal.SIG_IGN
-    ]
-    previous = {number: signal.signal(number, handler) for number in numbers}
+    previous = {number: signal.signal(number, handler) for number in _numbers()}
     # Tune ends its loop by an event that its own handler of SIGUSR1 sets; ours is set instead.
     tunes, tune._setup_signal_catching = tune._setup_signal_catching, lambda: _paused
     try:
@@ -141,6 +152,7 @@ def training(lost: Callable[[], None]) -> Iterator[None]:
         lost: Says how to go on; called before the process ends because Ray's processes, which
             would have saved, were stopped too.
     """
+    _ending.clear()
     _training.set()
     over = threading.Event()
     watch = threading.Thread(target=_watch, args=(over, lost), daemon=True)
@@ -148,6 +160,7 @@ def training(lost: Callable[[], None]) -> Iterator[None]:
     try:
         yield
     finally:
+        _ending.set()
         over.set()
         watch.join(5)
 
