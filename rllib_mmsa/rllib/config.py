@@ -128,7 +128,7 @@ class QLearningConfig(StrictConfig):
         self.env_runner_cls = EpisodeRunner
         self.batch_mode = "complete_episodes"
         self.max_failures_in_a_row = 10  # of environments, without a finished episode in between
-        # Seconds without a step, of a round that may take longer; StarCraft II's reset may take 180.
+        # Seconds without a step, in a round that may take longer; StarCraft II's reset takes 180.
         self.sample_timeout_s = self.evaluation_sample_timeout_s = 240.0
         self.min_sample_timesteps_per_iteration = 1000  # env steps per reported iteration
         self.policies = {TEAM}

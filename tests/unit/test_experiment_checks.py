@@ -106,7 +106,7 @@ def test_search_spaces_become_tunes_own():
         ({"run": "QMX"}, "run: unknown algorithm 'QMX'. Did you mean 'QMIX'?"),
         ({"config": {"gama": 0.9}}, "a: config: unknown option 'gama'. Did you mean 'gamma'?"),
         ({"config": {"num_workers": 2}}, "write 'num_env_runners' (default 0)"),
-        ({"config": {"exploration_config": {"type": "Random"}}}, "write 'epsilon' (default [[0, 1.0]"),
+        ({"config": {"exploration_config": {"type": "x"}}}, "write 'epsilon' (default [[0, 1.0]"),
         ({"config": {"num_samples": 2}}, "'num_samples' belongs beside 'config:', not in it"),
         ({"config": {"framework": "tf2"}}, "RLlib has only 'torch' left, not 'tf2'"),
         ({"config": {"gamma": "high"}}, "gamma must be a number, but is text ('high')"),
