@@ -28,6 +28,7 @@ from rllib_mmsa.rllib.collect import EpisodeCollector, evaluate
 from rllib_mmsa.rllib.config import QLearningConfig
 from rllib_mmsa.rllib.exploration import epsilon_at
 from rllib_mmsa.rllib.latest_test import Ending, LatestTest
+from rllib_mmsa.rllib.learners import deaths_told
 from rllib_mmsa.rllib.replay import EpisodeReplay
 from rllib_mmsa.rllib.runner_group import RunnerGroup, supervised
 from rllib_mmsa.rllib.saved import Saved
@@ -245,7 +246,8 @@ class QLearning(TeamAccess, Saved):
 
     def step(self) -> dict[str, Any]:
         """RLlib's iteration; every result has the latest evaluation."""
-        results = super().step()
+        with deaths_told(self.learner_group):
+            results = super().step()
         self.latest_test.add_to(results, self.num_env_steps_sampled)
         results[TIMESTEPS_TOTAL] = self.num_env_steps_sampled  # TensorBoard's axis
         return results

@@ -17,12 +17,14 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError
 from ray.rllib.algorithms import algorithm
+from ray.rllib.core import COMPONENT_ENV_TO_MODULE_CONNECTOR, COMPONENT_MODULE_TO_ENV_CONNECTOR
 from ray.rllib.env.env_runner_group import EnvRunnerGroup
 
 from rllib_mmsa.rllib import messages, stop
 from rllib_mmsa.rllib.supervised import TooManyFailures
 
 _PLAY, _PING, _BUILD = "play", "ping", "build"  # kinds of requests
+_CONNECTORS = (COMPONENT_ENV_TO_MODULE_CONNECTOR, COMPONENT_MODULE_TO_ENV_CONNECTOR)
 _POLL_S, _STOP_S = 1.0, 10.0
 #: Seconds after which somebody who waits is told for what.
 PATIENCE_S = 60.0
@@ -43,9 +45,13 @@ class RunnerGroup(EnvRunnerGroup):
         Raises:
             Exception: what the environment's creator raised, in the first runner it did.
         """
+        # Ray restarts an actor without a word, and again and again where it dies at its start.
+        self._remote_args["max_restarts"] = 0
         super().add_workers(num_workers, validate=False)
         self._name = uuid.uuid4().hex  # of these runners, for signs of life
         self._in_a_row: Counter[int] = Counter()
+        self._restarts: Counter[int] = Counter()
+        self._given_up: set[int] = set()
         self._playing: set[int] = set()
         manager = self._worker_manager
         manager.foreach_actor_async("assert_healthy", tag=_BUILD)
@@ -60,7 +66,7 @@ class RunnerGroup(EnvRunnerGroup):
     @property
     def num_restarts(self) -> int:
         """How often a runner was started anew since this group was made."""
-        return self._worker_manager.total_num_restarts()
+        return self._restarts.total()
 
     # Playing.
 
@@ -138,7 +144,8 @@ class RunnerGroup(EnvRunnerGroup):
         self._worker_manager.set_actor_state(runner, healthy=False)
         if isinstance(raised, TooManyFailures):
             raise raised
-        if not config.restart_failed_env_runners:
+        may_restart = self._restarts[runner] < config.max_num_env_runner_restarts
+        if not (config.restart_failed_env_runners and may_restart):
             self._go_on_without(runner, raised, text)
             return
         self._in_a_row[runner] += 1
@@ -152,14 +159,28 @@ class RunnerGroup(EnvRunnerGroup):
             f"{self._called(runner)} failed, failure {self._in_a_row[runner]} in a row; its "
             f"episodes are dropped and it is started anew: {text}"
         )
-        if not isinstance(error, RayActorError):  # it runs or hangs, in whatever state
-            ray.kill(self._worker_manager.actors()[runner], no_restart=False)
+        self._start_anew(runner)
+
+    def _start_anew(self, runner: int) -> None:
+        """Makes a new process in place of a runner's, which may have died, run or hang."""
+        actors = self._worker_manager.actors()
+        ray.kill(actors[runner])
+        self._restarts[runner] += 1
+        actors[runner] = self._make_worker(
+            env_creator=self._env_creator,
+            validate_env=None,
+            worker_index=runner,
+            num_workers=len(actors),
+            recreated_worker=True,
+            config=self._remote_config_obj_ref,
+        )
 
     def _go_on_without(self, runner: int, raised: BaseException, text: str) -> None:
         """Raises, unless ``ignore_env_runner_failures`` says so and another runner is left."""
         if self._remote_config.ignore_env_runner_failures and self.healthy_env_runner_ids():
             self._say(f"{self._called(runner)} failed; going on without it: {text}")
             ray.kill(self._worker_manager.actors()[runner])
+            self._given_up.add(runner)
             return
         if isinstance(raised, RayActorError | TimeoutError):
             raise RuntimeError(f"{self._called(runner)} failed: {text}") from raised
@@ -169,17 +190,18 @@ class RunnerGroup(EnvRunnerGroup):
         """Which of the failed runners have come back; waits for one only where all have failed.
 
         Raises:
-            Exception: what the environment's creator raised in a restarted runner.
             TooManyFailures: one failed too often.
         """
         manager, config = self._worker_manager, self._remote_config
-        failed = sorted(set(manager.actor_ids()) - set(manager.healthy_actor_ids()))
-        if not failed or not config.restart_failed_env_runners:
+        failed = set(manager.actor_ids()) - set(manager.healthy_actor_ids()) - self._given_up
+        if not failed:  # to RLlib, none means all
             return []
         alone = not manager.num_healthy_actors()
         if timeout_seconds is None:
             timeout_seconds = config.env_runner_health_probe_timeout_s
-        manager.foreach_actor_async("ping", tag=_PING, remote_actor_ids=failed, healthy_only=False)
+        manager.foreach_actor_async(
+            "ping", tag=_PING, remote_actor_ids=sorted(failed), healthy_only=False
+        )
         back = []
         answers = manager.fetch_ready_async_reqs(
             tags=_PING, timeout_seconds=timeout_seconds if alone else 0.0, mark_healthy=True
@@ -187,15 +209,15 @@ class RunnerGroup(EnvRunnerGroup):
         for result in answers:
             if result.ok:
                 back.append(result.actor_id)
-            elif getattr(result.get(), "actor_init_failed", False):
-                raise messages.users_error(result.get()) from None
             else:
                 self._failed(result.actor_id, result.get())
         return sorted(back)
 
     def _merge_env_runner_connector_states(self, **kwargs: Any) -> dict[str, Any]:
         """The connectors' states, without asking the runners, which run none and may be at play."""
-        return super()._merge_env_runner_connector_states(**{**kwargs, "merge": False})
+        states = super()._merge_env_runner_connector_states(**{**kwargs, "merge": False})
+        # The rest of the local runner's state belongs to none of the others.
+        return {k: v for k, v in states.items() if k in _CONNECTORS} if kwargs["merge"] else states
 
     def _called(self, runner: int) -> str:
         return f"{'evaluation ' if self._remote_config.in_evaluation else ''}env runner {runner}"

@@ -1,5 +1,8 @@
 """Several learners learn what one would; a cluster's machines all sample."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 
@@ -34,3 +37,13 @@ def test_two_learners_have_the_gradient_of_one(name):
     assert alone.keys() == together.keys()
     for key in alone:
         np.testing.assert_allclose(together[key], alone[key], rtol=1e-4, atol=2e-6, err_msg=key)
+
+
+def test_a_learner_that_dies_is_named():
+    algorithm = build("QMIX", num_learners=2, engine="plain")
+    algorithm.train()
+    pids = [each.get() for each in algorithm.learner_group.foreach_learner(lambda _: os.getpid())]
+    os.kill(pids[1], signal.SIGKILL)
+    with pytest.raises(RuntimeError, match="learner 1 of 2 .* died.*resumed from its last"):
+        algorithm.train()
+    algorithm.stop()  # does not wait for the dead one

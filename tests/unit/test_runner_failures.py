@@ -84,8 +84,9 @@ def built(env_config: dict, **settings: Any) -> Iterator[QLearning]:
 
 
 def notes(algorithm: QLearning) -> list[str]:
-    """What ``rllib train`` would have printed."""
-    return messages.heard(messages.trial_of(algorithm.logdir))
+    """What ``rllib train`` would have printed; without waits that a busy machine explains."""
+    said = messages.heard(messages.trial_of(algorithm.logdir))
+    return [note for note in said if not note.startswith("still making")]
 
 
 def test_a_bug_in_step_ends_the_run_with_its_line() -> None:
@@ -126,35 +127,41 @@ def test_an_environment_that_cannot_be_made_says_why() -> None:
     assert HERE in str(raised.value)
 
 
+@pytest.mark.slow
 def test_one_that_cannot_be_made_again_ends_the_run(tmp_path: Path) -> None:
     licence = tmp_path / "licence"
     licence.touch()
-    with built({"built": str(licence), "how": "die"}) as algorithm:
+    with built({"built": str(licence), "how": "die"}, max_failures_in_a_row=2) as algorithm:
         licence.unlink()
-        with pytest.raises(ValueError, match="no licence for this game"):
+        with pytest.raises(TooManyFailures, match="no licence for this game"):
             algorithm.train()
-        (said,) = notes(algorithm)
-    assert "env runner 1 failed, failure 1 in a row" in said
-    assert "its process died" in said
+        died, not_made = notes(algorithm)
+    assert "env runner 1 failed, failure 1 in a row" in died
+    assert "its process died" in died
+    assert f"ValueError: no licence for this game ({__file__}:" in not_made
 
 
+@pytest.mark.slow
 def test_a_crash_is_told_and_the_runner_comes_back(tmp_path: Path) -> None:
     once = tmp_path / "once"
     once.touch()
     with built({"how": "die", "once": str(once), "runner": 1}, num_env_runners=2) as algorithm:
-        results = [algorithm.train()]
-        while results[-1]["num_env_runner_restarts"] == 0 and len(results) < 1000:
-            results.append(algorithm.train())
+        result = algorithm.train()
+        until = time.monotonic() + 300
+        while len(algorithm.env_runner_group.healthy_env_runner_ids()) < 2:
+            assert time.monotonic() < until
+            result = algorithm.train()  # on the other one
         said = notes(algorithm)
         started = algorithm.env_runner_group.foreach_env_runner(
             lambda runner: runner._episodes_started, local_env_runner=False
         )
-    assert results[-1]["num_env_runner_restarts"] == 1
+    assert result["num_env_runner_restarts"] == 1
     assert len(said) == 1 and "env runner 1 failed" in said[0]
     # It does not play the episode again in which it died.
     assert max(started) >= 10**6
 
 
+@pytest.mark.slow
 def test_a_runner_that_only_crashes_ends_the_run() -> None:
     with built({"how": "die"}, max_failures_in_a_row=1) as algorithm:
         with pytest.raises(TooManyFailures, match="env runner 1 failed 2 times in a row"):
@@ -162,6 +169,7 @@ def test_a_runner_that_only_crashes_ends_the_run() -> None:
         assert len(notes(algorithm)) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overlap_sampling", [False, True])
 def test_a_runner_that_hangs_is_restarted(tmp_path: Path, overlap_sampling: bool) -> None:
     once = tmp_path / "once"
@@ -213,6 +221,7 @@ def test_the_evaluation_ends_the_run_as_training_does() -> None:
         assert "ValueError: a bug in my step" in notes(algorithm)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["die", "hang"])
 def test_an_evaluation_misses_no_episode(tmp_path: Path, how: str) -> None:
     once = tmp_path / "once"
