@@ -6,7 +6,7 @@ because it imports RLlib and this does not.
 """
 
 from env_registry.errors import EnvConfigError
-from env_registry.registry import installed, make, notice, register, validate
+from env_registry.registry import installed, make, notice, register, stand_in, validate
 from env_registry.rows import ENVIRONMENTS, EnvRow
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "make",
     "notice",
     "register",
+    "stand_in",
     "validate",
 ]
 

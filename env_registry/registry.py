@@ -111,6 +111,20 @@ def notice(name: str, env_config: Mapping[str, Any] | None = None) -> str:
     return _load(row.notice)(env_config or {}) if row and row.notice else ""
 
 
+def stand_in(name: str, env_config: Mapping[str, Any] | None = None) -> str:
+    """The game that plays in the place of the one that an environment is named after.
+
+    Args:
+        name: Any environment's name.
+        env_config: Its configuration, valid.
+
+    Returns:
+        Such as "smax"; "" where there is none.
+    """
+    row = ENVIRONMENTS.get(name)
+    return _load(row.stand_in)(env_config or {}) if row and row.stand_in else ""
+
+
 def installed(name: str, task: Any = None) -> tuple[bool, str]:
     """Whether the packages that an environment needs are there.
 

@@ -56,6 +56,8 @@ class EnvRow:
         other_keys: Where keys belong that are none of `options`, in words; "" if nowhere.
         notice: "module:callable" that returns what a user should be told of an env_config at the
             start of a run, one line, or "".
+        stand_in: "module:callable" that returns the game that plays in the place of the one which
+            the environment is named after, for an env_config, or ""; None: there is no other.
         least_envs: "module:callable" that returns how many a runner should play at once, at least,
             for an env_config; None: as many as the configuration says.
         vector_entry_point: "module:callable", called with `num_envs` and env_config's entries, that
@@ -81,6 +83,7 @@ class EnvRow:
     notice: str | None = None
     vector_entry_point: str | None = None
     least_envs: str | None = None
+    stand_in: str | None = None
 
     def packages_problem(self) -> str:
         """Which `packages` are missing, and the line that installs them; "" if none is."""

@@ -97,6 +97,7 @@ SMACV2 = EnvRow(
     config_check="env_registry.starcraft2.backend:check_smacv2_config",
     installed_check="env_registry.starcraft2.backend:smacv2_installed",
     notice="env_registry.starcraft2.backend:notice",
+    stand_in="env_registry.starcraft2.backend:stand_in",
     least_envs="env_registry.starcraft2.backend:least_envs",
 )
 

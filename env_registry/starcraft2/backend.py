@@ -90,6 +90,14 @@ def smax_notice(env_config: Mapping[str, Any], num_envs: int) -> str:
     return f"{line}; without effect: {ignored}" if ignored else line
 
 
+def stand_in(env_config: Mapping[str, Any]) -> str:
+    """The game that plays in StarCraft II's place, chosen or not: "smax" or ""."""
+    try:
+        return SMAX if choose(env_config) == SMAX else ""
+    except TaskError:  # said where the environment is made
+        return ""
+
+
 def least_envs(env_config: Mapping[str, Any]) -> int:
     """How many battles a runner plays at once, at least: 1, or `SMAX_ENVS`.
 
@@ -97,10 +105,7 @@ def least_envs(env_config: Mapping[str, Any]) -> int:
     himself (`backend: smax`), his number stands.
     """
     by_user = env_config.get("backend", AUTO) != AUTO
-    try:
-        return 1 if by_user or choose(env_config) != SMAX else SMAX_ENVS
-    except TaskError:  # said where the environment is made
-        return 1
+    return 1 if by_user or not stand_in(env_config) else SMAX_ENVS
 
 
 def say_once(line: str) -> None:

@@ -221,9 +221,10 @@ def test_playing_another_game_is_said_once_and_loudly(monkeypatch: pytest.Monkey
     assert "8 battles at once or more" in line
     assert "\n" not in line
     assert env_registry.notice("smacv2", {"backend": "smax"}) == ""  # the user's own choice
-    assert env_registry.notice("lbf") == ""
+    assert env_registry.stand_in("smacv2") == "smax"  # which folders are called after
+    assert env_registry.notice("lbf") == env_registry.stand_in("lbf") == ""
     monkeypatch.setattr(install, "problem", lambda: "")
-    assert env_registry.notice("smacv2") == ""
+    assert env_registry.notice("smacv2") == env_registry.stand_in("smacv2") == ""
 
 
 @pytest.mark.parametrize(
@@ -248,8 +249,7 @@ def test_as_many_battles_as_pay_where_smax_stands_in(
     monkeypatch.setattr(install, "problem", lambda: no_game)
     monkeypatch.setattr(backend, "smax_problem", lambda: "")
     config = QMIXConfig().environment("smacv2", env_config=env_config)
-    config = config.env_runners(num_envs_per_env_runner=asked_for)
-    config = config.evaluation(evaluation_num_envs=asked_for)
+    config.num_envs_per_env_runner = config.evaluation_num_envs = asked_for
     config.validate()
     assert config.num_envs_per_env_runner == played
     assert config.get_evaluation_config_object().num_envs_per_env_runner == played
@@ -295,7 +295,6 @@ def test_the_game_is_not_there_without_its_folder(
 ) -> None:
     monkeypatch.setenv("SC2PATH", str(tmp_path / "none"))
     there, reason = env_registry.installed("smac")
-    assert not there
-    assert "install_smacv2.sh" in reason
-    with pytest.raises(EnvConfigError, match="environment 'smac'"):
+    assert not there and "install_smacv2.sh" in reason
+    with pytest.raises(EnvConfigError, match="'smac'"):
         env_registry.validate("smac")

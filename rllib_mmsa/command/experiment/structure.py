@@ -149,6 +149,15 @@ def check_name(name: str) -> None:
         )
 
 
+def game_of(entry: Mapping[str, Any]) -> str:
+    """An entry's environment, with the game that plays in its place: "smacv2_smax"."""
+    import env_registry  # here: it imports Ray
+
+    env, settings = entry.get("env"), (entry.get("config") or {}).get("env_config")
+    game = env_registry.stand_in(str(env), settings if isinstance(settings, Mapping) else None)
+    return f"{env}_{game}" if game else str(env)
+
+
 def folder_name(name: str) -> str:
     """A name that `check_name` takes, for an algorithm and an environment of any name."""
     return re.sub(r"[^\w.+=-]", "_", name.lower())

@@ -9,6 +9,8 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.utils import date_str
 
+import env_registry
+
 LINE_LENGTH = 40  # of a label in lines that are read
 FOLDER_LENGTH = 60  # of the searched values in a folder's name
 
@@ -81,4 +83,6 @@ def folder(trial: Trial) -> str:
     """A trial's folder: the searched values, its id and the time of its start."""
     values = re.sub(r"[^\w.=,+-]", "_", write(searched(trial)))[:FOLDER_LENGTH]
     name = f"{values}_{trial.trial_id}" if values else str(trial)
-    return f"{name}_{date_str()}"
+    config = trial.config or {}
+    game = env_registry.stand_in(str(config.get("env")), config.get("env_config"))
+    return f"{name}{f'_on_{game}' if game else ''}_{date_str()}"
