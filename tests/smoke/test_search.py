@@ -70,3 +70,44 @@ def test_a_killed_search_resumes_without_running_finished_trials_again(tmp_path)
     assert all(iterations(log) == list(range(1, ITERATIONS + 1)) for log in after.values())
     seeds = {json.loads(log.splitlines()[-1])["config"]["seed"] for log in after.values()}
     assert seeds == {1, 2, 3, 4}
+
+
+SCHEDULERS = {
+    "asha": {"grace_period": 100, "reduction_factor": 2},
+    "hyperband": {"grace_period": 100, "reduction_factor": 2},
+    "pbt": {
+        "perturbation_interval": 100,
+        "quantile_fraction": 0.5,
+        "hyperparam_mutations": {"lr": [1e-5, 1e-4, 1e-3, 1e-2]},
+    },
+}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("kind", SCHEDULERS)
+def test_a_scheduler_from_a_file_compares_the_latest_test(tmp_path, kind):
+    tiny_file(
+        tmp_path,
+        stop={"num_env_steps_sampled_lifetime": 400},
+        num_samples=3,
+        scheduler={"type": kind, **SCHEDULERS[kind]},
+        # Every second iteration evaluates: the results in between have the latest test, too.
+        config={**TINY, "evaluation_interval_env_steps": 200},
+    )
+    args = ["train", "file", "f.yaml", "--storage-path", str(tmp_path), "--ray-num-cpus", "2"]
+    result = rllib(tmp_path, *args, timeout=1000)
+    assert result.returncode == 0, result.stderr + result.stdout
+    rows = {
+        name: [json.loads(row) for row in log.splitlines()] for name, log in logs(tmp_path).items()
+    }
+    assert len(rows) == 3
+    assert all("test_return" in row for trial in rows.values() for row in trial)
+    assert max(trial[-1]["num_env_steps_sampled_lifetime"] for trial in rows.values()) == 400
+    best = max(trial[-1]["test_return"] for trial in rows.values())
+    assert f": test return {best:.2f} at " in result.stdout
+    if kind == "pbt":
+        for trial in rows.values():
+            for row in trial:
+                used = row["learners"]["team"]["default_optimizer_learning_rate"]
+                assert used == pytest.approx(row["config"]["lr"])

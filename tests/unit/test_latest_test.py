@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import pytest
 
+from rllib_mmsa.command.experiment.structure import parse_experiment
+from rllib_mmsa.command.run import launch
+from rllib_mmsa.command.run.announce import AnnounceStop
 from rllib_mmsa.rllib.latest_test import LatestTest
 from tests.algorithms import build
 
@@ -71,6 +75,21 @@ def test_rllibs_own_interval_begins_with_the_first_row_too():
     row = algorithm.train()
     assert not any(key in row for key in KEYS), "evaluation is off"
     algorithm.stop()
+
+
+def test_the_command_tells_each_trial_where_it_will_be_stopped():
+    told = []
+    actor = SimpleNamespace(announce_stop=SimpleNamespace(remote=told.append))
+    trial = SimpleNamespace(
+        temporary_state=SimpleNamespace(ray_actor=actor), stopping_criterion={"test_return": 8}
+    )
+    experiment = parse_experiment("a", {"run": "QMIX", "env": "two_step"})
+    callbacks = launch.build_tuner(experiment)._local_tuner.get_run_config().callbacks
+    (announce,) = (each for each in callbacks if isinstance(each, AnnounceStop))
+    announce.on_trial_start(1, [trial], trial)
+    assert told == [{"test_return": 8}]
+    trial.temporary_state.ray_actor = SimpleNamespace()  # of an algorithm of RLlib's own
+    announce.on_trial_start(1, [trial], trial)
 
 
 @pytest.mark.usefixtures("ray_session")

@@ -19,13 +19,14 @@ from ray.tune.utils import flatten_dict
 from rllib_mmsa import whole
 from rllib_mmsa.command import checkpoints
 from rllib_mmsa.command.run import rewind, state
+from rllib_mmsa.command.run.announce import AnnounceStop
 from rllib_mmsa.command.run.logs import CsvLog, JsonLog
 from rllib_mmsa.errors import ConfigError
 
 
 def callbacks() -> list[Callback]:
-    """What keeps a run resumable while it runs; after `RewindLogs`, before Tune's own."""
-    return [JsonLog(), CsvLog(), state.KeepState()]
+    """What a run has, whichever version began it; after `RewindLogs`, before Tune's own."""
+    return [AnnounceStop(), JsonLog(), CsvLog(), state.KeepState()]
 
 
 def renew(tuner: tune.Tuner) -> None:
