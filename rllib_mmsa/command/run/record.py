@@ -17,9 +17,11 @@ def note_changes(experiment: Experiment, more_stop: Mapping[str, float]) -> None
     if not path.exists():
         return
     ((name, before),) = yaml.safe_load(path.read_text(encoding="utf-8")).items()
+    before.setdefault("stop", {})
     ((_, now),) = yaml.safe_load(yaml.safe_dump(experiment.to_mapping())).items()
+    now["stop"] = {**now.get("stop", {}), **more_stop}
     if more_stop or before.get("import") != now.get("import"):
-        before["stop"] = {**before.get("stop", {}), **more_stop}
+        before["stop"] = {**before["stop"], **more_stop}
         # The folder or the imported files may have been moved.
         before["import"] = now.get("import", [])
         with replacing(path) as file:
