@@ -28,6 +28,10 @@ class Controller:
 
     def __init__(self) -> None:
         self.saved: list[dict] = []
+        events = SimpleNamespace(get_futures=set)
+        self._actor_manager = SimpleNamespace(
+            _actor_task_events=events, _tracked_actors_to_task_futures={}
+        )
 
     def checkpoint(self, **how: bool) -> None:
         self.saved.append(how)
@@ -44,16 +48,18 @@ def test_what_successive_halving_has_seen_outlives_a_kill():
     before = schedulers.build(ASHA)
     for number, value in enumerate((0.2, 0.8)):
         before.on_trial_add(None, trial(number))
-        before.on_trial_result(None, trial(number), result(value))
+        before.on_trial_result(Controller(), trial(number), result(value))
     # Tune pickles the state with the experiment's, and the scheduler anew.
     state = pickle.loads(pickle.dumps(schedulers.KeepRungs(before).get_state()))
     after = pickle.loads(pickle.dumps(schedulers.build(ASHA)))
     after.on_trial_add(None, trial(2))
-    assert after.on_trial_result(None, trial(2), result(0.3)) == "CONTINUE", "nothing to compare"
+    assert after.on_trial_result(Controller(), trial(2), result(0.3)) == "CONTINUE", (
+        "nothing to compare"
+    )
     after = pickle.loads(pickle.dumps(schedulers.build(ASHA)))
     schedulers.KeepRungs(after).set_state(state)
     after.on_trial_add(None, trial(2))
-    assert after.on_trial_result(None, trial(2), result(0.3)) == "STOP"
+    assert after.on_trial_result(Controller(), trial(2), result(0.3)) == "STOP"
     assert schedulers.KeepRungs(schedulers.build({})).get_state() is None
 
 
@@ -66,7 +72,7 @@ def test_a_scheduler_of_an_older_version_compares_the_latest_test():
 def test_results_without_an_evaluation_decide_nothing():
     scheduler = schedulers.build(ASHA)
     scheduler.on_trial_add(None, trial(0))
-    assert scheduler.on_trial_result(None, trial(0), {ENV_STEPS: 50}) == "CONTINUE"
+    assert scheduler.on_trial_result(Controller(), trial(0), {ENV_STEPS: 50}) == "CONTINUE"
 
 
 @pytest.mark.parametrize("settings", [{}, ASHA], ids=["fifo", "asha"])
@@ -87,7 +93,7 @@ def test_the_flag_pauses_what_runs(settings):
     scheduler.on_trial_add(None, trial(0))
     interrupt.requested.set()
     try:
-        assert scheduler.on_trial_result(None, trial(0), result(0.5)) == "PAUSE"
+        assert scheduler.on_trial_result(Controller(), trial(0), result(0.5)) == "PAUSE"
         assert scheduler.choose_trial_to_run(Controller()) is None
     finally:
         interrupt.requested.clear()
