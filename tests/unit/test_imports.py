@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
+from rllib_mmsa.command.experiment import imports
 from rllib_mmsa.command.experiment.imports import found_again
 from rllib_mmsa.errors import ConfigError
 
@@ -57,3 +60,19 @@ def test_a_given_file_replaces_one_that_is_gone_under_another_name(folders, tmp_
 def test_a_given_file_that_is_not_there_is_a_mistake(folders):
     with pytest.raises(ConfigError, match="no file 'nowhere.py'"):
         found_again([], folders[1], ["nowhere.py"])
+
+
+def test_a_module_that_fails_is_said_with_its_line(tmp_path):
+    file = tmp_path / "failing_module.py"
+    file.write_text("import math\n\n\nmath.sqrt(-1)\n")
+    with pytest.raises(ConfigError) as refused:
+        imports.load([str(file)])
+    assert f"ValueError: math domain error ({file}:4)" in str(refused.value)
+
+
+def test_an_import_of_gym_names_gymnasium(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gym", None)  # as if it were not installed
+    file = tmp_path / "old_gym_module.py"
+    file.write_text("from gym.spaces import Box\n")
+    with pytest.raises(ConfigError, match="gym has become gymnasium"):
+        imports.load([str(file)])

@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,7 +35,23 @@ def load(imports: Sequence[str]) -> None:
         try:
             _load_file(Path(name)) if name.endswith(".py") else importlib.import_module(name)
         except Exception as err:  # the user's module may raise anything
-            raise ConfigError(f"import: '{name}' failed: {type(err).__name__}: {err}") from None
+            raise ConfigError(f"import: '{name}' failed: {_described(err)}") from None
+
+
+def _described(err: Exception) -> str:
+    """What a module raised, where, and for an old package what takes its place."""
+    frames = traceback.extract_tb(err.__traceback__)
+    own = [frame for frame in frames if "importlib" not in frame.filename]
+    where = (
+        f" ({own[-1].filename}:{own[-1].lineno})" if own and own[-1].filename != __file__ else ""
+    )
+    text = f"{type(err).__name__}: {err}{where}"
+    if isinstance(err, ModuleNotFoundError) and (err.name or "").partition(".")[0] == "gym":
+        text += (
+            ". gym has become gymnasium: write 'import gymnasium', give reset the arguments seed "
+            "and options, and let step return five values."
+        )
+    return text
 
 
 def found_again(
