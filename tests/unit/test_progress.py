@@ -167,7 +167,9 @@ def test_labels_are_the_searched_values():
     assert labels.label(two[0], two) == "lr=0.0005,task=a"
     assert labels.label(two[1], two) == "lr=0.00123"
     assert labels.label(two[0], two, numbered=True) == "#0 lr=0.0005,task=a"
-    assert labels.label(two[0], two[:1]) == "search", "one trial is the experiment"
+    assert labels.label(two[0], two[:1]) == "lr=0.0005,task=a", "the next has not begun yet"
+    alone = trial(0)
+    assert labels.label(alone, [alone]) == "search", "one trial is the experiment"
     same = [trial(0, lr=1e-5), trial(1, lr=1e-5), trial(2)]
     assert [labels.label(one, same) for one in same] == ["#0 lr=1e-05", "#1 lr=1e-05", "#2"]
     long = [trial(0, **{f"setting_{n}": n for n in range(20)}), trial(1)]

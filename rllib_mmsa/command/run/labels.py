@@ -62,12 +62,12 @@ def label(
         config: The settings in force; None: now.
 
     Returns:
-        The experiment's name where there is one trial; else the searched values, after the
-        trial's number where they alone do not tell it apart.
+        The searched values, after the trial's number where they alone do not tell it apart. The
+        experiment's name where nothing was searched and there is one trial (so far).
     """
-    if len(trials) == 1:
-        return trial.experiment_dir_name
     text = write(searched(trial, config))
+    if len(trials) == 1 and not text:
+        return trial.experiment_dir_name
     same = any(other is not trial and write(searched(other)) == text for other in trials)
     if numbered or same or not text:
         text = f"{number(trial)} {text}".strip()
