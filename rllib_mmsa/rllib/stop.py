@@ -7,6 +7,7 @@ and played again, under the same seeds, after the run has resumed.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
@@ -58,8 +59,9 @@ def _namespace() -> str:
 
 
 def request() -> None:
-    """Ask every process of this run to stop."""
-    internal_kv._internal_kv_put(_KEY, b"1", namespace=_namespace())
+    """Ask every process of this run to stop; nothing happens where Ray cannot be reached."""
+    with contextlib.suppress(Exception):
+        internal_kv._internal_kv_put(_KEY, b"1", namespace=_namespace())
 
 
 def is_requested() -> bool:

@@ -143,6 +143,16 @@ def test_a_killed_run_leaves_no_process(begin):
     run.assert_alone(within=150)  # Ray's agents first try to report it, for a minute
 
 
+def test_where_rays_processes_are_ended_too_the_command_says_so_and_ends(begin):
+    run = begin()
+    run.wait_for("steps/s")
+    for process in (psutil.Process(run.process.pid), *run.family):
+        process.send_signal(signal.SIGTERM)  # as systemd does for a whole control group
+    assert run.process.wait(timeout=30) == 130  # Ray itself would wait for a minute
+    assert "Ray's processes were stopped, too" in run.err.read_text()
+    assert "resume: " in run.out.read_text()
+
+
 def test_a_second_signal_stops_at_once(begin, tmp_path):
     (tmp_path / "slow_env.py").write_text(SLOW_ENV)
     # The first iteration lasts for hours, in a process of its own that nobody can cut.

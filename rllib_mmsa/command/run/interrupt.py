@@ -178,8 +178,9 @@ def _watch(over: threading.Event, lost: Callable[[], None]) -> None:
     if over.is_set():
         return
     typer.echo("\nstopping: finishing and saving; once more (Ctrl-C) stops at once", err=True)
-    with contextlib.suppress(Exception):  # the trials then finish their iterations
-        stop.request()
+    # Aside, since it waits for a minute where Ray's head is gone. Trials that do not hear of it
+    # finish their iterations.
+    threading.Thread(target=stop.request, daemon=True).start()
     while not over.wait(WATCH_S):
         node = ray._private.worker._global_node
         if node is not None and node.dead_processes():
