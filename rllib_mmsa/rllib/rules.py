@@ -137,6 +137,7 @@ COUNT_OR_NONE = Number(1, whole="count", none=True)
 NOT_NEGATIVE = Number(0)
 SHARE = Number(0, 1)
 SECONDS_OR_NONE = Number(0, none=True)
+TIMEOUT_OR_NONE = Number(0, above=True, none=True)
 
 #: Setting -> what it may be. What an algorithm lacks is not looked at.
 RULES: dict[str, Rule] = {
@@ -177,7 +178,7 @@ RULES: dict[str, Rule] = {
     "num_envs_per_env_runner": AT_LEAST_1,
     "num_env_runners": AT_LEAST_0,
     "seed": Number(0, 2**31 - 1, whole=True, none=True),
-    "sample_timeout_s": SECONDS_OR_NONE,
+    "sample_timeout_s": TIMEOUT_OR_NONE,
     "max_failures_in_a_row": AT_LEAST_0,
     "min_sample_timesteps_per_iteration": Number(0, whole="count", none=True),
     "min_train_timesteps_per_iteration": Number(0, whole="count", none=True),
@@ -194,7 +195,7 @@ RULES: dict[str, Rule] = {
     "evaluation_duration": Number(1, whole=True, word="auto"),
     "evaluation_num_envs": AT_LEAST_1,
     "evaluation_num_env_runners": AT_LEAST_0,
-    "evaluation_sample_timeout_s": SECONDS_OR_NONE,
+    "evaluation_sample_timeout_s": TIMEOUT_OR_NONE,
     **dict.fromkeys(
         ("mixing_embed_dim", "hypernet_embed_dim", "hidden_dim", "sale_dim", "sale_hidden_dim",
          "latent_dim", "action_embed_dim", "world_model_dim"), SIZE,

@@ -67,6 +67,7 @@ def test_the_defaults_keep_the_rules(name):
         ({"replay_burn_in": -1}, "replay_burn_in is -1; it must be a whole number of at least 0"),
         ({"double_q": "yes"}, "double_q is 'yes'; it must be one of"),
         ({"model_batch_share": 0}, "model_batch_share is 0; it must be a number above 0"),
+        ({"sample_timeout_s": 0}, "sample_timeout_s is 0; it must be None or a number above 0"),
         ({"env_runner_health_probe_timeout_s": math.nan}, "timeout_s is nan; it must be a number"),
         ({"evaluation_config": {"gamma": 2}}, "evaluation_config: gamma is 2; it must be"),
     ],
