@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from ray.rllib.algorithms.algorithm_config import NotProvided
 from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE
 
 from rllib_mmsa.method.foresight import foresee
@@ -42,21 +43,17 @@ class MMSAConfig(QLearningConfig):
         super().__init__(algo_class=algo_class or MMSA)
         self.preset: str | None = None
 
-    def training(
-        self, *, preset: str | None = None, **options: Unpack[MMSATrainingOptions]
-    ) -> Self:
+    def training(self, **options: Unpack[MMSATrainingOptions]) -> Self:  # type: ignore[override]
         """Sets the training settings.
 
         Args:
-            preset: a name of ``method.settings.PRESETS``.
-            **options: attributes of ``MMSASettings``, and all that ``QLearningConfig.training``
-                takes.
+            **options: ``preset``, a name of ``method.settings.PRESETS``; attributes of
+                ``MMSASettings``; and all that ``QLearningConfig.training`` takes.
         """
         given: dict[str, Any] = dict(options)
-        if preset is not None:
-            self.preset = preset
-            given = {**PRESETS.get(preset, {}), **given}
-        return super().training(**given)
+        if given.get("preset", NotProvided) is None:
+            del given["preset"]  # none is asked for; one that was set stays
+        return super().training(**{**PRESETS.get(given.get("preset"), {}), **given})
 
     def update_from_dict(self, config_dict: dict[str, Any]) -> Self:
         """RLlib's; a preset comes before the settings beside it."""

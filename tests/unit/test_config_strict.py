@@ -288,3 +288,24 @@ def test_rllibs_interval_takes_the_place_of_the_one_in_env_steps(changes, in_ste
         by_dict.update_from_dict(change)
     assert by_method.evaluation_interval_env_steps == in_steps
     assert by_dict.evaluation_interval_env_steps == in_steps
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_type_checker_knows_the_options_of_training(tmp_path):
+    api = pytest.importorskip("mypy.api")
+    (tmp_path / "users.py").write_text(
+        "from rllib_mmsa import MMSAConfig, QMIXConfig\n"
+        "MMSAConfig().training(rollout_horizon=5, lr=1e-3, preset='paper')\n"
+        "MMSAConfig().training(rollout_horizn=5)\n"
+        "QMIXConfig().training(hidden_dim='large')\n"
+    )
+    root = Path(rllib_mmsa.__file__).parents[1]
+    found, _, _ = api.run(
+        ["--config-file", "", "--ignore-missing-imports", "--follow-imports", "silent"]
+        + ["--cache-dir", str(root / ".mypy_cache"), str(tmp_path / "users.py")]
+    )
+    errors = [line for line in found.splitlines() if "error:" in line]
+    assert len(errors) == 2, found
+    assert 'users.py:3: error: Unexpected keyword argument "rollout_horizn"' in errors[0]
+    assert "users.py:4: error: Argument" in errors[1]
