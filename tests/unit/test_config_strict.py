@@ -1,27 +1,20 @@
 """Configurations from Python: misspelt names, and RLlib's options that mean nothing here."""
 
 import dataclasses
-import inspect
 import pickle
-from pathlib import Path
-from typing import get_type_hints
 
 import pytest
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core.rl_module.rl_module import RLModule, RLModuleSpec
 from ray.rllib.policy.policy import PolicySpec
 
-import env_registry
-import rllib_mmsa
 from rllib_mmsa import MMSAConfig, QMIXConfig
 from rllib_mmsa.errors import ConfigError
-from rllib_mmsa.method.settings import MMSASettings, Settings, names
+from rllib_mmsa.method.settings import Settings
 from rllib_mmsa.older import rllib_names
 from rllib_mmsa.rllib.learner import QLearner
 from rllib_mmsa.rllib.module import QModule
 from rllib_mmsa.rllib.refused import REFUSED, UNUSED, team_policy, unused
-from rllib_mmsa.rllib.strict import RLLIB_OPTIONS
-from rllib_mmsa.rllib.training_options import MMSATrainingOptions, TrainingOptions
 
 # Names.
 
@@ -123,37 +116,6 @@ def test_a_learner_class_of_ones_own_is_the_one_that_learns():
         QMIXConfig().learners(learner_class=OwnLearner),
     ):
         assert config.learner_class is config.get_default_learner_class() is OwnLearner
-
-
-# Types.
-
-
-def test_what_training_takes_is_typed_as_the_settings_are():
-    for options, settings in ((TrainingOptions, Settings), (MMSATrainingOptions, MMSASettings)):
-        typed, fields = get_type_hints(options), get_type_hints(settings)
-        assert {name: typed.get(name) for name in names(settings)} == {
-            name: fields[name] for name in names(settings)
-        }
-
-
-@pytest.mark.parametrize(
-    ("config", "options"), [(QMIXConfig, TrainingOptions), (MMSAConfig, MMSATrainingOptions)]
-)
-def test_every_option_of_training_is_typed_and_shown(config, options):
-    own = {name for name in vars(config()) if not name.startswith("_")} - RLLIB_OPTIONS
-    elsewhere = {*config.own_setters, "max_failures_in_a_row"}
-    rllibs = {"lr", "grad_clip", "grad_clip_by", "gamma", "train_batch_size", "learner_class"}
-    typed = set(get_type_hints(options)) - {"learner_config_dict"}
-    assert typed == (own - elsewhere) | rllibs
-    signature = inspect.signature(config.training)
-    assert set(signature.parameters) - {"self"} == set(get_type_hints(options))
-    assert signature.parameters["hidden_dim"].default == config().hidden_dim
-    assert signature.parameters["mixer"].annotation == str | None
-
-
-def test_both_packages_say_that_they_are_typed():
-    for package in (rllib_mmsa, env_registry):
-        assert (Path(package.__file__).parent / "py.typed").exists()
 
 
 # RLlib's options that mean nothing here.
@@ -288,24 +250,3 @@ def test_rllibs_interval_takes_the_place_of_the_one_in_env_steps(changes, in_ste
         by_dict.update_from_dict(change)
     assert by_method.evaluation_interval_env_steps == in_steps
     assert by_dict.evaluation_interval_env_steps == in_steps
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_a_type_checker_knows_the_options_of_training(tmp_path):
-    api = pytest.importorskip("mypy.api")
-    (tmp_path / "users.py").write_text(
-        "from rllib_mmsa import MMSAConfig, QMIXConfig\n"
-        "MMSAConfig().training(rollout_horizon=5, lr=1e-3, preset='paper')\n"
-        "MMSAConfig().training(rollout_horizn=5)\n"
-        "QMIXConfig().training(hidden_dim='large')\n"
-    )
-    root = Path(rllib_mmsa.__file__).parents[1]
-    found, _, _ = api.run(
-        ["--config-file", "", "--ignore-missing-imports", "--follow-imports", "silent"]
-        + ["--cache-dir", str(root / ".mypy_cache"), str(tmp_path / "users.py")]
-    )
-    errors = [line for line in found.splitlines() if "error:" in line]
-    assert len(errors) == 2, found
-    assert 'users.py:3: error: Unexpected keyword argument "rollout_horizn"' in errors[0]
-    assert "users.py:4: error: Argument" in errors[1]
