@@ -13,7 +13,6 @@ from benchmarks.bench import CLOCK, AlgorithmBench, build_algorithm
 from benchmarks.protocol import BenchmarkError
 from benchmarks.slower import register_slower
 from benchmarks.stages import STAGES, install
-from rllib_mmsa.rllib.collect import _TAG
 from rllib_mmsa.rllib.vector_env import find_creator
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -68,7 +67,7 @@ def test_nothing_is_in_flight_after_a_turn():
     bench.warm_up()
     for ask in (bench.sample, lambda: bench.loop(episodes=8)):
         ask()
-        assert not bench._algorithm.env_runner_group.num_in_flight_async_reqs(_TAG)
+        assert not bench._algorithm.env_runner_group.is_playing
     bench.stop()
 
 
