@@ -32,6 +32,7 @@ from rllib_mmsa.command.run import (
     session,
     state,
     summary,
+    told,
 )
 from rllib_mmsa.command.run.notes import ShowNotes
 from rllib_mmsa.command.run.progress import ProgressCallback
@@ -254,9 +255,9 @@ def report(experiment: Experiment, results: tune.ResultGrid, options: LaunchOpti
     failed = [result for result in results if result.error]
     mistakes = [mistaken_env.words(result.error) for result in failed]
     for result, mistake in zip(failed, mistakes, strict=True):
-        last = (mistake or str(result.error).strip()).splitlines()[-12:]
         typer.echo(f"\nfailed: {result.path}", err=True)
-        typer.echo("  " + "\n  ".join(last), err=True)
+        last = mistake or told.last_lines(result.error)
+        typer.echo("  " + last.replace("\n", "\n  "), err=True)
         typer.echo(f"  whole error: {Path(result.path) / 'error.txt'}", err=True)
     if any(full_disk.is_cause(result.error) for result in failed):
         typer.echo(full_disk.message(experiment.path), err=True)
