@@ -11,6 +11,7 @@ from env_registry.contract.base import TEAM
 from env_registry.contract.legacy_groups import LegacyGroupedEnv
 from env_registry.contract.old_gym import refuse_gym
 from env_registry.contract.space_checks import check_spaces
+from env_registry.errors import broken
 
 
 def as_grouped_env(env: Any, *, state: str = "auto") -> MultiAgentEnv:
@@ -47,5 +48,22 @@ def as_grouped_env(env: Any, *, state: str = "auto") -> MultiAgentEnv:
             from env_registry.team import TeamEnv
 
             return TeamEnv(TupleGame(env))
+        _refuse_spaces_by_agent(env)
     refuse_gym(env)
     return LegacyGroupedEnv(env, state=state)
+
+
+def _refuse_spaces_by_agent(env: Any) -> None:
+    """Refuses a `MultiAgentEnv` that does not say that it is one.
+
+    Raises:
+        ContractError: With the class to inherit from.
+    """
+    if getattr(env, "observation_spaces", None):
+        name = type(env).__name__
+        raise broken(
+            f"{name} has spaces by agent, but is no MultiAgentEnv",
+            "an environment whose reset and step return dictionaries by agent is a MultiAgentEnv",
+            f"class {name}(MultiAgentEnv), from ray.rllib.env.multi_agent_env, and "
+            "env.with_agent_groups(...)",
+        )

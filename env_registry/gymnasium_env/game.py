@@ -196,7 +196,9 @@ def _by_agent(env: gymnasium.Env) -> tuple[list[Any], list[spaces.Space], list[s
     Raises:
         ContractError: If the spaces do not come apart.
     """
-    observation, action = env.observation_space, env.action_space
+    observation, action = (
+        getattr(env, f"{what}_space", None) for what in ("observation", "action")
+    )
     if isinstance(observation, spaces.Tuple):
         parts: Any = action
         if isinstance(action, spaces.MultiDiscrete) and action.nvec.ndim == 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete, Tuple
@@ -218,7 +219,16 @@ def test_spaces_and_environments_of_gym_are_named() -> None:
 
 def test_spaces_of_the_real_gym_are_named() -> None:
     gym_spaces = pytest.importorskip("gym.spaces")
-    space = gym_spaces.Tuple([gym_spaces.Discrete(2)] * 2)
+    space = gym_spaces.Tuple([gym_Discrete(2)] * 2)
     game = Written([BOTH, BOTH])
     with pytest.raises(ContractError, match="is gym's"):
         as_grouped_env(game.with_agent_groups({"g": BOTH}, obs_space=space, act_space=space))
+
+
+def test_spaces_by_agent_belong_to_a_multi_agent_env() -> None:
+    class ByAgent(gymnasium.Env):
+        observation_spaces = {"a": Box(0, 1, (2,)), "b": Box(0, 1, (2,))}
+        action_spaces = {"a": Discrete(2), "b": Discrete(2)}
+
+    with pytest.raises(ContractError, match=r"class ByAgent\(MultiAgentEnv\)"):
+        as_grouped_env(ByAgent())
