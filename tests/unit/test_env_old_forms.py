@@ -219,7 +219,7 @@ def test_spaces_and_environments_of_gym_are_named() -> None:
 
 def test_spaces_of_the_real_gym_are_named() -> None:
     gym_spaces = pytest.importorskip("gym.spaces")
-    space = gym_spaces.Tuple([gym_Discrete(2)] * 2)
+    space = gym_spaces.Tuple([gym_spaces.Discrete(2)] * 2)
     game = Written([BOTH, BOTH])
     with pytest.raises(ContractError, match="is gym's"):
         as_grouped_env(game.with_agent_groups({"g": BOTH}, obs_space=space, act_space=space))
