@@ -50,7 +50,7 @@ def unknown(
     Args:
         what: What the name stands for, such as "algorithm".
         name: The name that the user wrote.
-        valid: The names that exist; listed in full where there are at most 16.
+        valid: The names that exist; listed in full where there are at most 20.
         where: The place in the file, put first.
         other_names: Names that users know from elsewhere -> the valid ones.
 
@@ -64,6 +64,6 @@ def unknown(
     text = f"{where + ': ' if where else ''}unknown {what} '{shortened(name)}'."
     if near:
         text += f" Did you mean '{near}'?"
-    if len(names) <= 16:
+    if len(names) <= 20:
         text += f" Valid: {', '.join(names)}."
     return ConfigError(text)

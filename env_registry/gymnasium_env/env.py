@@ -6,7 +6,7 @@ from typing import Any
 
 import gymnasium
 
-from env_registry.contract import broken
+from env_registry.errors import broken
 from env_registry.gymnasium_env.game import TupleGame
 from env_registry.tasks.gymnasium import find_spec
 from env_registry.team import TeamEnv

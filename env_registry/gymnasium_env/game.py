@@ -18,8 +18,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from env_registry.contract import ACTION_MASK
 from env_registry.contract.answers import kind, one_flag, one_reward, reset_keys
+from env_registry.contract.base import ACTION_MASK
 from env_registry.errors import broken
 
 STEP = "step returns (observations, rewards, terminated, truncated, info)"

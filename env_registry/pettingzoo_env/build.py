@@ -11,7 +11,7 @@ from typing import Any
 from pettingzoo import AECEnv, ParallelEnv
 from pettingzoo.utils.conversions import aec_to_parallel
 
-from env_registry.contract import broken
+from env_registry.errors import broken
 from env_registry.tasks.pettingzoo import find_factory, read_wrapper
 
 

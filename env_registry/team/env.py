@@ -11,18 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from env_registry.contract import (
-    ACTION_MASK,
-    TEAM,
-    WIN,
-    WIN_KEYS,
-    GroupedEnv,
-    Observation,
-    StepResult,
-    broken,
-    concat_state,
-    keep_one_legal,
-)
 from env_registry.contract.answers import (
     checked_reset,
     checked_step,
@@ -30,8 +18,20 @@ from env_registry.contract.answers import (
     one_reward,
     reset_keys,
 )
+from env_registry.contract.base import (
+    ACTION_MASK,
+    TEAM,
+    WIN,
+    WIN_KEYS,
+    GroupedEnv,
+    Observation,
+    StepResult,
+    concat_state,
+    keep_one_legal,
+)
 from env_registry.contract.legacy_spaces import natural_key
 from env_registry.discretise import JointActions
+from env_registry.errors import broken
 from env_registry.team.member import MAX_OBSERVATION, Member
 
 STATES = ("auto", "state", "observations")

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from env_registry.contract import ACTION_MASK, broken
+from env_registry.contract.base import ACTION_MASK
 from env_registry.contract.old_gym import refuse_gym_space
 from env_registry.discretise import Values, box_values
+from env_registry.errors import broken
 
 MAX_OBSERVATION = 10_000  # numbers: replay keeps whole episodes in memory
 

@@ -81,8 +81,9 @@ def test_an_equation_replaced_at_run_time_is_learned_from_in_every_update(
 
 
 def methods_of(*classes: type) -> list[tuple[type, str]]:
-    """The methods that an update of MMSA calls."""
+    """The methods that an update of MMSA calls; `repair` is called where a checkpoint is read."""
     idle = {"initial_state", "step", "predict", "encoder_parameters", "invert", "scale_gradient"}
+    idle |= {"repair"}
     return [
         (kind, name)
         for kind in classes

@@ -235,7 +235,9 @@ def test_what_is_missing_is_printed_with_the_extra_that_installs_it(monkeypatch,
     from rllib_mmsa.command.cli import app
 
     words = "environment 'lbf' needs x; install with: pip install \"rllib-mmsa[lbf]\""
-    monkeypatch.setattr(env_registry, "installed", lambda name: (name != "lbf", words))
+    monkeypatch.setattr(
+        env_registry, "installed", lambda name: (name != "lbf", words * (name == "lbf"))
+    )
     printed = CliRunner(env={"COLUMNS": columns}).invoke(app, ["envs"]).stdout
     lines = printed.splitlines()
     assert lines[-1] == 'lbf: needs x; install with: pip install "rllib-mmsa[lbf]"'
