@@ -26,6 +26,7 @@ class Results(list):
                 config=values,
                 status=status,
                 experiment_dir_name="tiny",
+                stopping_criterion={STEPS: 5000},
             )
             for number, (values, _, status) in enumerate(ends)
         ]

@@ -39,12 +39,14 @@ class Outcome:
         status: Tune's.
         result: Tune's; its last result and newest checkpoint.
         value: What the trials are compared by; NaN where it was never measured.
+        asked: Env steps at which it was to stop; infinite where it was not.
     """
 
     label: str
     status: str
     result: tune.Result
     value: float
+    asked: float
 
 
 def show(experiment: Experiment, results: tune.ResultGrid) -> list[str]:
@@ -59,7 +61,7 @@ def show(experiment: Experiment, results: tune.ResultGrid) -> list[str]:
     """
     metric = compared_by(experiment, results)
     outcomes = best_first(experiment, results, metric)
-    _say_where_it_ended(experiment, outcomes)
+    _say_where_it_ended(outcomes)
     if len(outcomes) > 1:
         _print(_table(outcomes, metric))
         best = outcomes[0]
@@ -89,6 +91,8 @@ def best_first(experiment: Experiment, results: tune.ResultGrid, metric: str) ->
             trial.status,
             result,
             get(result.metrics or {}, metric),
+            # Not the experiment's: a finished run may have been trained further.
+            (trial.stopping_criterion or {}).get(STEPS, math.inf),
         )
         for trial, result in zip(trials, results, strict=True)
     ]
@@ -100,9 +104,9 @@ def best_first(experiment: Experiment, results: tune.ResultGrid, metric: str) ->
     )
 
 
-def _say_where_it_ended(experiment: Experiment, outcomes: list[Outcome]) -> None:
+def _say_where_it_ended(outcomes: list[Outcome]) -> None:
     """Say why there are a few env steps more than were asked for."""
-    asked = experiment.stop.get(STEPS, math.inf)
+    asked = max((o.asked for o in outcomes), default=math.inf)
     steps = max((get(o.result.metrics or {}, STEPS) for o in outcomes), default=math.nan)
     if steps > asked:
         typer.echo(
