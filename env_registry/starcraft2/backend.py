@@ -20,8 +20,8 @@ logger = logging.getLogger(__name__)
 AUTO, STARCRAFT2, SMAX = "auto", "starcraft2", "smax"
 BACKENDS = (AUTO, STARCRAFT2, SMAX)
 DEFAULT_TASK = "terran_5_units"
-# Battles that SMAX plays in one call where it stands in for StarCraft II, of which each is a game
-# of 1 GB: one alone makes some 160 env steps a second on two cores, eight in one call 1,000.
+# Battles that SMAX plays in one call where it stands in for StarCraft II. (A file for StarCraft II
+# asks for few, since each of those is a process of 1 GB.) More than eight gain little.
 SMAX_ENVS = 8
 SMAX_TASKS = {(n, n): f"smacv2_{n}_units" for n in (5, 10, 20)}
 _said: set[str] = set()
