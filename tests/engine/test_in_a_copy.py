@@ -65,6 +65,7 @@ def test_an_edit_in_place_acts_and_is_said(copy):
     assert said and all("method/losses.py was edited (`make stamp`" in each for each in said)
 
 
+@pytest.mark.slow
 def test_a_comment_or_a_docstring_is_no_edit(copy):
     if not native_runs(copy):
         pytest.skip("there is no native engine here")

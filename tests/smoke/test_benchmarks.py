@@ -26,6 +26,7 @@ def run(*arguments: str):
     return CliRunner().invoke(app, ["--quick", "--env", "counter", *SMALL, *arguments])
 
 
+@pytest.mark.slow
 def test_quick_run_measures_everything(tmp_path):
     output = tmp_path / "new" / "results.json"
     result = run("--algo", "QMIX", "--algo", "MMSA", "--output", str(output))

@@ -185,6 +185,7 @@ def test_a_runner_that_hangs_is_restarted(tmp_path: Path, overlap_sampling: bool
     assert "has finished no step for" in said and "(sample_timeout_s: 2)" in said
 
 
+@pytest.mark.slow
 def test_a_runner_that_only_hangs_ends_the_run() -> None:
     with (
         built({"how": "hang"}, max_failures_in_a_row=0, sample_timeout_s=2) as algorithm,
@@ -193,6 +194,7 @@ def test_a_runner_that_only_hangs_ends_the_run() -> None:
         algorithm.train()
 
 
+@pytest.mark.slow
 def test_a_round_may_take_longer_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     # Every step takes 1.4 s, a round of two steps 2.8.
     with built({"how": "be slow"}, sample_timeout_s=2.5) as algorithm:
