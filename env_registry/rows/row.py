@@ -30,6 +30,20 @@ DISTRIBUTION = "rllib-mmsa"
 TIME_LIMITS = ("time_limit", "episode_limit", "max_steps", "max_cycles", "horizon")
 #: How they say which game.
 TASKS = ("key", "map_name", "map", "env_id", "id", "scenario_name", "env_name")
+#: What every environment takes that is brought under the contract by `env_registry.team`.
+TEAM_OPTIONS = {
+    "env_kwargs": Option(None, "arguments of the environment itself", dict),
+    "n_actions": Option(5, "values for each number of a continuous action", int, least=2),
+    "state": Option("auto", "the global state", str, ("auto", "state", "observations")),
+    "team_reward": Option(
+        "sum", "the team's reward, of its agents'", str, ("sum", "mean", "shared")
+    ),
+    "max_episode_steps": Option(
+        None, "time limit in env steps (truncation); None: the environment's own", int, least=1
+    ),
+}
+#: How other packages call the last of them.
+TEAM_SAID = dict.fromkeys(("time_limit", "horizon"), "the time limit is max_episode_steps")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import typer
@@ -33,18 +34,18 @@ def locate(path: str | Path) -> Path:
     if (folder / whole.CLASS_FILE).exists() or re.fullmatch(r"checkpoint_\d+", folder.name):
         _refuse_damaged(folder)
         return folder.resolve()
-    found = latest(folder)
-    trials = [t for t in sorted(folder.iterdir()) if t.is_dir() and latest(t)]
-    if found is None and len(trials) == 1:
-        found = latest(trials[0])
-    elif found is None and (chosen := choose(trials)):
+    if found := latest(folder):
+        return found.resolve()
+    below = ((each, latest(each)) for each in sorted(folder.iterdir()) if each.is_dir())
+    trials = {trial: newest for trial, newest in below if newest}
+    if len(trials) == 1:
+        return next(iter(trials.values())).resolve()
+    if chosen := choose(list(trials)):
         others = f"'{path}' holds {len(trials)} trials; name another's folder to take that one"
         typer.echo(f"note: this is {chosen.folder.name}, {chosen.why}; {others}", err=True)
-        found = latest(chosen.folder)
-    if found:
-        return found.resolve()
+        return trials[chosen.folder].resolve()
     if trials:
-        names = "\n  ".join(str(trial) for trial in trials[:10])
+        names = "\n  ".join(str(trial) for trial in list(trials)[:10])
         raise ConfigError(f"'{path}' holds {len(trials)} trials; name one of them:\n  {names}")
     empty = "is empty" if not any(folder.iterdir()) else "holds no whole checkpoint"
     raise ConfigError(
@@ -72,10 +73,14 @@ def numbered(trial: Path) -> dict[int, Path]:
 
 def checkpoints(trial: Path) -> list[Path]:
     """The whole checkpoints of a trial's folder by number, the newest first."""
-    return [each for each in reversed(numbered(trial).values()) if not whole.damage(each)]
+    return list(_whole(trial))
 
 
 def latest(trial: Path) -> Path | None:
     """The newest whole checkpoint of a trial's folder; None where there is none."""
-    found = reversed(numbered(trial).values())
-    return next((each for each in found if not whole.damage(each)), None)
+    return next(_whole(trial), None)
+
+
+def _whole(trial: Path) -> Iterator[Path]:
+    """One after another: whether a checkpoint is whole takes a look at all of its files."""
+    return (each for each in reversed(numbered(trial).values()) if not whole.damage(each))

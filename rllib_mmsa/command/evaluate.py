@@ -14,11 +14,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from rllib_mmsa.command.checkpoints import locate
 from rllib_mmsa.command.experiment import imports, preflight
 from rllib_mmsa.command.experiment.experiment import RECORD
+from rllib_mmsa.command.experiment.files import read_record
 from rllib_mmsa.command.film import Film
 from rllib_mmsa.errors import ConfigError
 from rllib_mmsa.report.names import task_name
@@ -132,10 +131,8 @@ def _read_options(
 def _import_users_modules(checkpoint: Path, files: Sequence[str]) -> None:
     """Import what the experiment imported, as its record in the folder of results says."""
     experiment = checkpoint.parent.parent
-    recorded: list[str] = []
-    if (experiment / RECORD).exists():
-        (entry,) = yaml.safe_load((experiment / RECORD).read_text(encoding="utf-8")).values()
-        recorded = entry.get("import", [])
+    record = experiment / RECORD
+    recorded = read_record(record).get("import", []) if record.exists() else []
     imports.load(imports.found_again(recorded, experiment, files))
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from rllib_mmsa.report.files import TEST_RETURN, at, number
+
 RESULTS = "result.json"
 TAIL_BYTES = 2**21  # of a log: hundreds of results
-TEST = "evaluation/env_runners/episode_return_mean"  # before every result had the latest test
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,17 +66,17 @@ def choose(trials: Sequence[Path]) -> Found | None:
 
 def _read(trial: Path) -> _Logged | None:
     """What the newest results of a trial say; None where there are none."""
-    newest, test = None, math.nan
+    newest, test = None, math.nan  # older results have no latest test
     for result in _backwards(trial / RESULTS):
         newest = newest or result
-        test = _number(result.get("test_return", _at(result, TEST)))
+        test = number(result.get("test_return", at(result, TEST_RETURN)))
         if not math.isnan(test):
             break
     if newest is None:
         return None
     # Tune names the trials of a run a1b2c_00000, a1b2c_00001; those of a searcher have no run.
-    run, _, number = str(newest.get("trial_id", "")).rpartition("_")
-    return _Logged(trial, run if number.isdigit() else "", _number(newest.get("timestamp")), test)
+    run, _, place = str(newest.get("trial_id", "")).rpartition("_")
+    return _Logged(trial, run if place.isdigit() else "", number(newest.get("timestamp")), test)
 
 
 def _backwards(log: Path) -> Iterator[dict[str, Any]]:
@@ -92,14 +93,3 @@ def _backwards(log: Path) -> Iterator[dict[str, Any]]:
             continue
         if isinstance(result, dict):
             yield result
-
-
-def _at(result: Mapping[str, Any], path: str) -> Any:
-    value: Any = result
-    for key in path.split("/"):
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
-
-
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else math.nan

@@ -72,6 +72,16 @@ class LatestTest:
         self._found = dict(state["found"]) if state else {}
 
 
+def met(stop: Mapping[str, float], results: Mapping[str, Any]) -> dict[str, float]:
+    """The stop criteria that a result meets.
+
+    Args:
+        stop: Result key, nested ones with "/" -> value from which on a trial is stopped.
+        results: An iteration's, with such keys; those that are missing meet nothing.
+    """
+    return {key: value for key, value in stop.items() if results.get(key, -math.inf) >= value}
+
+
 class Ending:
     """Where training ends, once somebody has said so: the last iteration is cut short there.
 
@@ -117,4 +127,4 @@ class Ending:
             TRAINING_ITERATION: algorithm.iteration + 1,
             TIME_TOTAL_S: algorithm._time_total + time.time() - self._began,
         }
-        return any(known.get(key, -math.inf) >= value for key, value in self.stop.items())
+        return bool(met(self.stop, known))

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from env_registry.contract import ACTION_MASK, OBS, STATE, TEAM
+from rllib_mmsa.whole import CLASS_FILE, MODULE_FOLDER
 
 FILE = "environment.json"
-MODULE_FOLDER = f"learner_group/learner/rl_module/{TEAM}"
-MODULE_FILE = "class_and_ctor_args.pkl"  # RLlib's
 FORMAT = 1
 #: What must agree: key -> what it is called in a message.
 COMPARED = {
@@ -160,7 +159,7 @@ def of_checkpoint(checkpoint: str | Path) -> dict[str, Any] | None:
     if record is not None:
         return record
     try:
-        made = pickle.loads(Path(checkpoint, MODULE_FOLDER, MODULE_FILE).read_bytes())
+        made = pickle.loads(Path(checkpoint, MODULE_FOLDER, CLASS_FILE).read_bytes())
         return _sizes(made["ctor_args_and_kwargs"][1]["observation_space"])
     except Exception:  # whoever loads the module will say what is wrong with it
         return None

@@ -25,7 +25,7 @@ def check_writable(experiment: Experiment) -> None:
         ConfigError: If its folder, or the nearest one above that exists, is a file or read-only,
             or on a full disk.
     """
-    if "://" in experiment.storage_path:
+    if experiment.is_remote:
         return
     remedy = "name another folder with --storage-path or storage_path"
     try:

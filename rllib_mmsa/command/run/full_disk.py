@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-NUMBERS = (errno.ENOSPC, errno.EDQUOT)
+from rllib_mmsa.command.experiment.storage import FULL
+
 # Another process's exception arrives as text.
 TEXTS = ("No space left on device", "Disk quota exceeded")
 
@@ -16,7 +16,7 @@ TEXTS = ("No space left on device", "Disk quota exceeded")
 def is_cause(error: BaseException | None) -> bool:
     """Whether a full disk, or a quota that is used up, is behind an exception."""
     return any(
-        getattr(each, "errno", None) in NUMBERS or any(text in str(each) for text in TEXTS)
+        getattr(each, "errno", None) in FULL or any(text in str(each) for text in TEXTS)
         for each in _chain(error)
     )
 

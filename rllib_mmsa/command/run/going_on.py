@@ -15,10 +15,11 @@ from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 from ray.tune.experiment import Trial
 from ray.tune.utils import flatten_dict
 
-from rllib_mmsa.command.checkpoints import checkpoints
+from rllib_mmsa.command.checkpoints import latest
 from rllib_mmsa.command.experiment.experiment import Experiment
 from rllib_mmsa.command.run import state
 from rllib_mmsa.errors import ConfigError
+from rllib_mmsa.rllib.latest_test import met
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +45,7 @@ class EarlierTrial:
 
     def reached(self, stop: Mapping[str, float]) -> dict[str, float]:
         """The criteria that its last result already meets."""
-        return {k: v for k, v in stop.items() if self.result.get(k, -float("inf")) >= v}
+        return met(stop, self.result)
 
     def goes_on(self, stop: Mapping[str, float]) -> bool:
         """Whether it has something to do under these criteria."""
@@ -64,7 +65,7 @@ def _trial(folder: Path, trial: Mapping[str, Any], said: Mapping[str, Any]) -> E
         status=trial["status"],
         stop=trial["stopping_criterion"] or {},
         result=flatten_dict(dict(said.get("last_result") or {}), delimiter="/"),
-        saved=bool(logs and checkpoints(folder / logs)),
+        saved=bool(logs and latest(folder / logs)),
     )
 
 

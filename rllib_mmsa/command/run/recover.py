@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -22,6 +21,7 @@ from rllib_mmsa.command.run import rewind, state
 from rllib_mmsa.command.run.announce import AnnounceStop
 from rllib_mmsa.command.run.logs import CsvLog, JsonLog
 from rllib_mmsa.errors import ConfigError
+from rllib_mmsa.rllib.latest_test import met
 
 
 def callbacks() -> list[Callback]:
@@ -184,8 +184,7 @@ def _settle(trial: dict[str, Any], said: dict[str, Any], folder: Path, had_one: 
     # What came after is trained again.
     said["last_result"] = latest.metrics if latest else {}
     reached = flatten_dict(said["last_result"], delimiter="/")
-    stop = trial["stopping_criterion"] or {}
-    if any(reached.get(name, -math.inf) >= value for name, value in stop.items()):
+    if met(trial["stopping_criterion"] or {}, reached):
         trial["status"] = Trial.TERMINATED
 
 
