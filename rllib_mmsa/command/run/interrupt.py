@@ -122,6 +122,26 @@ def deafen() -> None:
 
 
 @contextlib.contextmanager
+def _swallowed() -> Iterator[None]:
+    """Within it, an interrupt that nothing could catch prints no traceback.
+
+    Python drops what a handler raises while a destructor or a callback of the garbage collector
+    runs, and prints it. The flag is up all the same, and is looked at before each step.
+    """
+    former = sys.unraisablehook
+
+    def hook(unraisable: Any) -> None:
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            former(unraisable)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = former
+
+
+@contextlib.contextmanager
 def graceful() -> Iterator[None]:
     """Within it, a first signal raises the flag, and a second one interrupts at once.
 
@@ -137,7 +157,8 @@ def graceful() -> Iterator[None]:
     # Tune ends its loop by an event that its own handler of SIGUSR1 sets; ours is set instead.
     tunes, tune._setup_signal_catching = tune._setup_signal_catching, lambda: _paused
     try:
-        yield
+        with _swallowed():
+            yield
     finally:
         tune._setup_signal_catching = tunes
         for number, former in previous.items():
