@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rllib_mmsa.method.open_loop import Foretold, ahead
 from rllib_mmsa.method.settings import MMSASettings, Settings
 from rllib_mmsa.method.targets import StepMean
-from rllib_mmsa.method.update import ModelStep, SaleStep, Step
+from rllib_mmsa.method.update import Batch, ModelStep, SaleStep, Step
 from rllib_mmsa.method.world_model import Gaussian
 
 #: An equation: what an update made, and the settings, to a scalar.
@@ -77,6 +78,26 @@ def reconstruction_mask_loss(step: Step, settings: MMSASettings) -> Tensor:
     return mean(F.binary_cross_entropy_with_logits(logits, legal, reduction="none"))
 
 
+def open_loop_loss(step: Step, settings: MMSASettings) -> Tensor:
+    """-log p(o_{t+k} | s_t, a_t ... a_{t+k-1}) as an MSE, over k = 1..K; o is standardised."""
+    told, batch = _foretold(step)
+    obs = step.networks.world_model.obs_scale(batch.obs[:, 1:])
+    return told.mean(squared_error(told.obs, ahead(obs, told.obs.shape[2])))
+
+
+def reward_loss(step: Step, settings: MMSASettings) -> Tensor:
+    """(r_{t+k} - foretold)^2, over k = 0..K-1."""
+    told, batch = _foretold(step)
+    return told.mean(squared_error(told.rewards, ahead(batch.rewards, told.rewards.shape[2])))
+
+
+def end_loss(step: Step, settings: MMSASettings) -> Tensor:
+    """-log p(the episode ended at t + k): a binary cross-entropy, nats, over k = 0..K-1."""
+    told, batch = _foretold(step)
+    ended = ahead(batch.terminated.to(told.ends.dtype), told.ends.shape[2])
+    return told.mean(F.binary_cross_entropy_with_logits(told.ends, ended, reduction="none"))
+
+
 def sale_observation_loss(step: Step, settings: MMSASettings) -> Tensor:
     """L(f, g) = (g(f(o_t), a_t) - sg f(o_{t+1}))^2 of the agents' encoders (section 4.2)."""
     return _sale_loss(step, step.sale)
@@ -100,7 +121,7 @@ def policy_loss(step: Step, settings: MMSASettings) -> Tensor:
 def losses_of(settings: Settings) -> dict[str, Loss]:
     """The losses of an algorithm, by name."""
     losses: dict[str, Loss] = {"td_loss": td_loss}
-    if settings.use_world_model:
+    if settings.has_model:
         losses |= {
             "kl_prior_loss": kl_prior_loss,
             "kl_balanced_loss": kl_balanced_loss,
@@ -112,8 +133,14 @@ def losses_of(settings: Settings) -> dict[str, Loss]:
         }
     if settings.use_sale:
         losses["sale_observation_loss"] = sale_observation_loss
-    if settings.use_sale and settings.use_world_model:
+    if settings.use_sale and settings.has_model:
         losses["sale_latent_loss"] = sale_latent_loss
+    if settings.foretells:
+        losses |= {
+            "open_loop_loss": open_loop_loss,
+            "reward_loss": reward_loss,
+            "end_loss": end_loss,
+        }
     return losses
 
 
@@ -172,6 +199,12 @@ def _sale_loss(step: Step, sale: SaleStep | None) -> Tensor:
     """(z_a_t - sg(z_{t+1}))^2."""
     assert sale is not None and step.share_steps is not None
     return step.share_steps(squared_error(sale.z_a, sale.z[:, 1:]))
+
+
+def _foretold(step: Step) -> tuple[Foretold, Batch]:
+    """What the world model foretold, and what was then played."""
+    assert step.model is not None and step.model.foretold is not None
+    return step.model.foretold, step.model.batch
 
 
 def _model(step: Step) -> tuple[ModelStep, StepMean]:

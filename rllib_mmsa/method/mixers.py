@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rllib_mmsa.method.sale import two_layers
+from rllib_mmsa.method.sale import perceptron
 from rllib_mmsa.method.settings import Settings
 
 
@@ -48,10 +48,10 @@ class QMixer(nn.Module):
     def __init__(self, num_agents: int, state_size: int, embed_dim: int, hypernet_dim: int):
         super().__init__()
         self.num_agents, self.embed_dim = num_agents, embed_dim
-        self.weights_1 = two_layers(state_size, hypernet_dim, num_agents * embed_dim)
+        self.weights_1 = perceptron(state_size, hypernet_dim, num_agents * embed_dim)
         self.bias_1 = nn.Linear(state_size, embed_dim)
-        self.weights_2 = two_layers(state_size, hypernet_dim, embed_dim)
-        self.value = two_layers(state_size, embed_dim, 1)
+        self.weights_2 = perceptron(state_size, hypernet_dim, embed_dim)
+        self.value = perceptron(state_size, embed_dim, 1)
 
     def forward(self, q_values: Tensor, state: Tensor) -> Tensor:
         """Returns Q_tot, (..., 1)."""

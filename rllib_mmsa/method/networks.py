@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from typing import Any, Protocol, TypeVar
 
+import torch
 from torch import nn
 
 from rllib_mmsa.method.agents import RecurrentAgent, SaleAgent
@@ -32,9 +33,10 @@ class Sizes(Protocol):
 class TeamNetworks(Protocol):
     """What an update reads and moves. The team's RLModule is one (rllib_mmsa/rllib/module.py).
 
-    ``aggregator`` and the world models are None without a world model, ``learned_sale`` without
-    SALE, the scales without ``normalise_observations``. Target networks move when ``target_pairs``
-    are copied.
+    The world models are None without a world model, the aggregators where the mixer sees the state
+    alone, ``learned_sale`` without SALE, the scales without ``normalise_observations``. Target
+    networks move when ``target_pairs`` are copied, or, the world model's, in every update
+    (``world_model_average``).
     """
 
     training: bool
@@ -95,6 +97,26 @@ def learning_copy(acting: SaleEncoder) -> SaleEncoder:
     return learned
 
 
+@torch.no_grad()
+def move(target: nn.Module, network: nn.Module, share: float) -> None:
+    """target <- share * network + (1 - share) * target; buffers are copied."""
+    for ours, theirs in zip(network.parameters(), target.parameters(), strict=True):
+        theirs.lerp_(ours, share)
+    for ours, theirs in zip(network.buffers(), target.buffers(), strict=True):
+        theirs.copy_(ours)
+
+
+def average_model(nets: TeamNetworks) -> None:
+    """Moves the average of the world model's weights towards those of the last update.
+
+    What moves from one update to the next is mostly noise; an average of weights foresees better
+    (Polyak and Juditsky, 1992).
+    """
+    settings = nets.settings
+    if settings.has_model and settings.world_model_average is not None:
+        move(nets.target_world_model, nets.world_model, 1 - settings.world_model_average)
+
+
 def target_pairs(nets: TeamNetworks) -> list[tuple[nn.Module, nn.Module]]:
     """(network, its target network), in the order in which they are copied.
 
@@ -107,6 +129,7 @@ def target_pairs(nets: TeamNetworks) -> list[tuple[nn.Module, nn.Module]]:
     ]
     if nets.aggregator is not None and nets.target_aggregator is not None:
         pairs.append((nets.aggregator, nets.target_aggregator))
+    if nets.world_model is not None and nets.settings.world_model_average is None:
         pairs.append((nets.world_model, nets.target_world_model))
     if nets.learned_sale is not None:
         learned, acting = nets.learned_sale, nets.agent.sale

@@ -80,9 +80,9 @@ class SaleEncoder(nn.Module):
         self, input_size: int, action_size: int, embed_dim: int, hidden_dim: int, normaliser: str
     ):
         super().__init__()
-        self.f = two_layers(input_size, hidden_dim, embed_dim)
+        self.f = perceptron(input_size, hidden_dim, embed_dim)
         self.f_norm = MAKE_NORMALISER[normaliser](embed_dim)
-        self.g = two_layers(embed_dim + action_size, hidden_dim, embed_dim)
+        self.g = perceptron(embed_dim + action_size, hidden_dim, embed_dim)
         self.phi = nn.Linear(input_size + action_size, embed_dim)
         self.phi_norm = MAKE_NORMALISER[normaliser](embed_dim)
 
@@ -103,6 +103,10 @@ class SaleEncoder(nn.Module):
         return [*self.f.parameters(), *self.f_norm.parameters(), *self.g.parameters()]
 
 
-def two_layers(inputs: int, width: int, outputs: int) -> nn.Sequential:
-    """Linear -> ReLU -> Linear."""
-    return nn.Sequential(nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, outputs))
+def perceptron(inputs: int, width: int, outputs: int, hidden_layers: int = 1) -> nn.Sequential:
+    """Linear -> ReLU, once for each hidden layer, -> Linear."""
+    layers: list[nn.Module] = []
+    for _ in range(hidden_layers):
+        layers += [nn.Linear(inputs, width), nn.ReLU()]
+        inputs = width
+    return nn.Sequential(*layers, nn.Linear(inputs, outputs))

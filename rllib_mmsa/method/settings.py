@@ -12,6 +12,7 @@ MIXERS = ("qmix", "vdn", None)
 NORMALISERS = ("avg_l1", "none", "layer", "batch", "softmax", "l2")
 KL_BALANCES = ("prior", "posterior", None)
 WORLD_MODEL_FORMS = ("residual", "printed")
+MIXER_READS = ("rollout", "untrained", "hidden")
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,21 @@ class Settings:
     normalise_observations: bool = False
 
     @property
+    def has_model(self) -> bool:
+        """Whether there is a world model."""
+        return False
+
+    @property
+    def reads_more(self) -> bool:
+        """Whether the mixer sees more than the state."""
+        return False
+
+    @property
+    def foretells(self) -> bool:
+        """Whether a world model learns along its own predictions."""
+        return False
+
+    @property
     def loss_weights(self) -> dict[str, float]:
         """What each loss counts in the sum that is minimised; a loss not named here counts 1."""
         return {"td_loss": 1.0}
@@ -68,10 +84,20 @@ class MMSASettings(Settings):
         normaliser: what f and phi end in (Figure 7), one of ``NORMALISERS``.
         latent_dim: L, latent numbers per agent (Table 6).
         action_embed_dim: numbers an action is embedded in (Table 6).
-        world_model_dim: hidden width of the world model's networks.
+        dynamics_dim: width of the hidden layers of the posterior, the prior and the observation
+            head.
+        dynamics_layers: how many such layers each has.
+        world_model_dim: width of the hidden layer of the world model's other networks.
         world_model_form: "residual": the posterior reads o_t beside h_t, the prior's network reads
-            s_{t-1} beside its embeddings, and says how s_{t-1} changes. "printed": section 4.3.
+            s_{t-1} and a_{t-1} beside its embeddings, and says how s_{t-1} changes. "printed":
+            section 4.3.
+        world_model_average: share of the past in the average over updates of the world model's
+            weights, which imagines for the mixer. None: it imagines with the weights of the last
+            copy to the targets.
         rollout_horizon: K, imagined steps (Table 6).
+        mixer_reads: what the mixer sees beside the state: the imagined "rollout"; or a control, to
+            tell foresight from memory and size: the roll-out of an "untrained" model, or the
+            target agents' "hidden" states without any model.
         model_batch_share: share of a batch's episodes that the world model and SALE learn from.
         kl_balance: which side of KL[posterior || prior] has ``kl_balance_alpha``: "prior" (the
             paper's prose, DreamerV2), "posterior" (its equation), or None (No-KLB, plain KL).
@@ -79,6 +105,9 @@ class MMSASettings(Settings):
         kl_weight: of L_KL.
         reconstruction_weight: of L_REC.
         observation_weight: of the observation and action-mask heads within L_REC.
+        open_loop_weight: of the observations foretold along K steps, within L_REC.
+        reward_weight: of the rewards foretold.
+        end_weight: of the ends of episodes foretold.
         sale_weight: of L(f, g), on observations and on latents.
         policy_weight: of the imagination's policy.
         model_quality_interval: gradient updates between two measurements of the world model.
@@ -93,15 +122,22 @@ class MMSASettings(Settings):
     normaliser: str = "avg_l1"
     latent_dim: int = 16
     action_embed_dim: int = 4
+    dynamics_dim: int = 96
+    dynamics_layers: int = 2
     world_model_dim: int = 32
     world_model_form: str = "residual"
+    world_model_average: float | None = 0.99
     rollout_horizon: int = 3
+    mixer_reads: str = "rollout"
     model_batch_share: float = 0.25
     kl_balance: str | None = "prior"
     kl_balance_alpha: float = 0.8
     kl_weight: float = 0.1
     reconstruction_weight: float = 1.0
     observation_weight: float = 10.0
+    open_loop_weight: float = 10.0
+    reward_weight: float = 1.0
+    end_weight: float = 1.0
     sale_weight: float = 1.0
     policy_weight: float = 1.0
     model_quality_interval: int = 50
@@ -111,18 +147,38 @@ class MMSASettings(Settings):
     def loss_weights(self) -> dict[str, float]:
         """See ``Settings.loss_weights``. In the paper each is 1."""
         heads = self.reconstruction_weight * self.observation_weight
-        return {
-            **super().loss_weights,
+        of_model = {
             "kl_prior_loss": self.kl_weight,
             "kl_balanced_loss": self.kl_weight,
             "reconstruction_embeddings_loss": self.reconstruction_weight,
             "reconstruction_hidden_loss": self.reconstruction_weight,
             "reconstruction_obs_loss": heads,
             "reconstruction_mask_loss": heads,
-            "sale_observation_loss": self.sale_weight,
+            "open_loop_loss": self.reconstruction_weight * self.open_loop_weight,
+            "reward_loss": self.reward_weight,
+            "end_loss": self.end_weight,
             "sale_latent_loss": self.sale_weight,
             "policy_loss": self.policy_weight,
         }
+        if self.mixer_reads == "untrained":
+            of_model = dict.fromkeys(of_model, 0.0)
+        return {**super().loss_weights, "sale_observation_loss": self.sale_weight, **of_model}
+
+    @property
+    def has_model(self) -> bool:
+        """See ``Settings.has_model``."""
+        return self.use_world_model and self.mixer_reads != "hidden"
+
+    @property
+    def reads_more(self) -> bool:
+        """See ``Settings.reads_more``."""
+        return self.use_world_model
+
+    @property
+    def foretells(self) -> bool:
+        """Whether the world model learns along its own predictions."""
+        weights = self.open_loop_weight, self.reward_weight, self.end_weight
+        return self.has_model and any(weights)
 
     @property
     def share_every(self) -> int:
@@ -139,6 +195,12 @@ PRESETS: dict[str, dict[str, Any]] = {
         "kl_balance": "posterior",
         "kl_weight": 1.0,
         "observation_weight": 1.0,
+        "dynamics_layers": 1,
+        "dynamics_dim": 32,
+        "world_model_average": None,
+        "open_loop_weight": 0.0,
+        "reward_weight": 0.0,
+        "end_weight": 0.0,
     },
 }
 

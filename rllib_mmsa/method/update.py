@@ -20,6 +20,7 @@ from torch import Tensor
 
 from rllib_mmsa.method.mixers import RolloutAggregator
 from rllib_mmsa.method.networks import TeamNetworks
+from rllib_mmsa.method.open_loop import Foretold, foretell
 from rllib_mmsa.method.reduce import own_share
 from rllib_mmsa.method.settings import MMSASettings, Settings
 from rllib_mmsa.method.targets import StepMean, greedy_actions, mask_illegal, td_targets
@@ -90,6 +91,7 @@ class ModelStep(NamedTuple):
         decoded: from samples of the posterior and of the prior in turn, (B', T+1, ...).
         policy: pi on the same samples, logits (B', T+1, N, A).
         sale: of the latents; None without SALE.
+        foretold: along the actions taken, from the posterior's samples; None: nothing learns of it.
     """
 
     batch: Batch
@@ -101,6 +103,7 @@ class ModelStep(NamedTuple):
     decoded: Decoded
     policy: Tensor
     sale: SaleStep | None
+    foretold: Foretold | None
 
 
 class Step(NamedTuple):
@@ -156,9 +159,11 @@ def forward(
 
     # Imagination (section 4.3): roll-outs from every step, by target networks, for both mixers.
     rollout = None
-    if isinstance(settings, MMSASettings) and settings.use_world_model:
+    if isinstance(settings, MMSASettings) and settings.has_model:
         horizon = settings.rollout_horizon
         rollout = nets.target_world_model.imagine(h_target, o, u_target, horizon)
+    elif settings.reads_more:  # the control "hidden"
+        rollout = h_target.flatten(-2).unsqueeze(-2)
 
     # Mixers and target (section 4.4): Q_tot(q, [s ; s^Rollout]) and y^tot.
     q_tot = nets.mixer(q, mixer_state(nets.aggregator, s, rollout, settings)[:, :-1])
@@ -185,7 +190,7 @@ def add_model(step: Step, batch: Batch, h: Tensor, u: Tensor, noise: Tensor | No
     )
     if settings.use_sale:
         step = step._replace(sale=embed_observations(nets, share))
-    if settings.use_world_model:
+    if settings.has_model:
         model = unroll_model(nets, share, h[::every].detach(), u[::every], noise)
         step = step._replace(model=model)
     return step
@@ -213,7 +218,7 @@ def draw_noise(nets: TeamNetworks, batch: Batch, settings: Settings, seed: int) 
 
     Several learners of one update draw what one would, and take the rows of their episodes.
     """
-    if not (isinstance(settings, MMSASettings) and settings.use_world_model):
+    if not settings.has_model:
         return None
     generator = torch.Generator(batch.obs.device)
     generator.manual_seed(seed)
@@ -267,7 +272,11 @@ def unroll_model(
         z = model.sale.encode(latent.detach())
         z_a = model.sale.encode_action(z[:, :-1], model.embed_actions(a).detach())
         sale = SaleStep(z, z_a)
-    return ModelStep(share, h, u, posterior, prior, embeddings, decoded, policy, sale)
+    foretold = None
+    if nets.settings.foretells:
+        after, horizon = prior.mean[:, 1:], nets.settings.rollout_horizon
+        foretold = foretell(model, latent[:, :-1], after, a, share.loss_mask, horizon)
+    return ModelStep(share, h, u, posterior, prior, embeddings, decoded, policy, sale, foretold)
 
 
 def believe(
@@ -277,7 +286,8 @@ def believe(
     posterior = model.posterior(h, share.obs)
     latent = posterior.sample(noise)
     embeddings = model.embed(latent[:, :-1], share.actions)
-    prior = model.prior(_one_step_later(embeddings), _one_step_later(latent[:, :-1]))
+    read = embeddings, latent[:, :-1], model.one_hot(share.actions)
+    prior = model.prior(*map(_one_step_later, read))
     return posterior, latent, embeddings, prior
 
 

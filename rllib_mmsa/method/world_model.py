@@ -15,10 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rllib_mmsa.method.sale import MAKE_NORMALISER, SaleEncoder, two_layers
+from rllib_mmsa.method.sale import MAKE_NORMALISER, SaleEncoder, perceptron
 from rllib_mmsa.method.settings import MMSASettings
 from rllib_mmsa.method.standardiser import Standardiser
 
+#: Width of the hidden layer that foretells rewards and ends.
+OUTCOME_DIM = 64
 #: Range of a latent's log deviation.
 LOG_STD_RANGE = (-5.0, 2.0)
 
@@ -55,16 +57,16 @@ class Decoded(NamedTuple):
 
 
 class ResidualNet(nn.Module):
-    """Linear(x) + Linear(ReLU(Linear(x))).
+    """Linear(x) + perceptron(x).
 
     Most of what these networks carry over (positions, levels, hidden states) is linear in their
     input; the linear path halves the error of one-step predictions after 500 updates.
     """
 
-    def __init__(self, inputs: int, width: int, outputs: int):
+    def __init__(self, inputs: int, width: int, outputs: int, hidden_layers: int = 1):
         super().__init__()
         self.linear = nn.Linear(inputs, outputs)
-        self.correction = two_layers(inputs, width, outputs)
+        self.correction = perceptron(inputs, width, outputs, hidden_layers)
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., inputs) to (..., outputs)."""
@@ -85,6 +87,7 @@ class WorldModel(nn.Module):
         self.hidden_dim, self.latent_dim = settings.hidden_dim, settings.latent_dim
         self.residual = settings.world_model_form == "residual"
         width, normaliser = settings.world_model_dim, settings.normaliser
+        dynamics = {"width": settings.dynamics_dim, "hidden_layers": settings.dynamics_layers}
         joint = self.joint_dim = num_agents * settings.latent_dim
         actions = num_agents * settings.action_embed_dim
         self.action_embedding = nn.Linear(num_actions, settings.action_embed_dim, bias=False)
@@ -93,17 +96,21 @@ class WorldModel(nn.Module):
         )
         self.embeddings_dim = 3 * joint if settings.use_sale else joint + actions
         seen = self.hidden_dim + obs_size * self.residual
-        self.posterior_net = ResidualNet(seen, width, 2 * self.latent_dim)
+        self.posterior_net = ResidualNet(seen, outputs=2 * self.latent_dim, **dynamics)
         self.prior_reads_latent = self.residual and settings.use_sale  # else the embeddings hold it
         inputs = self.embeddings_dim + joint * self.prior_reads_latent
-        self.prior_net = ResidualNet(inputs, width, 2 * joint)
+        one_hots = num_agents * num_actions
+        inputs += one_hots * self.residual
+        self.prior_net = ResidualNet(inputs, outputs=2 * joint, **dynamics)
         self.embeddings_decoder = ResidualNet(joint, width, self.embeddings_dim)
         self.hidden_decoder = ResidualNet(self.embeddings_dim, width, num_agents * self.hidden_dim)
-        self.obs_decoder = ResidualNet(self.latent_dim, width, obs_size + num_actions)
+        heads = obs_size + num_actions
+        self.obs_decoder = ResidualNet(self.latent_dim, outputs=heads, **dynamics)
+        self.outcome_net = perceptron(2 * joint + one_hots, OUTCOME_DIM, 2)
         self.policy_phi = nn.Linear(joint, joint)
         self.policy_norm = MAKE_NORMALISER[normaliser](joint)
         inputs = joint * (2 if settings.use_sale else 1)
-        self.policy_net = ResidualNet(inputs, width, num_agents * num_actions)
+        self.policy_net = ResidualNet(inputs, width, one_hots)
         # The variance of a GRU state is about 0.005: a plain squared error on it asks for nothing,
         # and the posterior collapses.
         self.hidden_scale = Standardiser(self.hidden_dim)
@@ -117,16 +124,24 @@ class WorldModel(nn.Module):
         mean, log_std = self.posterior_net(x).chunk(2, -1)
         return Gaussian(mean.flatten(-2), log_std.flatten(-2).clamp(*LOG_STD_RANGE))
 
-    def prior(self, embeddings: Tensor, before: Tensor) -> Gaussian:
+    def prior(self, embeddings: Tensor, before: Tensor, actions: Tensor) -> Gaussian:
         """p(s_t | z^sa_{t-1}, z^s_{t-1}, phi^sa_{t-1}), (..., J).
 
         Args:
             embeddings: (..., F), what ``embed`` returned of the step before.
             before: s_{t-1}, (..., J), from which the "residual" form starts.
+            actions: a_{t-1}, (..., N A), what ``one_hot`` returned; the "residual" form reads it:
+                embeddings that are still being learned blur which action it was.
         """
         x = torch.cat([embeddings, before], -1) if self.prior_reads_latent else embeddings
+        if self.residual:
+            x = torch.cat([x, actions], -1)
         mean, log_std = self.prior_net(x).chunk(2, -1)
         return Gaussian(before + mean if self.residual else mean, log_std.clamp(*LOG_STD_RANGE))
+
+    def one_hot(self, actions: Tensor) -> Tensor:
+        """(..., N) int64 to (..., N A), the agents' one-hot actions side by side."""
+        return F.one_hot(actions, self.num_actions).flatten(-2).to(self.policy_phi.weight.dtype)
 
     def embed_actions(self, actions: Tensor) -> Tensor:
         """e(a): (..., N) int64 to (..., N * action_embed_dim)."""
@@ -162,12 +177,32 @@ class WorldModel(nn.Module):
         logits = self.policy_net(torch.cat([*self.encode(latent), phi], -1))
         return logits.unflatten(-1, (self.num_agents, self.num_actions))
 
+    def go_on(self, latent: Tensor, actions: Tensor) -> Tensor:
+        """The mean of p(s_{t+1} | s_t, a_t): (..., J), (..., N) to (..., J)."""
+        return self.prior(self.embed(latent, actions), latent, self.one_hot(actions)).mean
+
+    def foretell(self, before: Tensor, actions: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
+        """r_t and the logit of the episode's end at t (the reward and end heads; Dreamer has both).
+
+        Args:
+            before, actions, after: s_t (..., J), a_t (..., N) int64, s_{t+1} (..., J).
+
+        Returns:
+            Reward in the unit that is learned from, and logit, (...) each.
+        """
+        told = self.outcome_net(torch.cat([before, self.one_hot(actions), after], -1))
+        return told[..., 0], told[..., 1]
+
+    def heads(self, latent: Tensor) -> Tensor:
+        """The observation and action-mask heads: (..., J) to (..., N, D + A)."""
+        return self.obs_decoder(latent.unflatten(-1, (self.num_agents, self.latent_dim)))
+
     def decode(self, latent: Tensor) -> Decoded:
         """Both decoders and both heads: (..., J) to ``Decoded``."""
         embeddings = self.embeddings_decoder(latent)
         hidden = self.hidden_decoder(embeddings)
         hidden = hidden.unflatten(-1, (self.num_agents, self.hidden_dim))
-        heads = self.obs_decoder(latent.unflatten(-1, (self.num_agents, self.latent_dim)))
+        heads = self.heads(latent)
         return Decoded(embeddings, hidden, heads[..., : self.obs_size], heads[..., self.obs_size :])
 
     @torch.no_grad()
@@ -190,7 +225,7 @@ class WorldModel(nn.Module):
         for depth in range(horizon):
             if depth > 0:
                 actions = self.policy(latents[-1]).argmax(-1)
-            latents.append(self.prior(self.embed(latents[-1], actions), latents[-1]).mean)
+            latents.append(self.go_on(latents[-1], actions))
         return torch.stack(latents, -2)
 
     def predict(self, latent: Tensor, actions: Tensor, horizon: int) -> list[Tensor]:
@@ -207,6 +242,6 @@ class WorldModel(nn.Module):
         predictions = []
         for depth in range(horizon):
             later = F.pad(actions[:, depth:], (0, 0, 0, depth))  # a_{t+depth} at step t
-            latent = self.prior(self.embed(latent, later), latent).mean
+            latent = self.go_on(latent, later)
             predictions.append(latent)
         return predictions

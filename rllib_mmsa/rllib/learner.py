@@ -22,7 +22,7 @@ from rllib_mmsa import engine
 from rllib_mmsa.method import losses as equations
 from rllib_mmsa.method import quality, update
 from rllib_mmsa.method.gradients import clip, global_norm
-from rllib_mmsa.method.networks import target_pairs
+from rllib_mmsa.method.networks import average_model, move, target_pairs
 from rllib_mmsa.method.update import Batch
 from rllib_mmsa.rllib import metrics as keys
 from rllib_mmsa.rllib.diverged import MAX_SKIPPED_IN_A_ROW, diverged
@@ -211,6 +211,7 @@ class QLearner(TorchLearner):
         """Moves the target networks when they are due and writes the log."""
         super().after_gradient_based_update(timesteps=timesteps)
         self._num_updates += 1
+        average_model(self.team_module)
         self._update_targets(timesteps)
         numbers = torch.stack([v.float() for v in self._logged.values()]).tolist()
         for name, value in zip(self._logged, numbers, strict=True):
@@ -239,15 +240,11 @@ class QLearner(TorchLearner):
             self.sync_targets(1.0)
             self._target_synced_at = now
 
-    @torch.no_grad()
     def sync_targets(self, tau: float) -> None:
         """target <- tau * network + (1 - tau) * target, buffers copied."""
         self._num_target_updates += 1
         for network, target in target_pairs(self.team_module):
-            for ours, theirs in zip(network.parameters(), target.parameters(), strict=True):
-                theirs.lerp_(ours, tau)
-            for ours, theirs in zip(network.buffers(), target.buffers(), strict=True):
-                theirs.copy_(ours)
+            move(target, network, tau)
 
     # State.
 

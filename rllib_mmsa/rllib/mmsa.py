@@ -43,6 +43,11 @@ class MMSAConfig(QLearningConfig):
         super().__init__(algo_class=algo_class or MMSA)
         self.preset: str | None = None
 
+    @property
+    def has_world_model(self) -> bool:
+        """Whether there is a world model: the ablation No-WM and one control have none."""
+        return bool(self.use_world_model) and self.mixer_reads != "hidden"
+
     def training(self, **options: Unpack[MMSATrainingOptions]) -> Self:  # type: ignore[override]
         """Sets the training settings.
 
@@ -69,8 +74,13 @@ class MMSAConfig(QLearningConfig):
         super().validate()
         self._require(
             "imagine_interval_env_steps",
-            self.imagine_interval_env_steps is None or self.use_world_model,
-            "None without a world model (use_world_model)",
+            self.imagine_interval_env_steps is None or self.has_world_model,
+            "None without a world model (use_world_model, mixer_reads)",
+        )
+        self._require(
+            "mixer_reads",
+            self.mixer_reads == "rollout" or self.use_world_model,
+            "'rollout' with use_world_model: false, where the mixer reads the state alone",
         )
         share = self.model_batch_share
         self._require(
@@ -110,10 +120,10 @@ class MMSA(QLearning):
             error of "nothing changes".
 
         Raises:
-            ValueError: there is no world model (``use_world_model=False``).
+            ValueError: there is no world model.
         """
-        if not self.config.use_world_model:
-            raise ValueError("use_world_model is False: there is no world model to ask")
+        if not self.config.has_world_model:
+            raise ValueError("there is no world model to ask (use_world_model, mixer_reads)")
         episodes, _ = self._play_greedily(num_episodes)
         batch = to_train_batch([Window.whole(episode) for episode in episodes])
         [errors, *_] = self.learner_group.foreach_learner(

@@ -92,9 +92,11 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         self.world_model = self.aggregator = self.learned_sale = None
         self.target_world_model = self.target_aggregator = None
         state_size = self.state_size if settings.use_global_state else 0
-        if settings.use_world_model:
+        joint, horizon = self.num_agents * settings.hidden_dim, 0
+        if settings.has_model:
             self.world_model = self.make_world_model()
             joint, horizon = self.world_model.joint_dim, settings.rollout_horizon
+        if settings.reads_more:
             self.aggregator = RolloutAggregator(joint, horizon, self.state_size)
             state_size += self.aggregator.out_size
         self.mixer = self.make_mixer(state_size)
@@ -102,8 +104,9 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
             self.learned_sale = networks.learning_copy(self.agent.sale)
         self.target_agent = frozen_copy(self.agent)
         self.target_mixer = frozen_copy(self.mixer)
-        if settings.use_world_model:
+        if settings.reads_more:
             self.target_aggregator = frozen_copy(self.aggregator)
+        if settings.has_model:
             self.target_world_model = frozen_copy(self.world_model)
 
     def get_non_inference_attributes(self) -> list[str]:
@@ -134,6 +137,12 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         Raises:
             NotFiniteWeights: the weights are not finite.
         """
+        if getattr(self, "world_model", None) and "world_model.outcome_net.0.weight" not in state:
+            raise ValueError(
+                "this checkpoint has a world model of an older version, whose networks are others: "
+                "it can be evaluated, but neither trained on nor imagined with. Train anew, or "
+                "install the version that wrote it"
+            )
         super().set_state(state)
         scales = [part for part in self.modules() if isinstance(part, Standardiser)]
         self.num_repaired = sum(scale.repair() for scale in scales)

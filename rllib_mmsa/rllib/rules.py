@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Protocol
 
-from rllib_mmsa.method.settings import KL_BALANCES, MIXERS, NORMALISERS, PRESETS, WORLD_MODEL_FORMS
+from rllib_mmsa.method.settings import (
+    KL_BALANCES,
+    MIXER_READS,
+    MIXERS,
+    NORMALISERS,
+    PRESETS,
+    WORLD_MODEL_FORMS,
+)
 
 OPTIMISERS = ("rmsprop", "adam")
 ENGINES = ("auto", "plain", "native", "compile")
@@ -146,6 +153,9 @@ RULES: dict[str, Rule] = {
     "mixer": Choice(MIXERS),
     "normaliser": Choice(NORMALISERS),
     "kl_balance": Choice(KL_BALANCES),
+    "mixer_reads": Choice(MIXER_READS),
+    "dynamics_layers": Number(1, 8, whole=True),
+    "world_model_average": Number(0, 0.99999, none=True),
     "world_model_form": Choice(WORLD_MODEL_FORMS),
     "preset": Choice((None, *PRESETS)),
     "rollout_horizon": Number(1, 1000, whole=True),
@@ -198,11 +208,11 @@ RULES: dict[str, Rule] = {
     "evaluation_sample_timeout_s": TIMEOUT_OR_NONE,
     **dict.fromkeys(
         ("mixing_embed_dim", "hypernet_embed_dim", "hidden_dim", "sale_dim", "sale_hidden_dim",
-         "latent_dim", "action_embed_dim", "world_model_dim"), SIZE,
+         "latent_dim", "action_embed_dim", "dynamics_dim", "world_model_dim"), SIZE,
     ),
     **dict.fromkeys(
         ("kl_weight", "reconstruction_weight", "observation_weight", "sale_weight",
-         "policy_weight"), NOT_NEGATIVE,
+         "policy_weight", "open_loop_weight", "reward_weight", "end_weight"), NOT_NEGATIVE,
     ),
     **dict.fromkeys(
         ("double_q", "bootstrap_truncated", "observe_agent_id", "observe_last_action",

@@ -60,15 +60,22 @@ class MMSATrainingOptions(TrainingOptions, total=False):
     normaliser: str
     latent_dim: int
     action_embed_dim: int
+    dynamics_dim: int
+    dynamics_layers: int
     world_model_dim: int
     world_model_form: str
+    world_model_average: float | None
     rollout_horizon: int
+    mixer_reads: str
     model_batch_share: float
     kl_balance: str | None
     kl_balance_alpha: float
     kl_weight: float
     reconstruction_weight: float
     observation_weight: float
+    open_loop_weight: float
+    reward_weight: float
+    end_weight: float
     sale_weight: float
     policy_weight: float
     model_quality_interval: int

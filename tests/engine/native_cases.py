@@ -31,10 +31,12 @@ class Team(nn.Module):
         self.world_model = self.aggregator = self.learned_sale = None
         self.target_world_model = self.target_aggregator = None
         size = state if settings.use_global_state else 0
-        if settings.use_world_model:
+        joint, horizon = agents * settings.hidden_dim, 0
+        if settings.has_model:
             self.world_model = networks.make_world_model(self, settings)
-            joint = self.world_model.joint_dim
-            self.aggregator = RolloutAggregator(joint, settings.rollout_horizon, state)
+            joint, horizon = self.world_model.joint_dim, settings.rollout_horizon
+        if settings.reads_more:
+            self.aggregator = RolloutAggregator(joint, horizon, state)
             size += state
         self.mixer = networks.make_mixer(self, size, settings)
         if settings.use_sale:

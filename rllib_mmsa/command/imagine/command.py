@@ -156,9 +156,10 @@ def _read_config(checkpoint: Path, files: Sequence[str] = ()) -> Any:
     name, config = evaluate.read_config(checkpoint, files)
     if name != "MMSA":
         raise ConfigError(f"'{checkpoint}' was made by {name}, which imagines nothing; only MMSA.")
-    if not config.use_world_model:
+    if not config.has_world_model:
         raise ConfigError(
-            f"'{checkpoint}' was trained with use_world_model: false: there is no world model."
+            f"'{checkpoint}' was trained without world model (use_world_model: "
+            f"{config.use_world_model}, mixer_reads: {config.mixer_reads})."
         )
     return config
 

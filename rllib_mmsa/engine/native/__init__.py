@@ -20,9 +20,13 @@ def verify(settings: Settings) -> str | None:
     """Why these settings are not known; None if they are known whole."""
     if not isinstance(settings, MMSASettings):
         return None
-    if settings.use_world_model and not settings.use_sale:
+    if settings.has_model:
+        return "TODO"
+    if settings.reads_more and not settings.has_model:
+        return f"mixer_reads: {settings.mixer_reads} is not compiled"
+    if settings.has_model and not settings.use_sale:
         return "a world model without SALE (use_sale: false) is not compiled"
-    if settings.use_world_model and settings.world_model_form != "residual":
+    if settings.has_model and settings.world_model_form != "residual":
         return f"world_model_form: {settings.world_model_form} is not compiled"
     if settings.use_sale and settings.normaliser != "avg_l1":
         return f"normaliser: {settings.normaliser} is not compiled"
