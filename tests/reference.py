@@ -156,6 +156,9 @@ class Reference:
             latents = self.model.imagine(target[t], episode.obs[t], actions)
             linear = getattr(self.module, f"{which}aggregator").linear
             parts.append(torch.tanh(linear(torch.cat(latents))))
+        elif getattr(self.config, "mixer_reads", None) == "hidden":
+            linear = getattr(self.module, f"{which}aggregator").linear
+            parts.append(torch.tanh(linear(torch.cat(target[t]))))
         return torch.cat(parts)
 
     # The other losses, and all of them.
@@ -185,13 +188,16 @@ class Reference:
         total, config = self.td_loss(), self.config
         if self.use_sale:
             total = total + config.sale_weight * self.sale_loss_observations()
-        if self.module.world_model is None:
+        if self.module.world_model is None or config.mixer_reads == "untrained":
             return total
         losses = self.model.losses(self.played())
         if self.use_sale:
             total = total + config.sale_weight * losses["sale_latents"]
         total = total + config.kl_weight * losses["kl"] + config.policy_weight * losses["policy"]
+        for name in ("reward", "end"):
+            total = total + getattr(config, f"{name}_weight") * losses.get(name, 0.0)
         heads = losses["obs"] + losses["mask"]
+        ahead = config.open_loop_weight * losses.get("open_loop", 0.0)
         return total + config.reconstruction_weight * (
-            losses["embeddings"] + losses["hidden"] + config.observation_weight * heads
+            losses["embeddings"] + losses["hidden"] + config.observation_weight * heads + ahead
         )

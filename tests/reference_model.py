@@ -96,10 +96,17 @@ class ModelReference:
         phi = direct(self.config.normaliser, model.sale, torch.cat([latent, action]))
         return torch.cat([z_a, z, phi])
 
-    def prior(self, model: Any, embeddings: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+    def one_hots(self, actions: list[int]) -> Tensor:
+        """The agents' one-hot actions side by side."""
+        return torch.cat([one_hot(a, self.module.num_actions) for a in actions])
+
+    def prior(
+        self, model: Any, embeddings: Tensor, before: Tensor, actions: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Mean and log deviation; "residual": the network says how the latent before changes."""
         sees_before = self.residual and self.use_sale
         x = torch.cat([embeddings, before]) if sees_before else embeddings
+        x = torch.cat([x, actions]) if self.residual else x
         mean, log_std = model.prior_net(x).chunk(2)
         return (before + mean if self.residual else mean), log_std.clamp(-5, 2)
 
@@ -117,10 +124,14 @@ class ModelReference:
         model = self.module.target_world_model
         latents = [self.posterior(model, hidden, obs)[0]]
         for _ in range(self.config.rollout_horizon):
-            embeddings = self.embed(model, latents[-1], actions)
-            latents.append(self.prior(model, embeddings, latents[-1])[0])
+            latents.append(self.after(model, latents[-1], actions))
             actions = [int(row.argmax()) for row in self.policy(model, latents[-1])]
         return latents
+
+    def after(self, model: Any, latent: Tensor, actions: list[int]) -> Tensor:
+        """The mean of the prior of the next step."""
+        embeddings = self.embed(model, latent, actions)
+        return self.prior(model, embeddings, latent, self.one_hots(actions))[0]
 
     def policy(self, model: Any, latent: Tensor) -> Any:
         """pi(z^s, phi^s): logits per agent."""
@@ -148,10 +159,11 @@ class ModelReference:
     def add_terms(self, add: Any, episode: Episode, hidden: list, greedy: list) -> None:
         model, noise = self.module.world_model, episode.noise
         embeddings = torch.zeros(model.embeddings_dim, dtype=torch.float64)
+        taken = torch.zeros(self.agents * self.module.num_actions, dtype=torch.float64)
         before = torch.zeros(model.joint_dim, dtype=torch.float64)
         predicted = torch.zeros(())  # of the step before
         for t in episode.observations:
-            prior = self.prior(model, embeddings, before)
+            prior = self.prior(model, embeddings, before, taken)
             mean, log_std = self.posterior(model, hidden[t], episode.obs[t])
             latent = mean + log_std.exp() * noise["posterior"][t]
             self.add_kl(add, (mean, log_std), prior)
@@ -168,12 +180,34 @@ class ModelReference:
             if t == episode.length:
                 return
             actions = [int(a) for a in episode.actions[t]]
-            embeddings, before = self.embed(model, latent, actions), latent
+            embeddings, before, taken = (
+                self.embed(model, latent, actions),
+                latent,
+                self.one_hots(actions),
+            )
+            if self.config.open_loop_weight or self.config.reward_weight or self.config.end_weight:
+                self.add_foretold(add, episode, latent, t)
             parts = 3 if self.use_sale else 1
             add("embeddings", parts * ((decoded[0] - embeddings.detach()) ** 2).mean())
             if self.use_sale:
                 action = torch.cat([model.action_embedding.weight[:, a] for a in actions]).detach()
                 predicted = model.sale.g(torch.cat([z, action]))
+
+    def add_foretold(self, add: Any, episode: Episode, latent: Tensor, t: int) -> None:
+        """What is foretold from step t, as far as the episode goes."""
+        model = self.module.world_model
+        for k in range(t, min(t + self.config.rollout_horizon, episode.length)):
+            actions = [int(a) for a in episode.actions[k]]
+            after = self.after(model, latent, actions)
+            for i, part in enumerate(after.chunk(self.agents)):
+                obs = model.obs_scale(episode.obs[k + 1, i])
+                add("open_loop", ((model.obs_decoder(part)[: model.obs_size] - obs) ** 2).mean())
+            pair = torch.cat([latent, self.one_hots(actions), after])
+            reward, end = model.outcome_net(pair)
+            add("reward", (reward - episode.rewards[k]) ** 2)
+            ended = torch.sigmoid(end)
+            add("end", -(ended if episode.terminated[k] else 1 - ended).log())
+            latent = after
 
     def add_kl(self, add: Any, posterior: tuple, prior: tuple) -> None:
         def kl(p: tuple, q: tuple) -> Tensor:

@@ -13,11 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rllib_mmsa.method.open_loop import Foretold, ahead
 from rllib_mmsa.method.settings import MMSASettings, Settings
-from rllib_mmsa.method.targets import StepMean
+from rllib_mmsa.method.targets import StepMean, ahead
 from rllib_mmsa.method.update import Batch, ModelStep, SaleStep, Step
-from rllib_mmsa.method.world_model import Gaussian
+from rllib_mmsa.method.world_model import Foretold, Gaussian
 
 #: An equation: what an update made, and the settings, to a scalar.
 Loss = Callable[[Step, Any], Tensor]
@@ -80,22 +79,22 @@ def reconstruction_mask_loss(step: Step, settings: MMSASettings) -> Tensor:
 
 def open_loop_loss(step: Step, settings: MMSASettings) -> Tensor:
     """-log p(o_{t+k} | s_t, a_t ... a_{t+k-1}) as an MSE, over k = 1..K; o is standardised."""
-    told, batch = _foretold(step)
+    told, batch, mean = _foretold(step, settings)
     obs = step.networks.world_model.obs_scale(batch.obs[:, 1:])
-    return told.mean(squared_error(told.obs, ahead(obs, told.obs.shape[2])))
+    return mean(squared_error(told.obs, ahead(obs, settings.rollout_horizon)))
 
 
 def reward_loss(step: Step, settings: MMSASettings) -> Tensor:
     """(r_{t+k} - foretold)^2, over k = 0..K-1."""
-    told, batch = _foretold(step)
-    return told.mean(squared_error(told.rewards, ahead(batch.rewards, told.rewards.shape[2])))
+    told, batch, mean = _foretold(step, settings)
+    return mean(squared_error(told.rewards, ahead(batch.rewards, settings.rollout_horizon)))
 
 
 def end_loss(step: Step, settings: MMSASettings) -> Tensor:
     """-log p(the episode ended at t + k): a binary cross-entropy, nats, over k = 0..K-1."""
-    told, batch = _foretold(step)
-    ended = ahead(batch.terminated.to(told.ends.dtype), told.ends.shape[2])
-    return told.mean(F.binary_cross_entropy_with_logits(told.ends, ended, reduction="none"))
+    told, batch, mean = _foretold(step, settings)
+    ended = ahead(batch.terminated.to(told.ends.dtype), settings.rollout_horizon)
+    return mean(F.binary_cross_entropy_with_logits(told.ends, ended, reduction="none"))
 
 
 def sale_observation_loss(step: Step, settings: MMSASettings) -> Tensor:
@@ -201,10 +200,12 @@ def _sale_loss(step: Step, sale: SaleStep | None) -> Tensor:
     return step.share_steps(squared_error(sale.z_a, sale.z[:, 1:]))
 
 
-def _foretold(step: Step) -> tuple[Foretold, Batch]:
-    """What the world model foretold, and what was then played."""
+def _foretold(step: Step, settings: MMSASettings) -> tuple[Foretold, Batch, StepMean]:
+    """What the world model foretold, what was then played, and the mean over what was."""
     assert step.model is not None and step.model.foretold is not None
-    return step.model.foretold, step.model.batch
+    share = step.model.batch
+    learned = ahead(share.loss_mask, settings.rollout_horizon) * share.loss_mask.unsqueeze(-1)
+    return step.model.foretold, share, StepMean(learned)
 
 
 def _model(step: Step) -> tuple[ModelStep, StepMean]:

@@ -6,6 +6,7 @@ Shapes: B episodes, T steps, N agents, A actions, M mixed values (1 with a mixer
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from rllib_mmsa.method.reduce import mean_over_learners
@@ -71,6 +72,15 @@ def td_targets(rewards: Tensor, terminated: Tensor, next_values: Tensor, gamma: 
     return rewards.unsqueeze(-1) + gamma * alive.unsqueeze(-1) * next_values
 
 
+def ahead(x: Tensor, horizon: int) -> Tensor:
+    """What lies ahead of each step: (B, T, ...) to (B, T, K, ...), entry [:, t, k] is x_{t+k}.
+
+    Zeros past the end.
+    """
+    padded = F.pad(x, (0, 0) * (x.dim() - 2) + (0, horizon - 1))
+    return torch.stack([padded[:, k : k + x.shape[1]] for k in range(horizon)], 2)
+
+
 class StepMean:
     """Means over the valid steps of a batch and over every trailing dimension.
 
@@ -78,10 +88,10 @@ class StepMean:
     of valid steps: the mean over learners is then the whole batch's.
 
     Args:
-        mask: (B, T) or (P,) float, 1 on steps that were really played and 0 on others.
+        mask: (B, T), (B, T, K) or (P,) float, 1 on steps that were really played and 0 on others.
 
     Attributes:
-        weights: (B T,) or (P,), each step's share in a mean.
+        weights: flat, each step's share in a mean.
     """
 
     def __init__(self, mask: Tensor):

@@ -20,11 +20,10 @@ from torch import Tensor
 
 from rllib_mmsa.method.mixers import RolloutAggregator
 from rllib_mmsa.method.networks import TeamNetworks
-from rllib_mmsa.method.open_loop import Foretold, foretell
 from rllib_mmsa.method.reduce import own_share
 from rllib_mmsa.method.settings import MMSASettings, Settings
 from rllib_mmsa.method.targets import StepMean, greedy_actions, mask_illegal, td_targets
-from rllib_mmsa.method.world_model import Decoded, Gaussian, WorldModel
+from rllib_mmsa.method.world_model import Decoded, Foretold, Gaussian, WorldModel
 
 
 class Batch(NamedTuple):
@@ -91,7 +90,7 @@ class ModelStep(NamedTuple):
         decoded: from samples of the posterior and of the prior in turn, (B', T+1, ...).
         policy: pi on the same samples, logits (B', T+1, N, A).
         sale: of the latents; None without SALE.
-        foretold: along the actions taken, from the posterior's samples; None: nothing learns of it.
+        foretold: along the actions taken; None where nothing learns from it.
     """
 
     batch: Batch
@@ -185,14 +184,13 @@ def add_model(step: Step, batch: Batch, h: Tensor, u: Tensor, noise: Tensor | No
     nets = step.networks
     settings: MMSASettings = nets.settings
     share, every = batch.every(settings.share_every), settings.share_every
-    step = step._replace(
-        share_steps=StepMean(share.loss_mask), share_observations=StepMean(share.read_mask)
-    )
+    means = StepMean(share.loss_mask), StepMean(share.read_mask)
+    step = step._replace(share_steps=means[0], share_observations=means[1])
     if settings.use_sale:
         step = step._replace(sale=embed_observations(nets, share))
     if settings.has_model:
-        model = unroll_model(nets, share, h[::every].detach(), u[::every], noise)
-        step = step._replace(model=model)
+        hidden, greedy = h[::every].detach(), u[::every]
+        step = step._replace(model=unroll_model(nets, share, hidden, greedy, noise))
     return step
 
 
@@ -224,11 +222,8 @@ def draw_noise(nets: TeamNetworks, batch: Batch, settings: Settings, seed: int) 
     generator.manual_seed(seed)
     steps = batch.state[:: settings.share_every, :, :1]
     like = steps.expand(-1, -1, nets.world_model.joint_dim)
-
-    def draw(rows: Tensor) -> Tensor:
-        return rows.normal_(generator=generator)
-
-    return torch.stack([own_share(like, draw), own_share(like, draw)])
+    noise = [own_share(like, lambda rows: rows.normal_(generator=generator)) for _ in range(2)]
+    return torch.stack(noise)
 
 
 def mixer_state(
@@ -243,8 +238,7 @@ def mixer_state(
 
 def embed_observations(nets: TeamNetworks, share: Batch) -> SaleStep:
     """z^o and z^oa of the observations, by the encoders that learn (section 4.2)."""
-    z = nets.learned_sale.encode(share.obs)
-    one_hot = nets.agent.one_hot(share.actions)
+    z, one_hot = nets.learned_sale.encode(share.obs), nets.agent.one_hot(share.actions)
     return SaleStep(z, nets.learned_sale.encode_action(z[:, :-1], one_hot))
 
 
@@ -275,7 +269,7 @@ def unroll_model(
     foretold = None
     if nets.settings.foretells:
         after, horizon = prior.mean[:, 1:], nets.settings.rollout_horizon
-        foretold = foretell(model, latent[:, :-1], after, a, share.loss_mask, horizon)
+        foretold = model.follow(latent[:, :-1], after, a, horizon)
     return ModelStep(share, h, u, posterior, prior, embeddings, decoded, policy, sale, foretold)
 
 

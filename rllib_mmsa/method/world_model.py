@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from rllib_mmsa.method.sale import MAKE_NORMALISER, SaleEncoder, perceptron
 from rllib_mmsa.method.settings import MMSASettings
 from rllib_mmsa.method.standardiser import Standardiser
+from rllib_mmsa.method.targets import ahead
 
 #: Width of the hidden layer that foretells rewards and ends.
 OUTCOME_DIM = 64
@@ -54,6 +55,20 @@ class Decoded(NamedTuple):
     hidden: Tensor
     obs: Tensor
     mask_logits: Tensor
+
+
+class Foretold(NamedTuple):
+    """What was foretold at step t of step t + k: entry [:, t, k - 1], k = 1..K.
+
+    Attributes:
+        obs: (B, T, K, N, D), in standardised units.
+        rewards: (B, T, K), of the step that leads there.
+        ends: (B, T, K), logits that the episode ends with that step.
+    """
+
+    obs: Tensor
+    rewards: Tensor
+    ends: Tensor
 
 
 class ResidualNet(nn.Module):
@@ -228,6 +243,26 @@ class WorldModel(nn.Module):
             latents.append(self.go_on(latents[-1], actions))
         return torch.stack(latents, -2)
 
+    def follow(self, latent: Tensor, after: Tensor, actions: Tensor, horizon: int) -> Foretold:
+        """Goes on from its own predictions along the actions taken, as it does when it imagines.
+
+        A model that only ever predicts one step from a posterior learns little of what lies
+        further ahead (latent overshooting: Hafner et al., 2019, "PlaNet", section 4).
+
+        Args:
+            latent: s_t, (B, T, J), samples of the posterior.
+            after: the mean of p(s_{t+1} | s_t, a_t), (B, T, J).
+            actions: (B, T, N) int64.
+            horizon: K.
+        """
+        obs, outcomes = [], []
+        for depth, taken in enumerate(ahead(actions, horizon).unbind(2)):
+            if depth > 0:
+                latent, after = after, self.go_on(after, taken)
+            obs.append(self.heads(after)[..., : self.obs_size])
+            outcomes.append(torch.stack(self.foretell(latent, taken, after), -1))
+        return Foretold(torch.stack(obs, 2), *torch.stack(outcomes, 2).unbind(-1))
+
     def predict(self, latent: Tensor, actions: Tensor, horizon: int) -> list[Tensor]:
         """Follows the actions really taken, open loop, from every step.
 
@@ -240,8 +275,7 @@ class WorldModel(nn.Module):
             K tensors (B, T, J): entry k-1 at step t foresees step t + k.
         """
         predictions = []
-        for depth in range(horizon):
-            later = F.pad(actions[:, depth:], (0, 0, 0, depth))  # a_{t+depth} at step t
-            latent = self.go_on(latent, later)
+        for taken in ahead(actions, horizon).unbind(2):
+            latent = self.go_on(latent, taken)
             predictions.append(latent)
         return predictions

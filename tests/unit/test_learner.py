@@ -6,6 +6,7 @@ import torch
 from ray.rllib.utils.metrics import LEARNER_RESULTS
 
 from env_registry.contract import TEAM
+from rllib_mmsa.method import networks
 from rllib_mmsa.rllib.module import QModule
 from tests.algorithms import FORAGING, build, learner, train_batch, weights
 
@@ -113,6 +114,9 @@ def test_every_target_network_takes_over_its_network():
                 value.add_(1.0)
     own.sync_targets(1.0)
     state = module.state_dict()
+    still = "target_world_model.prior_net.linear.weight"  # it is averaged, and not copied
+    assert not torch.equal(state[still], state[still.removeprefix("target_")])
+    networks.move(module.target_world_model, module.world_model, 1.0)
     targets = [name for name in state if name.startswith("target_")]
     assert {name.split(".")[0] for name in targets} == {
         f"target_{part}" for part in ("agent", "mixer", "aggregator", "world_model")

@@ -25,8 +25,7 @@ def test_errors_against_a_slow_loop():
             for t in range(len(episode) - 2):
                 latent = model.posterior(hidden[row, t], fields[OBS][row, t]).mean
                 for k in range(3):
-                    embeddings = model.embed(latent, fields["actions"][row, t + k])
-                    latent = model.prior(embeddings, latent).mean
+                    latent = model.go_on(latent, fields["actions"][row, t + k])
                 seen = model.obs_scale.invert(model.decode(latent).obs).numpy()
                 expected.append(((seen - episode.obs[t + 3]) ** 2).mean())
                 still.append(((episode.obs[t] - episode.obs[t + 3]) ** 2).mean())

@@ -32,11 +32,19 @@ READINGS = {
     "MMSA, maximum as printed": ("MMSA", {"double_q": False}),
     "MMSA, sum": ("MMSA", {"mixer": "vdn"}),
     "horizon 1": ("MMSA", {"rollout_horizon": 1}),
+    "horizon 9": ("MMSA", {"rollout_horizon": 9}),  # longer than the episodes
+    "one hidden layer": ("MMSA", {"dynamics_layers": 1, "dynamics_dim": 7}),
+    "nothing is foretold": (
+        "MMSA", {"open_loop_weight": 0.0, "reward_weight": 0.0, "end_weight": 0.0},
+    ),
+    "rewards alone": ("MMSA", {"open_loop_weight": 0.0, "reward_weight": 2.0, "end_weight": 0.0}),
+    "untrained": ("MMSA", {"mixer_reads": "untrained"}),
+    "hidden": ("MMSA", {"mixer_reads": "hidden"}),
     "every episode": ("MMSA", {"model_batch_share": 1.0}),
     "weights": ("MMSA", {"kl_weight": 0.3, "sale_weight": 0.7, "policy_weight": 0.4}),
     "other weights": ("MMSA", {"reconstruction_weight": 0.6, "observation_weight": 2.0}),
     **{n: ("MMSA", {"normaliser": n}) for n in ("none", "layer", "softmax", "l2")},
-}
+}  # fmt: skip
 
 
 def prepared(name: str, **settings) -> tuple:

@@ -55,18 +55,20 @@ def test_the_prior_says_what_changes_or_what_comes(form, use_sale):
     residual = form == "residual"
     # Without SALE the embeddings are the latent itself and the actions.
     read = torch.cat([embeddings, latent], -1) if residual and use_sale else embeddings
+    one_hot = F.one_hot(actions, A).float().flatten(-2)
+    read = torch.cat([read, one_hot], -1) if residual else read
     network = model.prior_net(read)[..., :J]
-    prior = model.prior(embeddings, latent)
+    prior = model.prior(embeddings, latent, one_hot)
     torch.testing.assert_close(prior.mean, network + latent if residual else network)
     assert prior.log_std.shape == (B, T, J)
 
 
 def test_deviations_stay_in_their_range(episode):
     hidden, obs, _ = episode
-    model = make_model()
+    model, zeros = make_model(), lambda size: torch.zeros(B, size)
     for log_std in (
         model.posterior(1e4 * hidden, obs).log_std,
-        model.prior(1e4 * torch.randn(B, model.embeddings_dim), torch.zeros(B, J)).log_std,
+        model.prior(1e4 * torch.randn(B, model.embeddings_dim), zeros(J), zeros(N * A)).log_std,
     ):
         assert log_std.min() == LOG_STD_RANGE[0] and log_std.max() == LOG_STD_RANGE[1]
 
@@ -104,7 +106,7 @@ def test_imagination_begins_at_the_posteriors_mean_and_the_first_actions(form, u
         assert torch.equal(seen[depth], model.policy(rollout[:, :, depth]).argmax(-1))
     for depth in range(3):
         before = rollout[:, :, depth]
-        later = model.prior(embed(before, seen[depth]), before).mean
+        later = model.prior(embed(before, seen[depth]), before, model.one_hot(seen[depth])).mean
         torch.testing.assert_close(rollout[:, :, depth + 1], later)
 
 
@@ -112,8 +114,8 @@ def test_predictions_follow_the_actions_taken():
     model = make_model()
     latent, actions = torch.randn(B, T, J), torch.randint(A, (B, T, N))
     predictions = model.predict(latent, actions, horizon=2)
-    first = model.prior(model.embed(latent[:, 1], actions[:, 1]), latent[:, 1]).mean
-    second = model.prior(model.embed(first, actions[:, 2]), first).mean
+    first = model.go_on(latent[:, 1], actions[:, 1])
+    second = model.go_on(first, actions[:, 2])
     torch.testing.assert_close(predictions[0][:, 1], first)
     torch.testing.assert_close(predictions[1][:, 1], second)
 
