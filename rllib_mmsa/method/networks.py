@@ -102,8 +102,8 @@ def move(target: nn.Module, network: nn.Module, share: float) -> None:
     """target <- share * network + (1 - share) * target; buffers are copied."""
     for ours, theirs in zip(network.parameters(), target.parameters(), strict=True):
         theirs.lerp_(ours, share)
-    for ours, theirs in zip(network.buffers(), target.buffers(), strict=True):
-        theirs.copy_(ours)
+    for value, copied in zip(network.buffers(), target.buffers(), strict=True):
+        copied.copy_(value)
 
 
 def average_model(nets: TeamNetworks) -> None:

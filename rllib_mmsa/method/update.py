@@ -216,7 +216,7 @@ def draw_noise(nets: TeamNetworks, batch: Batch, settings: Settings, seed: int) 
 
     Several learners of one update draw what one would, and take the rows of their episodes.
     """
-    if not settings.has_model:
+    if not (isinstance(settings, MMSASettings) and settings.has_model):
         return None
     generator = torch.Generator(batch.obs.device)
     generator.manual_seed(seed)
