@@ -31,7 +31,7 @@ def test_every_tuned_example_is_valid(path):
 # Files that ask a question of their own; the others come as one file per algorithm.
 STUDIES = (
     *("mmsa_search_horizon_lr", "mmsa_search_asha"),
-    *("mmsa_ablations", "compare_lbf", "compare_smacv2"),
+    *("mmsa_ablations", "mmsa_world_model", "compare_lbf", "compare_smacv2"),
 )
 PLAIN = [path for path in EXAMPLES if path.stem not in STUDIES]
 
@@ -64,13 +64,31 @@ def test_the_paper_s_foraging_tasks_are_a_grid_of_trials_and_train_stays_quick()
     assert len(list(preflight.variants(quick.config, ""))) == 1
 
 
-def test_the_ablations_are_those_of_the_figure_and_differ_from_mmsa_in_one_setting():
-    full, *others = load_file(ROOT / "tuned_examples/mmsa_ablations.yaml")
+def arms(name: str) -> tuple[dict, list]:
+    """What a study's experiments of MMSA change of its first one, and the others."""
+    full, *others = load_file(ROOT / f"tuned_examples/{name}.yaml")
     changed = {}
-    for other in others:
-        assert (other.run, other.env, other.stop) == (full.run, full.env, full.stop)
+    for other in (each for each in others if each.run == full.run):
+        assert (other.env, other.stop, other.num_samples) == (full.env, full.stop, full.num_samples)
         ((key, value),) = [i for i in other.config.items() if i not in full.config.items()]
-        changed[other.name.removeprefix("mmsa_ablations_")] = (key, value)
+        changed[other.name.removeprefix(f"{name}_")] = (key, value)
+    return changed, [each for each in others if each.run != full.run]
+
+
+def test_the_arms_of_the_world_model_differ_in_what_the_mixer_reads():
+    changed, (qmix,) = arms("mmsa_world_model")
+    assert changed == {
+        "none": ("use_world_model", False),
+        "untrained": ("mixer_reads", "untrained"),
+        "hidden": ("mixer_reads", "hidden"),
+    }
+    (full, *_) = load_file(ROOT / "tuned_examples/mmsa_world_model.yaml")
+    assert qmix.run == "QMIX" and qmix.config == full.config
+
+
+def test_the_ablations_are_those_of_the_figure_and_differ_from_mmsa_in_one_setting():
+    changed, others = arms("mmsa_ablations")
+    assert not others
     assert changed == {
         "no_wm": ("use_world_model", False),
         "no_sale": ("use_sale", False),
