@@ -73,7 +73,7 @@ class ModelReference:
 
     @property
     def residual(self) -> bool:
-        return self.config.world_model_form == "residual"
+        return self.config.world_model_form != "printed"
 
     def posterior(self, model: Any, hidden: list[Tensor], obs: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log deviation of the joint latent, agent after agent."""
@@ -106,7 +106,7 @@ class ModelReference:
         """Mean and log deviation; "residual": the network says how the latent before changes."""
         sees_before = self.residual and self.use_sale
         x = torch.cat([embeddings, before]) if sees_before else embeddings
-        x = torch.cat([x, actions]) if self.residual else x
+        x = torch.cat([x, actions]) if self.config.world_model_form == "direct" else x
         mean, log_std = model.prior_net(x).chunk(2)
         return (before + mean if self.residual else mean), log_std.clamp(-5, 2)
 

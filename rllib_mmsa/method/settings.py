@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 MIXERS = ("qmix", "vdn", None)
 NORMALISERS = ("avg_l1", "none", "layer", "batch", "softmax", "l2")
 KL_BALANCES = ("prior", "posterior", None)
-WORLD_MODEL_FORMS = ("residual", "printed")
+WORLD_MODEL_FORMS = ("direct", "residual", "printed")
 MIXER_READS = ("rollout", "untrained", "hidden")
 
 
@@ -88,9 +88,9 @@ class MMSASettings(Settings):
             head.
         dynamics_layers: how many such layers each has.
         world_model_dim: width of the hidden layer of the world model's other networks.
-        world_model_form: "residual": the posterior reads o_t beside h_t, the prior's network reads
-            s_{t-1} and a_{t-1} beside its embeddings, and says how s_{t-1} changes. "printed":
-            section 4.3.
+        world_model_form: "direct": the posterior reads o_t beside h_t, the prior's network reads
+            s_{t-1} and a_{t-1} beside its embeddings, and says how s_{t-1} changes. "residual":
+            the same without a_{t-1}. "printed": section 4.3.
         world_model_average: share of the past in the average over updates of the world model's
             weights, which imagines for the mixer. None: it imagines with the weights of the last
             copy to the targets.
@@ -125,7 +125,7 @@ class MMSASettings(Settings):
     dynamics_dim: int = 96
     dynamics_layers: int = 2
     world_model_dim: int = 32
-    world_model_form: str = "residual"
+    world_model_form: str = "direct"
     world_model_average: float | None = 0.99
     rollout_horizon: int = 3
     mixer_reads: str = "rollout"

@@ -100,7 +100,8 @@ class WorldModel(nn.Module):
         super().__init__()
         self.num_agents, self.num_actions, self.obs_size = num_agents, num_actions, obs_size
         self.hidden_dim, self.latent_dim = settings.hidden_dim, settings.latent_dim
-        self.residual = settings.world_model_form == "residual"
+        self.residual = settings.world_model_form != "printed"
+        self.prior_reads_actions = settings.world_model_form == "direct"
         width, normaliser = settings.world_model_dim, settings.normaliser
         dynamics = {"width": settings.dynamics_dim, "hidden_layers": settings.dynamics_layers}
         joint = self.joint_dim = num_agents * settings.latent_dim
@@ -115,13 +116,15 @@ class WorldModel(nn.Module):
         self.prior_reads_latent = self.residual and settings.use_sale  # else the embeddings hold it
         inputs = self.embeddings_dim + joint * self.prior_reads_latent
         one_hots = num_agents * num_actions
-        inputs += one_hots * self.residual
+        inputs += one_hots * self.prior_reads_actions
         self.prior_net = ResidualNet(inputs, outputs=2 * joint, **dynamics)
         self.embeddings_decoder = ResidualNet(joint, width, self.embeddings_dim)
         self.hidden_decoder = ResidualNet(self.embeddings_dim, width, num_agents * self.hidden_dim)
         heads = obs_size + num_actions
         self.obs_decoder = ResidualNet(self.latent_dim, outputs=heads, **dynamics)
-        self.outcome_net = perceptron(2 * joint + one_hots, OUTCOME_DIM, 2)
+        self.outcome_net = None
+        if settings.foretells:
+            self.outcome_net = perceptron(2 * joint + one_hots, OUTCOME_DIM, 2)
         self.policy_phi = nn.Linear(joint, joint)
         self.policy_norm = MAKE_NORMALISER[normaliser](joint)
         inputs = joint * (2 if settings.use_sale else 1)
@@ -144,12 +147,12 @@ class WorldModel(nn.Module):
 
         Args:
             embeddings: (..., F), what ``embed`` returned of the step before.
-            before: s_{t-1}, (..., J), from which the "residual" form starts.
-            actions: a_{t-1}, (..., N A), what ``one_hot`` returned; the "residual" form reads it:
+            before: s_{t-1}, (..., J), from which all forms but the printed one start.
+            actions: a_{t-1}, (..., N A), what ``one_hot`` returned; the "direct" form reads it:
                 embeddings that are still being learned blur which action it was.
         """
         x = torch.cat([embeddings, before], -1) if self.prior_reads_latent else embeddings
-        if self.residual:
+        if self.prior_reads_actions:
             x = torch.cat([x, actions], -1)
         mean, log_std = self.prior_net(x).chunk(2, -1)
         return Gaussian(before + mean if self.residual else mean, log_std.clamp(*LOG_STD_RANGE))
@@ -205,6 +208,7 @@ class WorldModel(nn.Module):
         Returns:
             Reward in the unit that is learned from, and logit, (...) each.
         """
+        assert self.outcome_net is not None
         told = self.outcome_net(torch.cat([before, self.one_hot(actions), after], -1))
         return told[..., 0], told[..., 1]
 

@@ -48,6 +48,16 @@ _FIXED: dict[str, Any] = {
 }
 
 
+#: What a world model was before it foretold anything.
+_SHALLOW: dict[str, Any] = {
+    "dynamics_layers": 1,
+    "world_model_average": None,
+    "open_loop_weight": 0.0,
+    "reward_weight": 0.0,
+    "end_weight": 0.0,
+}
+
+
 def from_older(saved: Mapping[str, Any]) -> dict[str, Any]:
     """Settings that an older version saved, in today's names.
 
@@ -77,6 +87,8 @@ def from_older(saved: Mapping[str, Any]) -> dict[str, Any]:
         )
     if form:
         today["world_model_form"] = "residual" if form == {True} else "printed"
+    if "world_model_dim" in saved and "dynamics_dim" not in saved:
+        today |= {"dynamics_dim": saved["world_model_dim"], **_SHALLOW}
     if "compiled_kernels" in saved:
         today["engine"] = "auto" if saved["compiled_kernels"] else "plain"
     return today

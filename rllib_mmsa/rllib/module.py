@@ -137,12 +137,6 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         Raises:
             NotFiniteWeights: the weights are not finite.
         """
-        if getattr(self, "world_model", None) and "world_model.outcome_net.0.weight" not in state:
-            raise ValueError(
-                "this checkpoint has a world model of an older version, whose networks are others: "
-                "it can be evaluated, but neither trained on nor imagined with. Train anew, or "
-                "install the version that wrote it"
-            )
         super().set_state(state)
         scales = [part for part in self.modules() if isinstance(part, Standardiser)]
         self.num_repaired = sum(scale.repair() for scale in scales)

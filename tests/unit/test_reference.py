@@ -29,6 +29,7 @@ READINGS = {
     "No-KLB": ("MMSA", {"kl_balance": None}),
     "KL balanced as printed": ("MMSA", {"kl_balance": "posterior"}),
     "printed": ("MMSA", {"world_model_form": "printed"}),
+    "residual": ("MMSA", {"world_model_form": "residual"}),
     "MMSA, maximum as printed": ("MMSA", {"double_q": False}),
     "MMSA, sum": ("MMSA", {"mixer": "vdn"}),
     "horizon 1": ("MMSA", {"rollout_horizon": 1}),

@@ -29,7 +29,7 @@ def episode():
 
 
 @FORMS
-def test_the_posterior_reads_observations_in_the_residual_form_alone(form, episode):
+def test_the_posterior_reads_observations_but_for_the_printed_form(form, episode):
     hidden, obs, _ = episode
     model = make_model(world_model_form=form)
     posterior = model.posterior(hidden, obs)
@@ -52,11 +52,11 @@ def test_the_prior_says_what_changes_or_what_comes(form, use_sale):
     model = make_model(world_model_form=form, use_sale=use_sale)
     latent, actions = torch.randn(B, T, J), torch.randint(A, (B, T, N))
     embeddings = model.embed(latent, actions)
-    residual = form == "residual"
+    residual = form != "printed"
     # Without SALE the embeddings are the latent itself and the actions.
     read = torch.cat([embeddings, latent], -1) if residual and use_sale else embeddings
     one_hot = F.one_hot(actions, A).float().flatten(-2)
-    read = torch.cat([read, one_hot], -1) if residual else read
+    read = torch.cat([read, one_hot], -1) if form == "direct" else read
     network = model.prior_net(read)[..., :J]
     prior = model.prior(embeddings, latent, one_hot)
     torch.testing.assert_close(prior.mean, network + latent if residual else network)

@@ -26,7 +26,7 @@ def verify(settings: Settings) -> str | None:
         return f"mixer_reads: {settings.mixer_reads} is not compiled"
     if settings.has_model and not settings.use_sale:
         return "a world model without SALE (use_sale: false) is not compiled"
-    if settings.has_model and settings.world_model_form != "residual":
+    if settings.has_model and settings.world_model_form != "direct":
         return f"world_model_form: {settings.world_model_form} is not compiled"
     if settings.use_sale and settings.normaliser != "avg_l1":
         return f"normaliser: {settings.normaliser} is not compiled"
