@@ -141,7 +141,7 @@ class SaleAgent(RecurrentAgent):
         self.from_state = nn.Linear(self.hidden_dim + sale_dim, sale_hidden_dim)
         self.from_action = nn.Linear(2 * sale_dim, sale_hidden_dim, bias=False)
         self.head = nn.Linear(sale_hidden_dim, 1, bias=False)
-        # Without a linear map of h besides, learning stands still early (docs/algorithms.md).
+        # Without a linear map of h besides, learning stands still early (docs/readings.md).
         self.per_action = nn.Linear(self.hidden_dim, self.num_actions)
 
     def q_values(self, hidden: Tensor, obs: Tensor) -> Tensor:

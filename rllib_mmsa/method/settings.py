@@ -1,6 +1,6 @@
 """The settings of the method, with the paper's values (Table 6) or what replaced them, and why.
 
-docs/algorithms.md says for every default that is not the paper's what was measured.
+docs/readings.md says for every default that is not the paper's what was measured.
 """
 
 from __future__ import annotations

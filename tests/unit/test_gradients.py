@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from env_registry.contract import TEAM
+from rllib_mmsa.method import networks
 from rllib_mmsa.method.losses import losses_of
 from rllib_mmsa.method.update import Step
 from rllib_mmsa.method.world_model import Gaussian
@@ -94,7 +95,8 @@ POSTERIOR, PRIOR = "world_model.posterior_net", "world_model.prior_net"
 LATENTS = {POSTERIOR, PRIOR, "world_model.action_embedding", "world_model.sale.phi"}
 EMBEDDINGS = "world_model.embeddings_decoder"
 HIDDEN, OBS = "world_model.hidden_decoder", "world_model.obs_decoder"
-#: The stop-gradient table (docs/algorithms.md): what each loss moves, and nothing else.
+OUTCOMES = "world_model.outcome_net"
+#: The stop-gradient table (docs/readings.md): what each loss moves, and nothing else.
 ARROWS = {
     "td_loss": AGENT | MIXER,
     "kl_prior_loss": LATENTS,
@@ -103,6 +105,9 @@ ARROWS = {
     "reconstruction_hidden_loss": LATENTS | {EMBEDDINGS, HIDDEN},
     "reconstruction_obs_loss": LATENTS | {OBS},
     "reconstruction_mask_loss": LATENTS | {OBS},
+    "open_loop_loss": LATENTS | {OBS},
+    "reward_loss": LATENTS | {OUTCOMES},
+    "end_loss": LATENTS | {OUTCOMES},
     "policy_loss": {"world_model.policy_phi", "world_model.policy_net"},
     "sale_observation_loss": {"learned_sale.f", "learned_sale.g"},
     "sale_latent_loss": {"world_model.sale.f", "world_model.sale.g"},
@@ -154,11 +159,13 @@ def test_an_update_moves_all_that_learns_and_nothing_that_stands_still():
     )
     moved = {n for n, v in weights(module).items() if not np.array_equal(v, before[n])}
     frozen = {n for n, p in module.named_parameters() if not p.requires_grad}
-    assert not moved & frozen
+    # The world model's copy is the average of its weights.
+    assert {n for n in moved & frozen if not n.startswith("target_world_model.")} == set()
     still = ("target_", "agent.sale.f.", "agent.sale.g.", "learned_sale.phi.")
     assert all(name.startswith(still) for name in frozen)
     parts = {name.split(".")[0] for name in moved}
-    assert parts == {"agent", "mixer", "aggregator", "world_model", "learned_sale"}
+    learned = {"agent", "mixer", "aggregator", "world_model", "learned_sale"}
+    assert parts == learned | {"target_world_model"}
     algorithm.stop()
 
 
@@ -176,9 +183,10 @@ def test_the_encoders_that_act_take_over_what_was_learned_when_targets_move():
     algorithm.stop()
 
 
-def test_both_mixers_read_the_target_world_model():
-    """Values and targets stand still while the world model learns, until targets move."""
-    algorithm = build("MMSA", engine="plain", **FORAGING)
+@pytest.mark.parametrize("average", [None, 0.9])
+def test_both_mixers_read_the_copy_of_the_world_model(average):
+    """Values and targets stand still while the world model learns, until its copy moves."""
+    algorithm = build("MMSA", engine="plain", world_model_average=average, **FORAGING)
     own, module = learner(algorithm), learner(algorithm).team_module
     batch = batch_of(algorithm, algorithm.env_runner.sample(num_episodes=4))
 
@@ -192,7 +200,13 @@ def test_both_mixers_read_the_target_world_model():
             parameter.add_(0.5)
     again = mixed()
     assert torch.equal(again[0], q_tot) and torch.equal(again[1], target)
-    own.sync_targets(1.0)
+    if average is None:
+        own.sync_targets(1.0)
+    else:
+        weight = module.target_world_model.prior_net.linear.bias
+        expected = 0.9 * weight + 0.1 * module.world_model.prior_net.linear.bias
+        networks.average_model(module)
+        torch.testing.assert_close(weight, expected)
     again = mixed()
     assert not torch.equal(again[0], q_tot) and not torch.equal(again[1], target)
     algorithm.stop()
