@@ -136,6 +136,14 @@ class Reference:
         limit = episode.truncated[t] and not self.config.bootstrap_truncated
         if episode.terminated[t] or limit:
             return episode.rewards[t]
+        share = self.config.td_lambda if t + 1 < episode.length else 0.0
+        value = (1 - share) * self.next_value(episode, online, target, t)
+        if share:
+            value = value + share * self.target(episode, online, target, t + 1)
+        return episode.rewards[t] + self.config.gamma * value
+
+    def next_value(self, episode: Episode, online: list, target: list, t: int) -> Tensor:
+        """The target mixer's value of the state that step t reaches."""
         obs = episode.obs[t + 1]
         actions = self.next_actions(episode, online, target, t + 1)
         values = [
@@ -143,8 +151,7 @@ class Reference:
             for i in range(self.agents)
         ]
         state = self.mixer_state("target_", episode, online, target, t + 1)
-        mixed = self.mix(self.module.target_mixer, values, state)
-        return episode.rewards[t] + self.config.gamma * mixed
+        return self.mix(self.module.target_mixer, values, state)
 
     def mixer_state(
         self, which: str, episode: Episode, online: list, target: list, t: int

@@ -21,6 +21,8 @@ class Settings:
 
     Attributes:
         gamma: discount factor per environment step.
+        td_lambda: share in y^tot of what was played further ahead, from 0 (section 4.4, one step)
+            to 1 (the whole return).
         double_q: the target's actions are the online agents' greedy ones. False is the maximum
             as printed in section 4.4.
         bootstrap_truncated: targets look past a time limit. False learns the limit as an end.
@@ -40,6 +42,7 @@ class Settings:
     use_global_state: ClassVar[bool] = True
 
     gamma: float = 0.99
+    td_lambda: float = 0.0
     double_q: bool = True
     bootstrap_truncated: bool = True
     mixer: str | None = "qmix"

@@ -48,8 +48,19 @@ def take_actions(values: Tensor, actions: Tensor) -> Tensor:
     return values.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
 
 
-def td_targets(rewards: Tensor, terminated: Tensor, next_values: Tensor, gamma: float) -> Tensor:
-    """One-step targets y = r + gamma (1 - terminated) V(t+1) (section 4.4).
+def td_targets(
+    rewards: Tensor,
+    terminated: Tensor,
+    next_values: Tensor,
+    gamma: float,
+    td_lambda: float = 0.0,
+    loss_mask: Tensor | None = None,
+) -> Tensor:
+    """Targets y_t = r_t + gamma (1 - terminated_t) V_{t+1} (section 4.4), or lambda-returns.
+
+    With ``td_lambda`` above 0, lambda y_{t+1} + (1 - lambda) V_{t+1} takes the place of V_{t+1},
+    as far as steps follow: Peng's Q(lambda), without correction for actions that were not greedy
+    (Peng and Williams, 1996; for QMIX Hu et al., 2021, "Rethinking the implementation tricks").
 
     Truncation bootstraps, termination does not: ``terminated`` must be false where an
     episode was only cut off by a time limit.
@@ -59,6 +70,8 @@ def td_targets(rewards: Tensor, terminated: Tensor, next_values: Tensor, gamma: 
         terminated: (B, T) bool.
         next_values: (B, T, M) float, values of the states reached.
         gamma: discount factor per environment step.
+        td_lambda: from 0 (one step) to 1 (all that was played).
+        loss_mask: (B, T), 1 on steps that were played and are learned from; None: all are.
 
     Returns:
         (B, T, M) float.
@@ -68,8 +81,18 @@ def td_targets(rewards: Tensor, terminated: Tensor, next_values: Tensor, gamma: 
             f"rewards {tuple(rewards.shape)}, terminated {tuple(terminated.shape)} and "
             f"next_values {tuple(next_values.shape)} must share (B, T)"
         )
-    alive = 1.0 - terminated.to(next_values.dtype)
-    return rewards.unsqueeze(-1) + gamma * alive.unsqueeze(-1) * next_values
+    factor = gamma * (1.0 - terminated.to(next_values.dtype)).unsqueeze(-1)
+    rewards = rewards.unsqueeze(-1)
+    targets = rewards + factor * next_values
+    if td_lambda == 0.0:
+        return targets
+    follows = torch.ones_like(rewards) if loss_mask is None else loss_mask.unsqueeze(-1)
+    later = torch.zeros_like(targets[:, 0])  # lambda (y_{t+1} - V_{t+1}), where a step follows
+    for t in reversed(range(targets.shape[1])):
+        targets[:, t] += factor[:, t] * later
+        if t > 0:
+            later = td_lambda * follows[:, t] * (targets[:, t] - next_values[:, t - 1])
+    return targets
 
 
 def ahead(x: Tensor, horizon: int) -> Tensor:

@@ -169,7 +169,8 @@ def forward(
     with torch.no_grad():
         next_state = mixer_state(nets.target_aggregator, s, rollout, settings)[:, 1:]
         next_q_tot = nets.target_mixer(q_target[:, 1:], next_state)
-        y = td_targets(batch.rewards, batch.ended(settings), next_q_tot, settings.gamma)
+        ended, returns = batch.ended(settings), (settings.gamma, settings.td_lambda)
+        y = td_targets(batch.rewards, ended, next_q_tot, *returns, batch.loss_mask)
 
     step = Step(q_tot, y, StepMean(batch.loss_mask), nets)
     return step if not isinstance(settings, MMSASettings) else add_model(step, batch, h, u, noise)
@@ -255,7 +256,6 @@ def unroll_model(
     if nets.training:
         model.hidden_scale.update(h, share.read_mask)
         model.obs_scale.update(o, share.read_mask)
-
     posterior, latent, embeddings, prior = believe(model, share, h, noise[0])
 
     # A sample of each VAE is decoded in every second step: half the price of both everywhere.

@@ -150,6 +150,7 @@ TIMEOUT_OR_NONE = Number(0, above=True, none=True)
 RULES: dict[str, Rule] = {
     # The method's.
     "gamma": SHARE,
+    "td_lambda": SHARE,
     "mixer": Choice(MIXERS),
     "normaliser": Choice(NORMALISERS),
     "kl_balance": Choice(KL_BALANCES),

@@ -21,6 +21,7 @@ class TrainingOptions(TypedDict, total=False):
     learner_config_dict: dict[str, Any]
     # Settings.
     gamma: float
+    td_lambda: float
     double_q: bool
     bootstrap_truncated: bool
     mixer: str | None

@@ -22,6 +22,48 @@ def test_truncation_bootstraps_and_termination_does_not():
     assert torch.equal(targets[..., 0], torch.tensor([[6.0, 2.0], [6.0, 12.0]]))
 
 
+def slow_lambda_returns(rewards, ended, values, gamma, share, mask) -> torch.Tensor:
+    """The mean of n-step returns that lambda weighs, step by step (Sutton and Barto, 12.1)."""
+    found = torch.zeros_like(values)
+    for b, row in enumerate(mask):
+        for t in range(len(row)):
+            steps = t + 1  # up to which rewards are known
+            while steps < len(row) and row[steps] and not ended[b, steps - 1]:
+                steps += 1
+            total, weight = 0.0, 1.0
+            for n in range(t + 1, steps + 1):
+                sums = sum(gamma ** (k - t) * rewards[b, k] for k in range(t, n))
+                alive = 0.0 if ended[b, n - 1] else gamma ** (n - t)
+                part = weight if n == steps else weight * (1 - share)
+                total = total + part * (sums + alive * values[b, n - 1])
+                weight *= share
+            found[b, t] = total
+    return found
+
+
+@pytest.mark.parametrize("share", [0.0, 0.6, 1.0])
+def test_lambda_returns_are_the_mean_of_n_step_returns(share):
+    torch.manual_seed(0)
+    rewards, values = torch.randn(4, 6), torch.randn(4, 6, 2)
+    mask = torch.ones(4, 6)
+    mask[1, 4:] = mask[2, 3:] = mask[3, :2] = 0.0  # ended, cut off, burn-in
+    ended = torch.zeros(4, 6, dtype=torch.bool)
+    ended[0, 5] = ended[1, 3] = True
+    targets = td_targets(rewards, ended, values, 0.9, share, mask)
+    expected = slow_lambda_returns(rewards, ended, values, 0.9, share, mask)
+    learned = mask.bool()
+    torch.testing.assert_close(targets[learned], expected[learned])
+    if share == 0.0:
+        assert torch.equal(targets, td_targets(rewards, ended, values, 0.9))
+
+
+def test_a_whole_return_reads_no_value_of_an_episode_that_ended():
+    rewards = torch.tensor([[1.0, 0.0, 2.0]])
+    ended = torch.tensor([[False, False, True]])
+    targets = td_targets(rewards, ended, torch.full((1, 3, 1), 7.0), 0.5, td_lambda=1.0)
+    torch.testing.assert_close(targets[0, :, 0], torch.tensor([1.5, 1.0, 2.0]))
+
+
 def test_targets_refuse_shapes_that_would_broadcast():
     with pytest.raises(ValueError, match=r"must share \(B, T\)"):
         td_targets(torch.zeros(4, 1), torch.zeros(4, 3, dtype=torch.bool), torch.zeros(4, 3, 1), 1)
