@@ -147,7 +147,8 @@ def test_another_prior_is_what_learns_imagines_and_is_copied(example):
         with torch.no_grad():
             model.prior_net.linear.bias += 100.0
         before = torch.zeros(1, model.joint_dim)
-        mean = model.prior(torch.zeros(1, model.embeddings_dim), before).mean
+        one_hots = torch.zeros(1, networks.num_agents * networks.num_actions)
+        mean = model.prior(torch.zeros(1, model.embeddings_dim), before, one_hots).mean
         assert (mean - before).abs().max() <= 1.0
     hidden = torch.zeros(1, networks.num_agents, networks.settings.hidden_dim)
     obs = torch.zeros(1, networks.num_agents, networks.obs_size)

@@ -73,8 +73,8 @@ def test_errors_by_depth_against_a_slow_loop(trained):
             mask = torch.from_numpy(episode.action_mask[t])
             action = greedy_actions(module.agent.q_values(hidden, scaled[t]), mask)
             for k in range(1, min(depth, len(episode) - t) + 1):
-                told = model.prior(model.embed(told, actions[t + k - 1]), told).mean
-                dreamt = model.prior(model.embed(dreamt, action), dreamt).mean
+                told = model.go_on(told, actions[t + k - 1])
+                dreamt = model.go_on(dreamt, action)
                 action = model.policy(dreamt).argmax(-1)
                 for name, seen in (
                     ("imagined", decoded(module, dreamt)),
@@ -223,10 +223,11 @@ def test_the_command_writes_pictures_and_numbers(trained, tmp_path):
 def test_what_cannot_be_imagined_is_said_in_words(trained, tmp_path):
     for settings, words in (
         (("QMIX", {}), "was made by QMIX, which imagines nothing"),
-        (("MMSA", {"use_world_model": False}), "there is no world model"),
+        (("MMSA", {"use_world_model": False}), "without world model (use_world_model: False"),
+        (("MMSA", {"mixer_reads": "hidden"}), "mixer_reads: hidden"),
     ):
         algorithm = build(settings[0], **settings[1], **FORAGING)
-        folder = tmp_path / settings[0]
+        folder = tmp_path / "_".join([settings[0], *settings[1]])
         algorithm.save_to_path(str(folder))
         algorithm.stop()
         result = invoke(str(folder), "--out", str(tmp_path / "out"))
