@@ -59,6 +59,7 @@ def scatter(team: Team, seed: int) -> Team:
 
 def random_case(seed: int) -> SimpleNamespace:
     """Settings, networks, a batch and noise: ragged episodes, burn-in, illegal actions."""
+    torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
 
     def pick(*choices: Any) -> Any:
@@ -90,16 +91,21 @@ def _mmsa(pick: Any, rng: np.random.Generator) -> dict[str, Any]:
     """Settings of MMSA that are compiled."""
     sale = pick(True, True, True, False)
     model = sale and pick(True, True, False)
+    reads = pick("rollout", "rollout", "untrained", "hidden")
+    if not sale:
+        reads, model = "hidden", pick(True, False)
     return {
         "use_sale": sale,
         "use_world_model": model,
         "use_global_state": pick(True, False) if model else True,
+        "mixer_reads": reads,
+        "dynamics_dim": pick(1, 5, 96),
         "sale_dim": pick(1, 5, 32),
         "sale_hidden_dim": pick(1, 12, 64),
         "latent_dim": pick(1, 3, 16),
         "action_embed_dim": pick(1, 4),
         "world_model_dim": pick(1, 10, 32),
-        "rollout_horizon": pick(1, 2, 5),
+        "rollout_horizon": pick(1, 2, 3, 5),
         "model_batch_share": pick(1.0, 0.5, 0.25),
         "kl_balance": pick("prior", "posterior", None),
         "kl_balance_alpha": float(rng.uniform()),
@@ -107,8 +113,16 @@ def _mmsa(pick: Any, rng: np.random.Generator) -> dict[str, Any]:
         "reconstruction_weight": float(rng.uniform(0.1, 2)),
         "observation_weight": float(rng.uniform(0.1, 2)),
         "sale_weight": float(rng.uniform(0.1, 2)),
-        "policy_weight": float(rng.uniform(0.1, 2)),
+        "policy_weight": pick(0.0, float(rng.uniform(0.1, 2))),
+        **_foretold(pick, rng),
     }
+
+
+def _foretold(pick: Any, rng: np.random.Generator) -> dict[str, float]:
+    """Weights of what is foretold: all of it, some of it, or nothing."""
+    names = "open_loop_weight", "reward_weight", "end_weight"
+    counts = pick(0, 1, 1, 1)
+    return {name: counts * pick(0.0, float(rng.uniform(0.1, 2)), 1.0) for name in names}
 
 
 def random_batch(

@@ -54,8 +54,11 @@ def test_losses_and_gradients_are_plains(seed, instructions):
     assert ours.total.item() == pytest.approx(exact.total.item(), rel=1e-5)
     assert ours.gradients.keys() == exact.gradients.keys()
     for name, gradient in exact.gradients.items():
-        allowed = max(TOLERANCE, 5 * apart(theirs.gradients[name], gradient))
-        assert apart(ours.gradients[name], gradient) < allowed or gradient.norm() < 1e-9, name
+        if gradient.norm() < 1e-9:
+            assert ours.gradients[name].norm() < 2e-6, name
+            continue
+        allowed = max(TOLERANCE, 10 * apart(theirs.gradients[name], gradient))
+        assert apart(ours.gradients[name], gradient) < allowed, name
     for name, buffer in team.named_buffers():
         torch.testing.assert_close(buffer.double(), dict(moved.named_buffers())[name])
 
@@ -68,7 +71,7 @@ def test_a_reading_is_computed_or_refused(reading):
     changed.pop("preset", None)
     mixer = {"VDN": "vdn", "IndependentQ": None}.get(name, "qmix")
     settings = (MMSASettings if name == "MMSA" else Settings)(**{"mixer": mixer, **changed})
-    refused = ("world_model_form", "normaliser")
+    refused = ("world_model_form", "normaliser", "dynamics_layers")
     without_sale = not changed.get("use_sale", True)
     assert (verify(settings) is not None) == (without_sale or any(n in changed for n in refused))
     if verify(settings) is None:
@@ -76,10 +79,42 @@ def test_a_reading_is_computed_or_refused(reading):
         batch = native_cases.random_batch(native_cases.np.random.default_rng(1), 6, 9, 3, 5, 8, 10)
         noise = native_cases.noise_for(team, batch, 1)
         exact = native_cases.plain(team, batch, noise, torch.float64)
+        theirs = native_cases.plain(team, batch, noise, torch.float32)
         ours = NativeEngine(team, 2).learn(batch._asdict(), noise)
         assert ours.total.item() == pytest.approx(exact.total.item(), rel=1e-5)
         for key, gradient in exact.gradients.items():
-            assert apart(ours.gradients[key], gradient) < 3e-5, key
+            allowed = max(TOLERANCE, 5 * apart(theirs.gradients[key], gradient))
+            assert apart(ours.gradients[key], gradient) < allowed, key
+
+
+def test_the_cases_have_all_that_a_world_model_can_be():
+    """Depth, width, length and weights: what is never drawn is never tested."""
+    cases = [native_cases.random_case(seed) for seed in range(60)]
+    models = [c for c in cases if c.settings.has_model]
+    foretell = [c for c in models if c.settings.foretells]
+    assert {c.settings.rollout_horizon for c in foretell} == {1, 2, 3, 5}
+    assert {c.settings.dynamics_dim for c in foretell} == {1, 5, 96}
+    assert any(c.batch.rewards.shape[1] < c.settings.rollout_horizon for c in foretell)
+    assert any(not c.settings.foretells for c in models)
+    assert {c.settings.mixer_reads for c in models} == {"rollout", "untrained"}
+    hidden = [c for c in cases if c.settings.reads_more and not c.settings.has_model]
+    assert {c.settings.use_sale for c in hidden} == {True, False}
+
+
+def test_steps_to_learn_from_may_have_gaps(instructions):
+    """An entry counts where both its ends do, whatever lies between."""
+    rng = native_cases.np.random.default_rng(3)
+    team = native_cases.scatter(native_cases.Team(MMSASettings(rollout_horizon=4), 3, 5, 8, 10), 0)
+    batch = native_cases.random_batch(rng, 8, 12, 3, 5, 8, 10)
+    holes = torch.from_numpy(rng.integers(0, 2, batch.loss_mask.shape)).float()
+    batch = batch._replace(loss_mask=batch.loss_mask * holes)
+    noise = native_cases.noise_for(team, batch, 1)
+    exact = native_cases.plain(team, batch, noise, torch.float64)
+    ours = NativeEngine(team, 2).learn(batch._asdict(), noise)
+    for name in ("open_loop_loss", "reward_loss", "end_loss"):
+        assert ours.losses[name].item() == pytest.approx(exact.losses[name].item(), rel=1e-5)
+    for name, gradient in exact.gradients.items():
+        assert apart(ours.gradients[name], gradient) < 5e-5, name
 
 
 @pytest.mark.parametrize("seed", range(0, 60, 4))
@@ -144,6 +179,7 @@ def test_acting_follows_the_weights_however_they_are_written():
     [
         ({"use_sale": False}, "without SALE"),
         ({"world_model_form": "printed"}, "printed is not compiled"),
+        ({"dynamics_layers": 1}, "dynamics_layers: 1 is not compiled"),
         *(({"normaliser": n}, n) for n in ("none", "layer", "batch", "softmax", "l2")),
     ],
 )
@@ -161,6 +197,10 @@ def test_all_other_readings_are_known():
         {"kl_balance": "posterior"},
         {"double_q": False},
         {"rollout_horizon": 10},
+        {"mixer_reads": "untrained"},
+        {"mixer_reads": "hidden"},
+        {"mixer_reads": "hidden", "use_sale": False},
+        {"open_loop_weight": 0.0, "reward_weight": 0.0, "end_weight": 0.0},
     ):
         assert verify(MMSASettings(**reading)) is None
 

@@ -1,6 +1,7 @@
 """The native engine where it is not one whole update after the other in one process."""
 
 import copy
+import dataclasses
 import os
 
 import pytest
@@ -74,6 +75,19 @@ def test_an_update_without_a_step_to_learn_from_is_zero():
     learned = NativeEngine(team, 2).learn(batch._asdict(), noise)
     assert learned.total.item() == 0
     assert all(not gradient.any() for gradient in learned.gradients.values())
+
+
+def test_an_untrained_model_is_judged_and_not_moved():
+    team, batch, noise = prepared()
+    trained = NativeEngine(copy.deepcopy(team), 1).learn(batch._asdict(), noise)
+    team.settings = dataclasses.replace(SETTINGS, mixer_reads="untrained")
+    learned = NativeEngine(team, 1).learn(batch._asdict(), noise)
+    of_model = {n: g for n, g in learned.gradients.items() if n.startswith("world_model")}
+    assert of_model and not any(gradient.any() for gradient in of_model.values())
+    assert any(g.any() for n, g in learned.gradients.items() if n.startswith("learned_sale"))
+    assert learned.losses.keys() == trained.losses.keys()
+    for name, loss in learned.losses.items():
+        assert torch.equal(loss, trained.losses[name]), name
 
 
 def test_acting_follows_the_engines_own_steps():

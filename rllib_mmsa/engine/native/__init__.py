@@ -22,14 +22,12 @@ def verify(settings: Settings) -> str | None:
         return f"td_lambda: {settings.td_lambda} is not compiled"
     if not isinstance(settings, MMSASettings):
         return None
-    if settings.has_model:
-        return "TODO"
-    if settings.reads_more and not settings.has_model:
-        return f"mixer_reads: {settings.mixer_reads} is not compiled"
     if settings.has_model and not settings.use_sale:
         return "a world model without SALE (use_sale: false) is not compiled"
     if settings.has_model and settings.world_model_form != "direct":
         return f"world_model_form: {settings.world_model_form} is not compiled"
+    if settings.has_model and settings.dynamics_layers != 2:
+        return f"dynamics_layers: {settings.dynamics_layers} is not compiled, 2 is"
     if settings.use_sale and settings.normaliser != "avg_l1":
         return f"normaliser: {settings.normaliser} is not compiled"
     return None

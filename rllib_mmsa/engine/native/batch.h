@@ -5,9 +5,10 @@ typedef struct {
     int episodes, steps, agents, actions, obs, state;
     int hidden, last_action, agent_id, sale, embedding, wide;
     int mixer, embed, hyper, global_state; /* mixer: 0 none, 1 sum, 2 QMIX */
-    int model, latent, embedded, width, horizon, every;
+    int model, foretells, latent, embedded, width, deep, horizon, every;
+    int aggregated; /* numbers of a step that the aggregator reads; 0: there is none */
     int double_q, bootstrap_truncated, moves; /* moves: whether running statistics move */
-    float gamma, sale_weight, by[8]; /* by: see `model_losses` */
+    float gamma, sale_weight, by[11]; /* by: see `World` */
 } Settings;
 
 /* The fields of a batch (rllib_mmsa/rllib/batch.py). */
@@ -138,13 +139,13 @@ typedef struct {
 /* The rows of the episodes that a world model learns from, one episode after the other. */
 typedef struct {
     long rows;
-    int *at, *before, *agents_before;
-    float *hidden, *obs, *raw, *one_hot, *legal, *noise, *prior_noise, *learned, *seen, *after,
-        *agents_after, *z, *z_a;
-    int64_t *taken, *greedy;
+    int *at, *before, *agents_before, *taken;
+    float *hidden, *obs, *raw, *legal, *noise, *prior_noise, *learned, *seen, *after, *mask,
+        *rewards, *ended, *agents_after;
+    int64_t *greedy;
     uint8_t *first;
     double *sums;
-    float losses[10];
+    float losses[13]; /* those of `model_losses`, and L(f, g) of observations */
 } Share;
 
 /* One update. */
@@ -174,7 +175,7 @@ typedef struct {
 /* Numbers of the state that a mixer reads. */
 static int state_read(const Settings *s)
 {
-    return s->state * s->global_state + (s->model ? s->state : 0);
+    return s->state * s->global_state + (s->aggregated ? s->state : 0);
 }
 static int mixed_values(const Settings *s) { return s->mixer ? 1 : s->agents; }
 static int joint_of(const Settings *s) { return s->agents * s->latent; }

@@ -19,10 +19,15 @@ LIBRARY = "RLLIB_MMSA_LIBRARY"
 #: What ``instruction_set`` in native.c returns, from 1 on.
 INSTRUCTIONS = ("avx2", "avx512")
 
+#: What counts of each loss of the world model, in C's order (world.h); a KL's two sides apart.
+MODEL_LOSSES = (
+    "kl_prior kl_of_posterior kl_of_prior embeddings hidden heads sale policy open_loop reward end"
+).split()
+
 _SIZES = (
     "episodes steps agents actions obs state hidden last_action agent_id sale embedding wide "
-    "mixer embed hyper global_state model latent embedded width horizon every double_q "
-    "bootstrap_truncated moves"
+    "mixer embed hyper global_state model foretells latent embedded width deep horizon every "
+    "aggregated double_q bootstrap_truncated moves"
 ).split()
 _FIELDS = "obs legal state actions rewards terminated truncated loss_mask noise".split()
 _LISTS = (
@@ -38,7 +43,7 @@ class Settings(ctypes.Structure):
         *((name, ctypes.c_int) for name in _SIZES),
         ("gamma", ctypes.c_float),
         ("sale_weight", ctypes.c_float),
-        ("by", ctypes.c_float * 8),
+        ("by", ctypes.c_float * len(MODEL_LOSSES)),
     ]
 
 

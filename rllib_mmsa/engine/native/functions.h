@@ -4,6 +4,8 @@
 #include "gru.h"
 #include "rollouts.h"
 #include "values.h"
+#include "errors.h"
+#include "open_loop.h"
 #include "model_losses.h"
 #include "update.h"
 #include "share.h"

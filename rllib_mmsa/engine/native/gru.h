@@ -1,10 +1,5 @@
 /* A GRU over time, with gradients, for one instruction set (native.c). */
 
-TARGET static void OWN(add)(float *restrict to, const float *restrict from, long count)
-{
-    for (long i = 0; i < count; i++) to[i] += from[i];
-}
-
 /* e^x to 2e-7 of itself (Cephes' polynomial), x cut to where it is finite and above 0. */
 INLINE Vector OWN(exponential)(Vector x)
 {

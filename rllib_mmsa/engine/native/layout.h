@@ -56,6 +56,13 @@ static long mixer_room(const Settings *s)
     return GROUP * (2L * state + 2 * many + 8L * embed + 4 * hyper + 16L * WIDEST);
 }
 
+static Model model_of(const Settings *s)
+{
+    const int sizes[] = {s->agents, s->actions,  s->obs,   s->hidden,
+                         s->latent, s->embedded, s->width, s->deep};
+    return sized_model(sizes);
+}
+
 static long part_room(const Settings *s)
 {
     const int size = rounded(s->hidden);
@@ -64,14 +71,11 @@ static long part_room(const Settings *s)
     if (input > most) most = input;
     if (s->mixer == 2 && mixer_room(s) > most) most = mixer_room(s);
     if (s->model) {
-        const int sizes[] = {s->agents, s->actions, s->obs, s->hidden, s->latent, s->embedded,
-                             s->width};
-        const Model m = sized_model(sizes);
+        const Model m = model_of(s);
         if (imagine_room(&m) > most) most = imagine_room(&m);
-        const long summary = GROUP * (2L * rounded(s->state) + 2 * WIDEST +
-                                      rounded((s->horizon + 1) * joint_of(s)));
-        if (summary > most) most = summary;
     }
+    const long summary = GROUP * (2L * rounded(s->state) + 2 * WIDEST + rounded(s->aggregated));
+    if (s->aggregated && summary > most) most = summary;
     return most + GROUP * 64;
 }
 
@@ -101,8 +105,8 @@ static void lay_out_part(const Update *u, Part *p, int count, Arena *arena)
     float **const of_mixed[] = {&p->mixed, &p->next_mixed, &p->of_mixed};
     for (int i = 0; i < 3; i++) *of_mixed[i] = floats(arena, (most + GROUP) * mixed);
     p->value_kept = s->sale ? matrix(arena, all, 2 * s->embedding + 2 * s->wide + 1) : NULL;
-    if (s->model) {
-        p->rollout = matrix(arena, most, (s->horizon + 1L) * joint_of(s));
+    if (s->aggregated) { /* the target agents' hidden states, or a roll-out from them */
+        p->rollout = s->model ? matrix(arena, most, s->aggregated) : p->target_hidden;
         float **const summaries[] = {&p->summary, &p->next_summary, &p->of_summary};
         for (int i = 0; i < 3; i++) *summaries[i] = matrix(arena, most, s->state);
     }
@@ -113,8 +117,8 @@ static void lay_out_part(const Update *u, Part *p, int count, Arena *arena)
         mixer_layers(&u->mixer, sizes);
         for (int i = 0; i < 7; i++) p->of_mixer.nets[i] = gradient(arena, sizes[i][1], sizes[i][0]);
     }
-    if (s->model && s->mixer == 2)
-        p->of_mixer.aggregator = gradient(arena, s->state, (s->horizon + 1) * joint_of(s));
+    if (s->aggregated && s->mixer == 2)
+        p->of_mixer.aggregator = gradient(arena, s->state, s->aggregated);
 }
 
 static void lay_out_share(const Settings *s, Share *share, Arena *arena)
@@ -123,8 +127,7 @@ static void lay_out_share(const Settings *s, Share *share, Arena *arena)
     const long n = s->agents, each = rows * n, joint = joint_of(s);
     share->at = ints(arena, rows), share->before = ints(arena, rows);
     share->agents_before = ints(arena, each);
-    share->raw = matrix(arena, each, s->obs), share->one_hot = matrix(arena, each, s->actions);
-    share->z = matrix(arena, each, s->embedding), share->z_a = matrix(arena, each, s->embedding);
+    share->raw = matrix(arena, each, s->obs), share->taken = ints(arena, each);
     share->agents_after = floats(arena, each);
     float **const weights[] = {&share->learned, &share->seen, &share->after};
     for (int i = 0; i < 3; i++) *weights[i] = floats(arena, rows);
@@ -132,7 +135,8 @@ static void lay_out_share(const Settings *s, Share *share, Arena *arena)
     share->hidden = matrix(arena, each, s->hidden), share->obs = matrix(arena, each, s->obs);
     share->legal = matrix(arena, each, s->actions);
     share->noise = matrix(arena, rows, joint), share->prior_noise = matrix(arena, rows, joint);
-    share->taken = take(arena, each, sizeof(int64_t));
+    float **const per_row[] = {&share->mask, &share->rewards, &share->ended};
+    for (int i = 0; i < 3; i++) *per_row[i] = floats(arena, rows);
     share->greedy = take(arena, each, sizeof(int64_t));
     share->first = take(arena, rows, 1);
     share->sums = take(arena, 2L * (s->hidden > s->obs ? s->hidden : s->obs), sizeof(double));
@@ -158,13 +162,13 @@ static void lay_out_update(Update *u, Arena *arena)
         for (int i = 0; i < 7; i++) back += layer_size(sizes[i][1], sizes[i][0]);
         u->mixer_back_room = floats(arena, back);
     }
-    if (s->model) {
-        const long summary = layer_size((s->horizon + 1) * joint_of(s), s->state);
+    if (s->aggregated) {
+        const long summary = layer_size(s->aggregated, s->state);
         u->aggregator_room = floats(arena, summary);
         u->target_aggregator_room = floats(arena, summary);
-        const int sizes[] = {s->agents, s->actions,  s->obs,  s->hidden,
-                             s->latent, s->embedded, s->width};
-        u->imagined = sized_model(sizes);
+    }
+    if (s->model) {
+        u->imagined = model_of(s);
         u->model_room = floats(arena, model_size(&u->imagined));
         u->target_deviations = floats(arena, s->hidden + s->obs);
     }
@@ -248,21 +252,22 @@ static void pack(void *of, int task)
             u->mixer_back[i] =
                 backwards(w->mixer[2 * i], sizes[i][0], sizes[i][0], sizes[i][1], &room);
     }
-    if (task == PACK_MODEL && s->model) {
-        const int inputs = (s->horizon + 1) * joint_of(s);
+    if (task == PACK_MIXERS && s->aggregated) {
+        const int inputs = s->aggregated;
         room = u->aggregator_room;
         u->aggregator =
             make_layer(w->aggregator[0], w->aggregator[1], inputs, inputs, s->state, &room);
         room = u->target_aggregator_room;
         u->target_aggregator = make_layer(w->target_aggregator[0], w->target_aggregator[1], inputs,
                                           inputs, s->state, &room);
-        float *deviation = u->target_deviations;
+    }
+    if (task == PACK_MODEL && s->model) {
+        float *by = u->target_deviations;
         for (int i = 0; i < s->hidden; i++)
-            deviation[i] = fmaxf(sqrtf(w->target_scales[1][i]), LEAST_DEVIATION);
+            by[i] = 1 / fmaxf(sqrtf(w->target_scales[1][i]), LEAST_DEVIATION);
         for (int i = 0; i < s->obs; i++)
-            deviation[s->hidden + i] = fmaxf(sqrtf(w->target_scales[3][i]), LEAST_DEVIATION);
-        const float *list[64] = {w->target_scales[0], deviation, w->target_scales[2],
-                                 deviation + s->hidden};
+            by[s->hidden + i] = 1 / fmaxf(sqrtf(w->target_scales[3][i]), LEAST_DEVIATION);
+        const float *list[64] = {w->target_scales[0], by, w->target_scales[2], by + s->hidden};
         for (int i = 0; i < MODEL_WEIGHTS; i++) list[4 + i] = w->target_model[i];
         room = u->model_room;
         fill_model(&u->imagined, list, &room);

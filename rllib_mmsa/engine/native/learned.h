@@ -1,13 +1,12 @@
-/* What the world model's losses work with (model_losses.h). */
+/* Networks that learn: their weights as they are multiplied, forwards and back, and gradients. */
 
-static const float LEAST = -5, MOST = 2; /* of a log deviation (world_model.py) */
-
-/* Memory for what a task keeps, laid out twice: first, without a base, to know how much it takes; and
- * the memory for what its networks' layers need. */
+/* Memory for what a task keeps, laid out twice: first, without a base, to know how much it takes.
+ */
 typedef struct {
     float *base;
     long used;
-    Scratch *kept, *spare;
+    long room; /* what the way back through a network needs at most */
+    Scratch *of;
 } Pool;
 
 static float *block(Pool *pool, long count)
@@ -17,19 +16,19 @@ static float *block(Pool *pool, long count)
     return made;
 }
 
+/* Rows that are worked on in whole tiles. */
+static float *rows_of(Pool *pool, long rows, long columns)
+{
+    return block(pool, (rows + 2 * TILE) * columns);
+}
+
 /* After the first time; returns 1 where there is no memory. */
 static int make_pool(Pool *pool)
 {
-    pool->base = scratch(pool->kept, pool->used);
+    pool->base = scratch(pool->of, pool->used);
     pool->used = 0;
     return !pool->base;
 }
-
-/* Matrices (rows, widths[i]) that lie side by side. */
-typedef struct {
-    const float *parts[4];
-    int widths[4], count;
-} Parts;
 
 /* Weights, and where their gradients are written to. */
 typedef struct {
@@ -37,83 +36,172 @@ typedef struct {
     float *const *gradients;
 } Tensors;
 
-/* A network that learns: one linear layer, two, or two and a linear one beside them; sizes: inputs,
- * width, outputs; hidden (rows, width), what its ReLU returned. */
+/* Layers of PyTorch's: one linear layer (layers: 0); a perceptron of 1 or 2 hidden layers; or, a
+ * `ResidualNet`, a linear one beside it. `one_hots` of the numbers that it reads are one-hot, from
+ * the `split`th on, and are not among `inputs`: of them, `picks` are 1. Inputs before `from` get no
+ * gradient. */
 typedef struct {
-    int layers, sizes[3];
-    const float *weights[6];
-    float *gradients[6], *hidden;
-    Scratch *spare;
+    int inputs, layers, width, outputs, residual, from, split, one_hots, picks;
+} Shape;
+
+enum { LINEAR, FIRST, MIDDLE, LAST, KINDS };
+
+/* `first` and `linear` read the same, and are one layer, `start`: its outputs are the first hidden
+ * layer, then what goes straight to the outputs. One-hot numbers are not multiplied: the rows of
+ * start's weight that are meant are added, and lie behind the others. */
+typedef struct {
+    Shape shape;
+    int has[KINDS], straight;
+    const float *weights[KINDS][2]; /* weight and bias */
+    float *gradients[KINDS][2];
+    Layer start, middle, last, to_x, to_first, to_second;
+    Gradient of_start, of_middle, of_last;
+    float *of_picked, *room; /* of_picked (one_hots, start's stride) */
 } Learned;
 
-/* The next network in a list of weights and biases. */
-static Learned learned(Tensors *list, int layers, int inputs, int width, int outputs, long rows,
-                       Pool *pool)
+/* What a network's way back needs of its way forwards: rows of `start` and of the second layer. */
+typedef struct {
+    float *start, *second;
+} Trace;
+
+/* Outputs of `start`. */
+static int begun(const Shape *s)
 {
-    Learned net = {layers, {inputs, width, outputs}, {NULL}, {NULL}, NULL, pool->spare};
-    net.hidden = block(pool, rows * width);
-    for (int i = 0; i < 2 * layers; i++)
-        net.weights[i] = *list->weights++, net.gradients[i] = *list->gradients++;
+    const int hidden = s->layers ? s->width : 0;
+    return hidden + (s->residual || !s->layers ? s->outputs : 0);
+}
+
+static long learned_size(const Shape *s)
+{
+    const int outputs = begun(s);
+    long size = layer_size(s->inputs + s->one_hots, outputs) +
+                layer_size(outputs, s->inputs - s->from) + gradient_size(outputs, s->inputs) +
+                s->one_hots * (long)rounded(outputs);
+    if (s->layers)
+        size += layer_size(s->width, s->outputs) + layer_size(s->outputs, s->width) +
+                gradient_size(s->outputs, s->width);
+    if (s->layers == 2)
+        size += 2 * layer_size(s->width, s->width) + gradient_size(s->width, s->width);
+    return size;
+}
+
+/* The next network in a list of weights and biases. */
+static Learned learned(Tensors *list, Shape shape, Pool *pool)
+{
+    const int deep = shape.layers > 0;
+    Learned net = {.shape = shape, .has = {shape.residual || !deep, deep, shape.layers == 2, deep}};
+    net.straight = net.has[LINEAR] ? shape.outputs : 0;
+    for (int i = 0; i < 2 * KINDS; i++)
+        if (net.has[i / 2]) {
+            net.weights[i / 2][i % 2] = *list->weights++;
+            net.gradients[i / 2][i % 2] = *list->gradients++;
+        }
+    net.room = block(pool, learned_size(&shape));
+    const long room = GROUP * (rounded(begun(&shape)) + rounded(shape.width) +
+                               rounded(shape.outputs) + 2L * WIDEST);
+    if (room > pool->room) pool->room = room;
     return net;
 }
 
-/* A Gaussian, and a sample of it, (rows, joint) each. */
-typedef struct {
-    float *mean, *log_std, *std, *sample;
-} Normal;
-
-/* What the world model makes of its data, forwards and backwards; sizes as in world_model.py. */
-typedef struct {
-    Model m;
-    long rows;
-    const float *hidden, *obs, *legal, *noise, *prior_noise, *learned, *seen, *after, *by;
-    const int64_t *taken, *greedy;
-    const int *before;
-    const uint8_t *first;
-    Tensors of_actions, sale;
-    Learned encoder, phi_net, posterior, prior, embeddings, states, heads, policy_phi, policy;
-    float *found_q, *found_p; /* what the posterior's and the prior's networks say */
-    Normal q, p, of_q, of_p;  /* of_: gradients */
-    float *action, *of_action, *z, *z_a, *phi, *norms, *z_before, *z_a_before, *phi_before,
-        *q_before;
-    float *latents, *embedded, *decoded, *headed, *of_latents, *of_embedded, *of_states,
-        *of_decoded;
-    Scratch *of_sale, *spares;
-    float *of_headed, *policy_z, *policy_phis, *policy_norms, *logits, *of_logits, *spare;
-} World;
-
-/* Room for all of it, and the networks, whose weights `list` has in the order of these lines. */
-static void lay_out(World *w, Tensors list, Pool *pool)
+static Trace trace(Pool *pool, const Learned *net, long rows)
 {
-    const Model *m = &w->m;
-    const int n = m->agents, joint = m->joint, wide = m->width, heads = m->obs + m->actions;
-    const long rows = w->rows, each = rows * n;
-    w->of_actions = list;
-    w->sale = list = (Tensors){list.weights + 1, list.gradients + 1};
-    w->encoder = learned(&list, 2, joint, wide, joint, rows, pool);
-    list = (Tensors){list.weights + 4, list.gradients + 4}; /* g */
-    w->phi_net = learned(&list, 1, m->acted, 0, joint, rows, pool);
-    w->posterior = learned(&list, 3, m->hidden + m->obs, wide, 2 * m->latent, each, pool);
-    w->prior = learned(&list, 3, 4 * joint, wide, 2 * joint, rows, pool);
-    w->embeddings = learned(&list, 3, joint, wide, 3 * joint, rows, pool);
-    w->states = learned(&list, 3, 3 * joint, wide, n * m->hidden, rows, pool);
-    w->heads = learned(&list, 3, m->latent, wide, heads, each, pool);
-    w->policy_phi = learned(&list, 1, joint, 0, joint, rows, pool);
-    w->policy = learned(&list, 3, 2 * joint, wide, m->choices, rows, pool);
-    Normal *const normals[] = {&w->q, &w->p, &w->of_q, &w->of_p};
-    for (int i = 0; i < 4; i++)
-        *normals[i] = (Normal){block(pool, rows * joint), block(pool, rows * joint),
-                               block(pool, rows * joint), block(pool, rows * joint)};
-    float **const joints[] = {&w->z,          &w->z_a,        &w->phi,         &w->z_before,
-                              &w->z_a_before, &w->phi_before, &w->q_before,    &w->latents,
-                              &w->of_latents, &w->policy_z,   &w->policy_phis, &w->spare};
-    for (int i = 0; i < 12; i++) *joints[i] = block(pool, rows * joint);
-    w->found_q = block(pool, 2 * rows * joint), w->found_p = block(pool, 2 * rows * joint);
-    w->action = block(pool, each * m->embedded), w->of_action = block(pool, each * m->embedded);
-    w->norms = block(pool, rows), w->policy_norms = block(pool, rows);
-    w->embedded = block(pool, 3 * rows * joint), w->of_embedded = block(pool, 3 * rows * joint);
-    w->of_states = block(pool, 3 * rows * joint);
-    w->decoded = block(pool, each * m->hidden), w->of_decoded = block(pool, each * m->hidden);
-    w->headed = block(pool, each * heads), w->of_headed = block(pool, each * heads);
-    w->logits = block(pool, rows * m->choices), w->of_logits = block(pool, rows * m->choices);
+    const Shape *s = &net->shape;
+    return (Trace){rows_of(pool, rows, rounded(begun(s))),
+                   s->layers == 2 ? rows_of(pool, rows, rounded(s->width)) : NULL};
+}
+
+/* What it has of the rows from `row` on. */
+static Trace trace_at(const Learned *net, Trace of, long row)
+{
+    return (Trace){of.start + row * net->start.stride,
+                   of.second ? of.second + row * rounded(net->shape.width) : NULL};
+}
+
+/* `first` or `linear` into `start`, from its output `at` on, and into the way back. */
+static void pack_start(Learned *net, int kind, int at)
+{
+    const Shape *s = &net->shape;
+    const int outputs = kind == FIRST ? s->width : s->outputs, columns = s->inputs + s->one_hots;
+    const int stride = net->start.stride, split = s->split, rest = s->inputs - split;
+    const float *weight = net->weights[kind][0];
+    float *to = (float *)net->start.weight + at, *back = (float *)net->to_x.weight;
+    put(to, stride, weight, columns, split, outputs);
+    put(to + split * (long)stride, stride, weight + split + s->one_hots, columns, rest, outputs);
+    put(to + s->inputs * (long)stride, stride, weight + split, columns, s->one_hots, outputs);
+    memcpy((float *)net->start.bias + at, net->weights[kind][1], outputs * sizeof(float));
+    for (int o = 0; o < outputs; o++, weight += columns)
+        for (int part = 0; part < 2; part++) { /* before and behind one-hot numbers */
+            const int first = part ? split : s->from, end = part ? s->inputs : split;
+            const int begin = first > s->from ? first : s->from;
+            if (begin < end)
+                memcpy(back + (at + o) * (long)net->to_x.stride + begin - s->from,
+                       weight + begin + part * s->one_hots, (end - begin) * sizeof(float));
+        }
+}
+
+/* Its weights as they are multiplied, and gradients of zeros. */
+static void pack_learned(Learned *net)
+{
+    const Shape *s = &net->shape;
+    const int outputs = begun(s), width = s->width, hidden = outputs - net->straight;
+    float *room = net->room;
+    net->start = empty_layer(s->inputs + s->one_hots, outputs, &room);
+    net->start.inputs = s->inputs;
+    net->to_x = empty_layer(outputs, s->inputs - s->from, &room);
+    if (net->has[FIRST]) pack_start(net, FIRST, 0);
+    if (net->has[LINEAR]) pack_start(net, LINEAR, hidden);
+    net->of_start = new_gradient(outputs, s->inputs, &room);
+    net->of_picked = reserve(&room, s->one_hots * (long)net->start.stride);
+    memset(net->of_picked, 0, s->one_hots * (long)net->start.stride * sizeof(float));
+    if (net->has[MIDDLE]) {
+        const float *weight = net->weights[MIDDLE][0];
+        net->middle = make_layer(weight, net->weights[MIDDLE][1], width, width, width, &room);
+        net->to_first = backwards(weight, width, width, width, &room);
+        net->of_middle = new_gradient(width, width, &room);
+    }
+    if (!net->has[LAST]) return;
+    const float *weight = net->weights[LAST][0];
+    net->last = make_layer(weight, net->weights[LAST][1], width, width, s->outputs, &room);
+    net->to_second = backwards(weight, width, width, s->outputs, &room);
+    net->of_last = new_gradient(s->outputs, width, &room);
+}
+
+/* The gradient of `first` or `linear`, whose outputs are those of `start` from `at` on. */
+static void give_start(const Learned *net, int kind, int at)
+{
+    const Shape *s = &net->shape;
+    const Gradient *g = &net->of_start;
+    const int outputs = kind == FIRST ? s->width : s->outputs;
+    const int split = s->split, one_hots = s->one_hots;
+    float *to = net->gradients[kind][0];
+    for (int o = 0; o < outputs; o++, to += s->inputs + one_hots) {
+        const float *from = g->weight + (at + o) * (long)g->stride;
+        memcpy(to, from, split * sizeof(float));
+        memcpy(to + split + one_hots, from + split, (s->inputs - split) * sizeof(float));
+        for (int i = 0; i < one_hots; i++)
+            to[split + i] = net->of_picked[i * (long)net->start.stride + at + o];
+    }
+    memcpy(net->gradients[kind][1], g->bias + at, outputs * sizeof(float));
+}
+
+/* Its gradients into tensors as PyTorch has them. */
+static void give_learned(const Learned *net)
+{
+    if (net->has[FIRST]) give_start(net, FIRST, 0);
+    if (net->has[LINEAR]) give_start(net, LINEAR, begun(&net->shape) - net->straight);
+    if (net->has[MIDDLE])
+        give(&net->of_middle, net->gradients[MIDDLE][0], net->gradients[MIDDLE][1]);
+    if (net->has[LAST]) give(&net->of_last, net->gradients[LAST][0], net->gradients[LAST][1]);
+}
+
+/* The same network, of whose outputs the first are computed alone; gradients have one place. */
+static Learned narrowed(const Learned *net, int outputs)
+{
+    Learned narrow = *net;
+    const int less = net->straight ? net->shape.outputs - outputs : 0;
+    narrow.shape.outputs = narrow.last.outputs = narrow.to_second.inputs = narrow.of_last.left =
+        outputs;
+    narrow.straight -= less, narrow.start.outputs -= less, narrow.to_x.inputs -= less;
+    narrow.of_start.left -= less;
+    return narrow;
 }

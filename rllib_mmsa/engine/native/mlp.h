@@ -1,33 +1,66 @@
-/* One and two layers with gradients, for one instruction set (native.c). */
+/* Networks that learn, forwards and back, for one instruction set (native.c). */
 
-/* y (rows, outputs) = last(relu(first(x))), or `linear(x) +` that, and what lies between.
- *
- * parts: matrices (rows, of_part[i]) that lie side by side in x. weights: weight (width, inputs)
- * and bias of `first`, weight (outputs, width) and bias of `last` and, or NULL, of `linear`
- * (outputs, inputs). Written to: hidden (rows, width), y. Returns 0, or 1 where there is no memory.
- */
-TARGET static int OWN(mlp)(const float *const *parts, const int *of_part, int num_parts,
-                    const float *const *weights, float *hidden, float *y, int rows,
-                    const int *sizes, Scratch *spare)
+/* Adds to each of n rows the rows of a table that are picked for it; -1: none. Whole vectors of y
+ * are read and written, whose padding in the table is zeros. */
+TARGET static void OWN(add_picked)(const float *table, int stride, const int *picked, int picks,
+                                   int n, float *y, int y_stride)
 {
-    const int inputs = sizes[0], width = sizes[1], outputs = sizes[2], wide = rounded(width);
-    const long layers = net_size(inputs, width, outputs);
-    float *x = scratch(spare, layers + GROUP * (inputs + wide + outputs));
-    if (!x) return 1;
-    const int with_linear = weights[4] != NULL;
-    const Layer first = next_layer(&weights, inputs, width, &x);
-    const Layer last = next_layer(&weights, width, outputs, &x);
-    const Layer linear = with_linear ? next_layer(&weights, inputs, outputs, &x) : last;
-    float *room = x + GROUP * inputs, *found = room + GROUP * wide;
-    for (long row = 0; row < rows; row += GROUP) {
-        const int n = rows - row < GROUP ? rows - row : GROUP;
-        OWN(join)(parts, of_part, num_parts, row, n, x, inputs);
-        if (with_linear) OWN(apply)(&linear, n, x, inputs, found, outputs, 0);
-        OWN(two_layers)(&first, &last, n, x, inputs, room, found, outputs, with_linear);
-        OWN(copy)(room, wide, hidden + row * width, width, n, width);
-        OWN(copy)(found, outputs, y + row * outputs, outputs, n, outputs);
+    for (int r = 0; r < n; r++, y += y_stride)
+        for (int p = 0; p < picks; p++) {
+            const int which = *picked++;
+            const float *from = table + (which < 0 ? 0 : which) * (long)stride;
+            for (int i = 0; i < stride && which >= 0; i += LANES)
+                OWN(store)(y + i, OWN(load)(y + i) + OWN(load)(from + i));
+        }
+}
+
+TARGET static void OWN(relu_rows)(float *x, int stride, int rows, int width)
+{
+    for (int r = 0; r < rows; r++, x += stride) OWN(relu)(x, width);
+}
+
+/* Back through a ReLU that returned h: whole vectors of the gradient at x are written. */
+TARGET static void OWN(relu_back)(const float *h, int h_stride, float *x, int x_stride, int rows,
+                                  int width)
+{
+    const Vector zero = {0};
+    for (int r = 0; r < rows; r++, h += h_stride, x += x_stride)
+        for (int i = 0; i < width; i += LANES)
+            OWN(store)(x + i, OWN(pick)(OWN(load)(h + i) > 0, OWN(load)(x + i), zero));
+}
+
+/* y (rows, outputs) of x (rows, inputs) and, or NULL, picked (rows, picks). Rows of x and y are
+ * read and written in whole tiles. */
+TARGET static void OWN(forwards)(const Learned *net, const float *x, int x_stride,
+                                 const int *picked, Trace kept, float *y, int y_stride, long rows)
+{
+    const Shape *s = &net->shape;
+    const int stride = net->start.stride, wide = rounded(s->width);
+    const int hidden = s->layers ? s->width : 0;
+    for (long row = 0; row < rows; row += GROUP, y += GROUP * (long)y_stride) {
+        const int n = rows - row < GROUP ? (int)(rows - row) : GROUP;
+        float *start = kept.start + row * stride;
+        const float *h = start;
+        OWN(apply)(&net->start, n, x + row * x_stride, x_stride, start, stride, 0);
+        if (picked)
+            OWN(add_picked)
+            (net->start.weight + s->inputs * (long)stride, stride, picked + row * s->picks,
+             s->picks, n, start, stride);
+        OWN(relu_rows)(start, stride, n, hidden);
+        if (s->layers == 2) {
+            float *second = kept.second + row * wide;
+            OWN(apply)(&net->middle, n, start, stride, second, wide, 0);
+            OWN(relu_rows)(second, wide, n, s->width);
+            h = second;
+        }
+        const int h_stride = s->layers == 2 ? wide : stride;
+        if (!net->straight)
+            OWN(apply)(&net->last, n, h, h_stride, y, y_stride, 0);
+        else {
+            if (hidden) OWN(apply)(&net->last, n, h, h_stride, start + hidden, stride, 1);
+            OWN(copy)(start + hidden, stride, y, y_stride, n, s->outputs);
+        }
     }
-    return 0;
 }
 
 /* `rows` rows by `width` vectors of weight += a^T b; both are constants where this is called. */
@@ -77,103 +110,66 @@ TARGET static void OWN(add_product)(const Gradient *to, int n, const float *a, i
     }
 }
 
-/* The gradients of `mlp`'s inputs and weights, from that of y.
- *
- * Written to: of_parts, gradients of parts, or NULL where none is asked; of_weights, in the order
- * of weights. Returns 0, or 1 where there is no memory.
- */
-TARGET static int OWN(mlp_back)(const float *const *parts, const int *of_part, int num_parts,
-                         const float *const *weights, const float *hidden, const float *of_y,
-                         float *const *of_parts, float *const *of_weights, int rows,
-                         const int *sizes, Scratch *spare)
+/* Zeros behind the first `count` numbers of each row: gradients are summed in whole tiles and
+ * vectors, and in the place of what lies behind may be that of outputs that are left out. */
+TARGET static void OWN(end_rows)(float *x, int stride, int rows, int count)
 {
-    const int inputs = sizes[0], width = sizes[1], outputs = sizes[2];
-    const int with_linear = weights[4] != NULL;
-    const int of_x = rounded(inputs), of_h = rounded(width) + WIDEST;
-    const int of_out = rounded(outputs) + WIDEST;
-    const long size = layer_size(width, inputs) + layer_size(outputs, width) +
-                      layer_size(outputs, inputs) + gradient_size(width, inputs) +
-                      gradient_size(outputs, width) + gradient_size(outputs, inputs) +
-                      GROUP * (2L * of_x + 2 * of_h + of_out);
-    float *room = scratch(spare, size);
-    if (!room) return 1;
-    const Layer first = backwards(weights[0], inputs, inputs, width, &room);
-    const Layer last = backwards(weights[2], width, width, outputs, &room);
-    const Layer linear = with_linear ? backwards(weights[4], inputs, inputs, outputs, &room) : last;
-    const Gradient of_first = new_gradient(width, inputs, &room);
-    const Gradient of_last = new_gradient(outputs, width, &room);
-    const Gradient of_linear = new_gradient(outputs, inputs, &room);
-    float *x = room, *grad_x = x + GROUP * of_x, *h = grad_x + GROUP * of_x;
-    float *grad_h = h + GROUP * of_h, *grad_y = grad_h + GROUP * of_h;
-    const int asked = any(of_parts, num_parts);
-    for (long row = 0; row < rows; row += GROUP) {
-        const int n = rows - row < GROUP ? rows - row : GROUP;
-        OWN(join)(parts, of_part, num_parts, row, n, x, of_x);
-        OWN(copy)(hidden + row * width, width, h, of_h, n, width);
-        OWN(copy)(of_y + row * outputs, outputs, grad_y, of_out, n, outputs);
-        OWN(apply)(&last, n, grad_y, of_out, grad_h, of_h, 0);
-        for (int i = 0; i < n * of_h; i += LANES) /* back through the ReLU */
-            OWN(store)(grad_h + i,
-                       OWN(pick)(OWN(load)(h + i) > 0, OWN(load)(grad_h + i), (Vector){0}));
-        OWN(add_product)(&of_last, n, grad_y, of_out, h, of_h);
-        OWN(add_product)(&of_first, n, grad_h, of_h, x, of_x);
-        if (with_linear) OWN(add_product)(&of_linear, n, grad_y, of_out, x, of_x);
-        if (!asked) continue;
-        OWN(apply)(&first, n, grad_h, of_h, grad_x, of_x, 0);
-        if (with_linear) OWN(apply)(&linear, n, grad_y, of_out, grad_x, of_x, 1);
-        OWN(part)(grad_x, of_x, of_parts, of_part, num_parts, row, n);
-    }
-    give(&of_first, of_weights[0], of_weights[1]);
-    give(&of_last, of_weights[2], of_weights[3]);
-    if (with_linear) give(&of_linear, of_weights[4], of_weights[5]);
-    return 0;
+    const int more = stride - count < WIDEST ? stride - count : WIDEST;
+    for (int r = 0; r < rows; r++) memset(x + r * (long)stride + count, 0, more * sizeof(float));
 }
 
-/* y (rows, outputs) = W x + b (or NULL), `parts` as for `mlp`. Returns 0, or 1 where there is no
- * memory. */
-TARGET static int OWN(linear)(const float *const *parts, const int *of_part, int num_parts,
-                       const float *weight, const float *bias, float *y, int rows, int inputs,
-                       int outputs, Scratch *spare)
+/* The gradients at `start` of n rows, into `back`, from those at y; on the way those of the layers
+ * behind it are summed. `room`: GROUP rows of the second hidden layer and of outputs. */
+TARGET static void OWN(back_to_start)(const Learned *net, int n, const float *start,
+                                      const float *second, const float *of_y, int y_stride,
+                                      float *back, float *room)
 {
-    const long size = layer_size(inputs, outputs) + GROUP * (inputs + (long)outputs);
-    float *x = scratch(spare, size);
-    if (!x) return 1;
-    const Layer layer = make_layer(weight, bias, inputs, inputs, outputs, &x);
-    float *found = x + GROUP * inputs;
-    for (long row = 0; row < rows; row += GROUP) {
-        const int n = rows - row < GROUP ? rows - row : GROUP;
-        OWN(join)(parts, of_part, num_parts, row, n, x, inputs);
-        OWN(apply)(&layer, n, x, inputs, found, outputs, 0);
-        OWN(copy)(found, outputs, y + row * outputs, outputs, n, outputs);
+    const Shape *s = &net->shape;
+    const int stride = net->start.stride, wide = rounded(s->width);
+    const int out = rounded(s->outputs) + WIDEST;
+    float *of_out = room + GROUP * (long)wide;
+    OWN(copy)(of_y, y_stride, of_out, out, n, s->outputs);
+    OWN(end_rows)(of_out, out, n, s->outputs);
+    if (s->layers == 2) {
+        OWN(add_product)(&net->of_last, n, of_out, out, second, wide);
+        OWN(apply)(&net->to_second, n, of_out, out, room, wide, 0);
+        OWN(relu_back)(second, wide, room, wide, n, s->width);
+        OWN(add_product)(&net->of_middle, n, room, wide, start, stride);
+        OWN(apply)(&net->to_first, n, room, wide, back, stride, 0);
+    } else if (s->layers) {
+        OWN(add_product)(&net->of_last, n, of_out, out, start, stride);
+        OWN(apply)(&net->to_second, n, of_out, out, back, stride, 0);
     }
-    return 0;
+    if (s->layers) OWN(relu_back)(start, stride, back, stride, n, s->width);
+    if (net->straight)
+        OWN(copy)(of_out, out, back + (s->layers ? s->width : 0), stride, n, s->outputs);
+    OWN(end_rows)(back, stride, n, net->start.outputs);
 }
 
-/* The gradients of `linear`'s inputs, weight and bias, from that of y; of_parts as for `mlp_back`.
- * Returns 0, or 1 where there is no memory. */
-TARGET static int OWN(linear_back)(const float *const *parts, const int *of_part, int num_parts,
-                            const float *weight, const float *of_y, float *const *of_parts,
-                            float *of_weight, float *of_bias, int rows, int inputs, int outputs,
-                            Scratch *spare)
+/* The other way of `forwards`, from the gradients at y: those of its weights are summed, and those
+ * at x from the `from`th number on are written to of_x (rows, inputs - from), or not (NULL).
+ * `room`: see `Pool`. */
+TARGET static void OWN(backwards)(const Learned *net, const float *x, int x_stride,
+                                  const int *picked, Trace kept, const float *of_y, int y_stride,
+                                  float *of_x, long rows, float *room)
 {
-    const int of_x = rounded(inputs), of_out = rounded(outputs) + WIDEST;
-    const long size =
-        layer_size(outputs, inputs) + gradient_size(outputs, inputs) + GROUP * (2L * of_x + of_out);
-    float *x = scratch(spare, size);
-    if (!x) return 1;
-    const Layer layer = backwards(weight, inputs, inputs, outputs, &x);
-    const Gradient gradient = new_gradient(outputs, inputs, &x);
-    float *grad_x = x + GROUP * of_x, *grad_y = grad_x + GROUP * of_x;
-    const int asked = any(of_parts, num_parts);
+    const Shape *s = &net->shape;
+    const int stride = net->start.stride, wide = rounded(s->width), to = net->to_x.outputs;
+    float *back = room, *of_second = room + GROUP * (long)stride + WIDEST;
     for (long row = 0; row < rows; row += GROUP) {
-        const int n = rows - row < GROUP ? rows - row : GROUP;
-        OWN(join)(parts, of_part, num_parts, row, n, x, of_x);
-        OWN(copy)(of_y + row * outputs, outputs, grad_y, of_out, n, outputs);
-        OWN(add_product)(&gradient, n, grad_y, of_out, x, of_x);
-        if (!asked) continue;
-        OWN(apply)(&layer, n, grad_y, of_out, grad_x, of_x, 0);
-        OWN(part)(grad_x, of_x, of_parts, of_part, num_parts, row, n);
+        const int n = rows - row < GROUP ? (int)(rows - row) : GROUP;
+        const float *second = s->layers == 2 ? kept.second + row * wide : NULL;
+        OWN(back_to_start)
+        (net, n, kept.start + row * stride, second, of_y + row * y_stride, y_stride, back,
+         of_second);
+        OWN(add_product)(&net->of_start, n, back, stride, x + row * x_stride, x_stride);
+        for (int i = 0; picked && i < n * s->picks; i++) {
+            const int which = picked[row * s->picks + i];
+            if (which >= 0)
+                OWN(add)
+                (net->of_picked + which * (long)stride, back + i / s->picks * stride,
+                 net->start.outputs);
+        }
+        if (of_x) OWN(apply)(&net->to_x, n, back, stride, of_x + row * to, to, 0);
     }
-    give(&gradient, of_weight, of_bias);
-    return 0;
 }

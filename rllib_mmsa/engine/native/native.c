@@ -28,14 +28,6 @@ static float *reserve(float **room, long count)
     return taken;
 }
 
-/* Whether one of some pointers is not NULL. */
-static int any(float *const *pointers, int count)
-{
-    for (int i = 0; i < count; i++)
-        if (pointers[i]) return 1;
-    return 0;
-}
-
 /* Memory of a task, which it uses again. */
 typedef struct {
     float *base;
@@ -93,25 +85,6 @@ static Layer next_layer(const float *const **list, int inputs, int outputs, floa
 {
     const float *weight = next(list), *bias = next(list);
     return make_layer(weight, bias, inputs, inputs, outputs, room);
-}
-
-/* A `ResidualNet` of method/world_model.py: linear(x) + last(relu(first(x))). */
-typedef struct {
-    Layer linear, first, last;
-} Net;
-
-static long net_size(int inputs, int width, int outputs)
-{
-    return layer_size(inputs, outputs) + layer_size(inputs, width) + layer_size(width, outputs);
-}
-
-static Net next_net(const float *const **list, int inputs, int width, int outputs, float **room)
-{
-    Net net;
-    net.linear = next_layer(list, inputs, outputs, room);
-    net.first = next_layer(list, inputs, width, room);
-    net.last = next_layer(list, width, outputs, room);
-    return net;
 }
 
 /* A gradient that is summed over rows: weight (left, right) and bias (left), with room for whole
@@ -231,67 +204,6 @@ static Gru make_gru(const float *const *list, int hidden, int learns, float **ro
     g.to_x = backwards(by_x, size, size, gates, room);
     g.to_h = backwards(by_h, size, size, gates, room);
     return g;
-}
-
-/* What a roll-out takes of a world model. Numbers per step: `joint` latents, `acted` latents and
- * embedded actions, `choices` logits. */
-typedef struct {
-    int agents, actions, obs, hidden, latent, embedded, width;
-    int joint, acted, choices;
-    const float *hidden_mean, *hidden_deviation, *obs_mean, *obs_deviation;
-    const float *action_embedding; /* (embedded, actions) */
-    Net posterior, prior, policy;
-    Layer f_first, f_last, g_first, g_last, phi, policy_phi;
-} Model;
-
-static Model sized_model(const int *sizes)
-{
-    Model m = {.agents = sizes[0],
-               .actions = sizes[1],
-               .obs = sizes[2],
-               .hidden = sizes[3],
-               .latent = sizes[4],
-               .embedded = sizes[5],
-               .width = sizes[6]};
-    m.joint = m.agents * m.latent;
-    m.acted = m.joint + m.agents * m.embedded;
-    m.choices = m.agents * m.actions;
-    return m;
-}
-
-static long model_size(const Model *m)
-{
-    return net_size(m->hidden + m->obs, m->width, m->latent) +
-           net_size(4 * m->joint, m->width, m->joint) +
-           net_size(2 * m->joint, m->width, m->choices) + layer_size(m->joint, m->width) +
-           layer_size(m->acted, m->width) + 2 * layer_size(m->width, m->joint) +
-           layer_size(m->acted, m->joint) + layer_size(m->joint, m->joint);
-}
-
-/* `list` has the weights in the order of these lines. */
-static void fill_model(Model *m, const float *const *list, float **room)
-{
-    m->hidden_mean = *list++;
-    m->hidden_deviation = *list++;
-    m->obs_mean = *list++;
-    m->obs_deviation = *list++;
-    m->action_embedding = *list++;
-    m->posterior = next_net(&list, m->hidden + m->obs, m->width, m->latent, room);
-    m->prior = next_net(&list, 4 * m->joint, m->width, m->joint, room);
-    m->policy = next_net(&list, 2 * m->joint, m->width, m->choices, room);
-    m->f_first = next_layer(&list, m->joint, m->width, room);
-    m->f_last = next_layer(&list, m->width, m->joint, room);
-    m->g_first = next_layer(&list, m->acted, m->width, room);
-    m->g_last = next_layer(&list, m->width, m->joint, room);
-    m->phi = next_layer(&list, m->acted, m->joint, room);
-    m->policy_phi = next_layer(&list, m->joint, m->joint, room);
-}
-
-/* Room that a GROUP of roll-outs needs. */
-static long imagine_room(const Model *m)
-{
-    const long seen = m->agents * (m->hidden + m->obs), wide = m->agents * rounded(m->width);
-    return GROUP * (seen + 8L * m->joint + 2 * m->acted + m->choices + wide + 2 * m->agents) + 64;
 }
 
 /* An agent's values of actions (method/agents.py). Where a layer reads one-hot actions too, what they
@@ -449,13 +361,15 @@ static void fill_mixer(Mixer *m, const float *const *list, float **room)
     m->value[1] = next_layer(&list, m->embed, 1, room);
 }
 
+#include "model.h"
 #include "learned.h"
+#include "world.h"
 #include "threads.h"
 #include "batch.h"
 
 static const float LEAST_DEVIATION = 1e-2f, MOMENTUM = 0.99f; /* method/standardiser.py */
 static const float ILLEGAL = -1e9f;                          /* method/targets.py */
-enum { MODEL_WEIGHTS = 31 };                                  /* of `fill_model`, without scales */
+enum { MODEL_WEIGHTS = 39 };                                  /* of `fill_model`, without scales */
 
 #include "layout.h"
 
@@ -506,7 +420,7 @@ int instruction_set(void)
 typedef struct {
     Threads *threads;
     Arena arena;
-    Scratch parts[MOST_PARTS], shares[5]; /* shares: two of the encoders, three of the model */
+    Scratch parts[MOST_PARTS], shares[2]; /* shares: of the encoders, of the model */
     Update update;
 } Engine;
 
@@ -524,7 +438,7 @@ void free_engine(Engine *engine)
 {
     free_threads(engine->threads);
     for (int p = 0; p < MOST_PARTS; p++) free(engine->parts[p].base);
-    for (int i = 0; i < 5; i++) free(engine->shares[i].base);
+    for (int i = 0; i < 2; i++) free(engine->shares[i].base);
     free(engine->arena.base);
     free(engine);
 }
@@ -628,7 +542,7 @@ static void sum_mixer(const Update *u, const MixerGradient *g)
                   from->right);
         sum_into(u->w.of_mixer[2 * i + 1], from->bias, from->left);
     }
-    if (!u->s.model) return;
+    if (!u->s.aggregated) return;
     const Gradient *from = &g->aggregator;
     add_block(u->w.of_aggregator[0], from->right, from->weight, from->stride, from->left,
               from->right);

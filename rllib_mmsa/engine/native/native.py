@@ -33,6 +33,9 @@ _LOSSES = (
     "sale_latent_loss",
     "policy_loss",
     "policy_agreement",
+    "open_loop_loss",
+    "reward_loss",
+    "end_loss",
     "sale_observation_loss",
 )
 _MEASURES = ("td_error_abs", "q_tot_mean", "td_target_mean")
@@ -79,7 +82,7 @@ class NativeEngine:
         losses = dict(zip(_LOSSES, found.unbind(), strict=True))
         minimised = {name: losses[name] for name in equations.losses_of(self._settings)}
         total = equations.total_loss(minimised, self._settings)
-        measured = [*_MEASURES, *(["policy_agreement"] if self._settings.use_world_model else [])]
+        measured = [*_MEASURES, *(["policy_agreement"] if self._settings.has_model else [])]
         shown = {**minimised, **{name: losses[name] for name in measured}}
         return Learned(shown, self._gradients.by_name, total)
 
@@ -105,7 +108,15 @@ class _Gradients:
     def __init__(self, module: Any):
         names = {parameter: name for name, parameter in module.named_parameters()}
         lists = _lists_learned(module)
-        learn = [p for parameters in lists.values() for p in parameters if p.requires_grad]
+        unreached = set()
+        if module.settings.has_model and not module.settings.foretells:
+            unreached = set(module.world_model.outcome_net.parameters())
+        learn = [
+            p
+            for parameters in lists.values()
+            for p in parameters
+            if p.requires_grad and p not in unreached
+        ]
         self.flat = torch.zeros(sum(parameter.numel() for parameter in learn))
         parts = self.flat.split([parameter.numel() for parameter in learn])
         views = {p: part.view_as(p) for p, part in zip(learn, parts, strict=True)}
@@ -179,7 +190,8 @@ def _sizes(module: Any, played: Batch | None) -> bindings.Settings:
         "bootstrap_truncated": settings.bootstrap_truncated,
         "gamma": settings.gamma,
         "sale": settings.use_sale,
-        "model": settings.use_world_model,
+        "model": settings.has_model,
+        "foretells": settings.foretells,
         "every": 1,
     }
     if played is not None:
@@ -192,14 +204,19 @@ def _sizes(module: Any, played: Batch | None) -> bindings.Settings:
             "sale_weight": settings.sale_weight,
             "every": settings.share_every,
         }
-    if settings.use_world_model:
+    if settings.reads_more:
+        of_rollout = settings.latent_dim * (settings.rollout_horizon + 1)
+        each = of_rollout if settings.has_model else settings.hidden_dim
+        told["aggregated"] = module.num_agents * each
+    if settings.has_model:
         told |= {
             "latent": settings.latent_dim,
             "embedded": settings.action_embed_dim,
             "width": settings.world_model_dim,
+            "deep": settings.dynamics_dim,
             "horizon": settings.rollout_horizon,
         }
-        told["by"] = (ctypes.c_float * 8)(*_scales(settings))
+        told["by"] = (ctypes.c_float * len(bindings.MODEL_LOSSES))(*_scales(settings))
     return bindings.Settings(**told)
 
 
@@ -216,7 +233,7 @@ def _check_noise(noise: Tensor | None, sizes: bindings.Settings) -> None:
 
 
 def _scales(settings: Any) -> list[float]:
-    """What each model loss counts: ``by`` of ``model_losses``."""
+    """What each model loss counts, in the order of ``bindings.MODEL_LOSSES``."""
     of_posterior, of_prior = equations.kl_shares(settings.kl_balance, settings.kl_balance_alpha)
     by = settings.loss_weights
     return [
@@ -228,6 +245,9 @@ def _scales(settings: Any) -> list[float]:
         by["reconstruction_obs_loss"],
         by["sale_latent_loss"],
         by["policy_loss"],
+        by["open_loop_loss"],
+        by["reward_loss"],
+        by["end_loss"],
     ]
 
 
@@ -249,9 +269,9 @@ def _lists_learned(module: Any) -> dict[str, list[Tensor]]:
     }
     if settings.use_sale:
         lists["sale"] = weights.of_encoders(module.learned_sale)
-    if settings.use_world_model:
+    if settings.has_model:
         lists["model"] = weights.of_model(module.world_model)
-    if settings.use_world_model and settings.mixer == "qmix":
+    if settings.reads_more and settings.mixer == "qmix":
         lists["aggregator"] = list(module.aggregator.parameters())
     return lists
 
@@ -262,9 +282,10 @@ def _lists_read(module: Any) -> dict[str, list[Tensor]]:
     lists = _lists_learned(module)
     lists["target_agent"] = weights.of_agent(module.target_agent, settings.use_sale)
     lists["target_mixer"] = weights.of_mixer(module.target_mixer)
-    if settings.use_world_model:
+    if settings.reads_more:
         lists["aggregator"] = list(module.aggregator.parameters())
         lists["target_aggregator"] = list(module.target_aggregator.parameters())
+    if settings.has_model:
         lists["target_model"] = weights.of_imagination(module.target_world_model)
         lists["scales"] = weights.of_scales(module.world_model, updates=True)
         lists["target_scales"] = weights.of_scales(module.target_world_model, updates=False)

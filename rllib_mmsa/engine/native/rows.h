@@ -28,6 +28,11 @@ INLINE Vector OWN(size)(Vector x) { return (Vector)((Integers)x & 0x7fffffff); }
 
 INLINE void OWN(store)(float *to, Vector value) { memcpy(to, &value, sizeof value); }
 
+TARGET static void OWN(add)(float *restrict to, const float *restrict from, long count)
+{
+    for (long i = 0; i < count; i++) to[i] += from[i];
+}
+
 /* `rows` rows by `width` vectors of y; both are constants where this is called. */
 INLINE void OWN(tile)(const Layer *layer, const float *x, int x_stride, float *y, int y_stride,
                       int o, int add, const int rows, const int width)
@@ -173,27 +178,4 @@ TARGET static void OWN(two_layers)(const Layer *first, const Layer *last, int ro
     OWN(apply)(first, rows, x, x_stride, room, first->stride, 0);
     OWN(relu)(room, rows * first->stride);
     OWN(apply)(last, rows, room, first->stride, y, y_stride, add);
-}
-
-TARGET static void OWN(net)(const Net *net, int rows, const float *x, int x_stride, float *room,
-                            float *y, int y_stride)
-{
-    OWN(apply)(&net->linear, rows, x, x_stride, y, y_stride, 0);
-    OWN(two_layers)(&net->first, &net->last, rows, x, x_stride, room, y, y_stride, 1);
-}
-
-/* Some rows of matrices (., of_part[i]) side by side, into x (n, stride). */
-TARGET static void OWN(join)(const float *const *parts, const int *of_part, int num_parts, long row,
-                             int n, float *x, int stride)
-{
-    for (int p = 0; p < num_parts; x += of_part[p++])
-        OWN(copy)(parts[p] + row * of_part[p], of_part[p], x, stride, n, of_part[p]);
-}
-
-/* The other way: x (n, stride) into some rows of matrices, but for those that are NULL. */
-TARGET static void OWN(part)(const float *x, int stride, float *const *parts, const int *of_part,
-                             int num_parts, long row, int n)
-{
-    for (int p = 0; p < num_parts; x += of_part[p++])
-        if (parts[p]) OWN(copy)(x, stride, parts[p] + row * of_part[p], of_part[p], n, of_part[p]);
 }

@@ -21,7 +21,6 @@ TARGET static void OWN(gather_share)(Update *u)
     w->rows = row;
     const float by_learned = 1 / (float)(learned > 1 ? learned : 1);
     const float by_seen = 1 / (float)(seen > 1 ? seen : 1);
-    memset(w->one_hot, 0, row * n * a * sizeof(float));
     for (long r = 0; r < row; r++) {
         const int at = w->at[r], b = at / (steps + 1), t = at % (steps + 1);
         w->learned[r] *= by_learned, w->after[r] *= by_learned, w->seen[r] *= by_seen;
@@ -32,8 +31,7 @@ TARGET static void OWN(gather_share)(Update *u)
             const int64_t taken = t < steps ? u->f.actions[((long)b * steps + t) * n + i] : 0;
             w->agents_before[each] = w->before[r] < 0 ? -1 : (int)((r - 1) * n + i);
             w->agents_after[each] = w->after[r] / n;
-            w->one_hot[each * a + taken] = 1;
-            if (s->model) w->taken[each] = taken;
+            w->taken[each] = (int)taken;
         }
     }
     if (!s->model) return;
@@ -44,6 +42,10 @@ TARGET static void OWN(gather_share)(Update *u)
         memcpy(w->noise + r * joint, u->f.noise + own * joint, joint * sizeof(float));
         memcpy(w->prior_noise + r * joint, u->f.noise + (all + own) * joint, joint * sizeof(float));
         w->first[r] = (b / s->every + t) % 2 == 0;
+        const long step = (long)b * steps + t;
+        w->mask[r] = t < steps ? u->f.loss_mask[step] : 0;
+        w->rewards[r] = t < steps ? u->f.rewards[step] : 0;
+        w->ended[r] = t < steps && u->f.terminated[step];
         for (long i = 0; i < n * a; i++)
             w->legal[r * n * a + i] = u->f.legal[(long)at * n * a + i] != 0;
     }
@@ -54,10 +56,21 @@ TARGET static int OWN(learn_encoders)(Update *u)
 {
     const Settings *s = &u->s;
     Share *w = &u->share;
-    const int sizes[] = {(int)(w->rows * s->agents), s->obs, s->actions, s->wide, s->embedding};
-    return OWN(sale_loss)(w->raw, w->one_hot, w->agents_before, w->agents_after, s->sale_weight,
-                          u->w.sale, u->w.of_sale, w->z, w->z_a, w->losses + 9, sizes, u->shares,
-                          u->shares + 1);
+    const long rows = w->rows * s->agents;
+    Pool pool = {.of = u->shares};
+    Sale sale;
+    float *room = NULL;
+    for (int time = 0; time < 2; time++) {
+        if (time && make_pool(&pool)) return 1;
+        Tensors list = {u->w.sale, u->w.of_sale};
+        sale = lay_out_sale(&pool, &list, s->obs, 0, s->actions, s->wide, s->embedding, rows);
+        room = block(&pool, pool.room);
+    }
+    pack_learned(&sale.f), pack_learned(&sale.g);
+    w->losses[12] = OWN(sale_loss)(&sale, w->raw, s->obs, w->taken, w->agents_before,
+                                   w->agents_after, s->sale_weight, rows, room);
+    give_learned(&sale.f), give_learned(&sale.g);
+    return 0;
 }
 
 /* Moves running statistics (method/standardiser.py) towards x (rows, agents, size). `scale`: mean,
@@ -118,13 +131,28 @@ TARGET static int OWN(learn_model)(Update *u)
     }
     OWN(standardise)(of_hidden, w->rows * n, s->hidden, w->hidden, (float *)w->sums);
     OWN(standardise)(of_obs, w->rows * n, s->obs, w->obs, (float *)w->sums);
-    const float *const data[] = {w->hidden,      w->obs,     w->legal, w->noise,
-                                 w->prior_noise, w->learned, w->seen,  w->after};
-    const int64_t *const actions[] = {w->taken, w->greedy};
-    const int sizes[] = {(int)w->rows, n,           s->actions,  s->obs,
-                         s->hidden,    s->latent, s->embedded, s->width};
-    return OWN(model_losses)(data, actions, w->before, w->first, u->w.model, u->w.of_model,
-                             w->losses, s->by, sizes, u->shares + 2);
+    World world = {.m = model_of(s),
+                   .horizon = s->horizon,
+                   .foretells = s->foretells,
+                   .rows = w->rows,
+                   .hidden = w->hidden,
+                   .obs = w->obs,
+                   .legal = w->legal,
+                   .noise = w->noise,
+                   .prior_noise = w->prior_noise,
+                   .learned = w->learned,
+                   .seen = w->seen,
+                   .after = w->after,
+                   .mask = w->mask,
+                   .rewards = w->rewards,
+                   .ended = w->ended,
+                   .by = s->by,
+                   .greedy = w->greedy,
+                   .taken = w->taken,
+                   .before = w->before,
+                   .first = w->first};
+    return OWN(model_losses)(&world, (Tensors){u->w.model, u->w.of_model}, w->losses,
+                             u->shares + 1);
 }
 
 /* One of the tasks of an update, which are taken in this order: weights are packed; the parts'

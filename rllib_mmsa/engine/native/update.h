@@ -204,7 +204,7 @@ TARGET static void OWN(mixer_reads)(const Update *u, const Part *p, long row, in
         const float *state = u->f.state + at * s->state;
         float *to = x;
         if (s->global_state) memcpy(to, state, s->state * sizeof(float)), to += s->state;
-        if (s->model)
+        if (s->aggregated)
             memcpy(to, summary + (row + r) * s->state, s->state * sizeof(float));
     }
 }
@@ -280,7 +280,7 @@ TARGET static void OWN(mix_back)(const Update *u, Part *p, long row, int n, cons
     float *of_first = reserve(&room, GROUP * (long)many), *of_pre = reserve(&room, GROUP * embed);
     float *of_second = reserve(&room, GROUP * embed), *of_value = reserve(&room, GROUP * WIDEST);
     float *of_hidden = reserve(&room, GROUP * (long)(hyper > embed ? hyper : embed));
-    float *of_state = s->model ? reserve(&room, GROUP * state) : NULL;
+    float *of_state = s->aggregated ? reserve(&room, GROUP * state) : NULL;
     memset(of_first, 0, GROUP * (long)many * sizeof(float));
     memset(of_value, 0, GROUP * WIDEST * sizeof(float));
     memset(of_pre, 0, GROUP * embed * sizeof(float));
@@ -439,17 +439,18 @@ TARGET static int OWN(run_agents)(const Update *u, Part *p)
 TARGET static void OWN(mix_part)(const Update *u, Part *p)
 {
     const Settings *s = &u->s;
-    const int imagines = s->model && s->mixer == 2;
+    const int reads_more = s->aggregated && s->mixer == 2;
     memset(p->losses, 0, sizeof p->losses);
     for (int i = 0; s->mixer == 2 && i < 7; i++) clear(p->of_mixer.nets + i);
-    if (imagines) {
+    if (reads_more) {
         const int64_t *first = s->double_q ? p->greedy : p->target_greedy;
         clear(&p->of_mixer.aggregator);
-        OWN(imagine)(&u->imagined, p->target_hidden, p->read_obs, first, p->rollout, p->reads,
-                     s->horizon, p->room);
+        if (s->model)
+            OWN(imagine)(&u->imagined, p->target_hidden, p->read_obs, first, p->rollout, p->reads,
+                         s->horizon, p->room);
         OWN(aggregate)(p, &u->aggregator, p->starts, p->summary);
         OWN(aggregate)(p, &u->target_aggregator, p->ends, p->next_summary);
     }
     OWN(mix_and_back)(u, p);
-    if (imagines) OWN(aggregate_back)(u, p);
+    if (reads_more) OWN(aggregate_back)(u, p);
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
@@ -30,26 +29,16 @@ def of_encoders(sale: Any) -> list[Tensor]:
 
 
 def of_model(model: Any) -> list[Tensor]:
-    """Those of ``lay_out`` in learned.h."""
-    return list(_of_model(model))
-
-
-def _of_model(model: Any) -> Iterator[Tensor]:
-    def of(net: Any) -> Iterator[Tensor]:
-        first, _, last = net.correction.children()
-        return chain(first.parameters(), last.parameters(), net.linear.parameters())
-
+    """Those of ``lay_out_nets`` in world.h."""
     sale = model.sale
-    yield from model.action_embedding.parameters()
-    yield from chain(sale.f.parameters(), sale.g.parameters(), sale.phi.parameters())
-    nets = model.posterior_net, model.prior_net, model.embeddings_decoder, model.hidden_decoder
-    yield from chain.from_iterable(of(net) for net in (*nets, model.obs_decoder))
-    yield from model.policy_phi.parameters()
-    yield from of(model.policy_net)
+    nets = [model.action_embedding, sale.f, sale.g, sale.phi, model.posterior_net, model.prior_net]
+    nets += [model.embeddings_decoder, model.hidden_decoder, model.obs_decoder, model.outcome_net]
+    nets += [model.policy_phi, model.policy_net]
+    return list(chain(*(net.parameters() for net in nets)))
 
 
 def of_imagination(model: Any) -> list[Tensor]:
-    """Those of ``fill_model``, but for the running statistics."""
+    """Those of ``fill_model`` in model.h, but for the running statistics."""
     nets = [model.posterior_net, model.prior_net, model.policy_net]
     sale = model.sale
     nets += [sale.f, sale.g, sale.phi, model.policy_phi]
