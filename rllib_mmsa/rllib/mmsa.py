@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ray.rllib.algorithms.algorithm_config import NotProvided
 from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE
 
 from rllib_mmsa.method.foresight import foresee
-from rllib_mmsa.method.settings import PRESETS, MMSASettings
+from rllib_mmsa.method.settings import MMSASettings
 from rllib_mmsa.rllib.algorithm import QLearning
 from rllib_mmsa.rllib.batch import TeamEpisode, Window, to_train_batch
 from rllib_mmsa.rllib.config import QLearningConfig
@@ -21,6 +20,7 @@ from rllib_mmsa.rllib.learner import MMSALearner
 from rllib_mmsa.rllib.metrics import IMAGINED_PNG
 from rllib_mmsa.rllib.module import MMSAModule
 from rllib_mmsa.rllib.pictures import painter, sheet, spread_steps, to_png
+from rllib_mmsa.rllib.presets import PAPER
 from rllib_mmsa.rllib.runner import EpisodeRunner
 from rllib_mmsa.rllib.training_options import MMSATrainingOptions, shown
 
@@ -31,34 +31,25 @@ if TYPE_CHECKING:
 class MMSAConfig(QLearningConfig):
     """The shared settings and MMSA's (``MMSASettings``).
 
-    ``preset: paper`` sets the equations and weights as section 4 prints them; what is set beside
-    it, or later, counts more.
+    ``preset: paper`` sets the equations and weights as section 4 prints them.
     """
 
     learner_class = MMSALearner
     module_class = MMSAModule
     settings_class = MMSASettings
+    presets = {**QLearningConfig.presets, "paper": PAPER}
 
     def __init__(self, algo_class: type | None = None):
         super().__init__(algo_class=algo_class or MMSA)
-        self.preset: str | None = None
 
     def training(self, **options: Unpack[MMSATrainingOptions]) -> Self:  # type: ignore[override]
         """Sets the training settings.
 
         Args:
-            **options: ``preset``, a name of ``method.settings.PRESETS``; attributes of
-                ``MMSASettings``; and all that ``QLearningConfig.training`` takes.
+            **options: attributes of ``MMSASettings``, and all that ``QLearningConfig.training``
+                takes.
         """
-        given: dict[str, Any] = dict(options)
-        if given.get("preset", NotProvided) is None:
-            del given["preset"]  # none is asked for; one that was set stays
-        return super().training(**{**PRESETS.get(given.get("preset"), {}), **given})
-
-    def update_from_dict(self, config_dict: dict[str, Any]) -> Self:
-        """RLlib's; a preset comes before the settings beside it."""
-        preset = config_dict.get("preset")
-        return super().update_from_dict({**PRESETS.get(preset, {}), **config_dict})
+        return super().training(**options)
 
     def validate(self) -> None:
         """Checks the settings.
@@ -126,6 +117,7 @@ class MMSA(QLearning):
         # A runner of its own: neither training nor evaluation sees these episodes.
         config = self.config.get_evaluation_config_object().copy(copy_frozen=False)
         config.num_env_runners = 0
+        config.evaluation_epsilon = 0.0
         config.num_envs_per_env_runner = min(config.num_envs_per_env_runner, num_episodes)
         runner = EpisodeRunner(config=config, worker_index=0)
         weights = self.learner_group.get_state(

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Protocol
 
-from rllib_mmsa.method.settings import KL_BALANCES, MIXERS, NORMALISERS, PRESETS, WORLD_MODEL_FORMS
+from rllib_mmsa.method.settings import KL_BALANCES, MIXERS, NORMALISERS, WORLD_MODEL_FORMS
+from rllib_mmsa.rllib import presets
 
 OPTIMISERS = ("rmsprop", "adam")
 ENGINES = ("auto", "plain", "native", "compile")
@@ -147,7 +148,7 @@ RULES: dict[str, Rule] = {
     "normaliser": Choice(NORMALISERS),
     "kl_balance": Choice(KL_BALANCES),
     "world_model_form": Choice(WORLD_MODEL_FORMS),
-    "preset": Choice((None, *PRESETS)),
+    "preset": Choice((None, *presets.NAMES)),
     "rollout_horizon": Number(1, 1000, whole=True),
     "model_batch_share": Number(0, 1, above=True),
     "kl_balance_alpha": SHARE,
@@ -194,6 +195,7 @@ RULES: dict[str, Rule] = {
     "evaluation_interval": Number(0, whole=True, none=True),
     "evaluation_duration": Number(1, whole=True, word="auto"),
     "evaluation_num_envs": AT_LEAST_1,
+    "evaluation_epsilon": SHARE,
     "evaluation_num_env_runners": AT_LEAST_0,
     "evaluation_sample_timeout_s": TIMEOUT_OR_NONE,
     **dict.fromkeys(

@@ -144,7 +144,8 @@ class EpisodeRunner(EpisodePlay):
         Args:
             num_timesteps: play episodes until at least so many environment steps are done.
             num_episodes: play so many episodes. Neither: one per sub-environment.
-            explore: epsilon-greedy (True), greedy (False), or as configured (None).
+            explore: epsilon-greedy (True), greedy (False; an evaluation's runner takes
+                ``evaluation_epsilon``), or as configured (None).
             random_actions: legal actions at random, without the module.
             force_reset: every call starts new episodes anyway.
 

@@ -178,7 +178,7 @@ def _load_module(checkpoint: Path) -> Any:
 
 def _play(config: Any, checkpoint: Path, episodes: int, seed: int | None) -> tuple[list, Any]:
     """Greedy episodes, and an environment, which knows how it is drawn."""
-    runner = evaluate.build_runner(config, checkpoint, seed=seed, film=None)
+    runner = evaluate.build_runner(config, checkpoint, seed=seed, film=None, epsilon=0.0)
     try:
         return runner.sample(num_episodes=episodes, explore=False), runner.env.envs[0]
     finally:
