@@ -88,6 +88,12 @@ class MMSA(QLearning):
     def get_default_config(cls) -> MMSAConfig:
         return MMSAConfig()
 
+    def setup(self, config: MMSAConfig) -> None:
+        super().setup(config)
+        found = self.env_runner_group.foreach_env_runner(lambda runner: runner.observation_layout)
+        layout = next((each for each in found if each), None)
+        self.learner_group.foreach_learner(lambda learner: learner.know_layout(layout))
+
     def world_model_errors(self, num_episodes: int = 100) -> dict[str, float]:
         """Errors of the world model's predictions on episodes it has never seen.
 
@@ -97,8 +103,8 @@ class MMSA(QLearning):
             num_episodes: episodes to play.
 
         Returns:
-            See ``model_quality.prediction_errors``; each error of k steps stands beside the
-            error of "nothing changes".
+            See ``quality.prediction_errors`` and ``quality.kind_errors``; each error of k steps
+            stands beside the error of "nothing changes", or is a share of it.
 
         Raises:
             ValueError: there is no world model (``use_world_model=False``).
