@@ -17,7 +17,16 @@ import numpy as np
 from gymnasium import spaces
 from lbforaging.foraging.environment import Action, ForagingEnv, Player
 
-from env_registry.contract import TEAM, GroupedEnv, Observation, StepResult, concat_state
+from env_registry.contract import (
+    TEAM,
+    Entity,
+    GroupedEnv,
+    Layout,
+    Observation,
+    StepResult,
+    concat_state,
+    in_a_row,
+)
 from env_registry.draw import FORAGING, draw_grid, with_legend
 from env_registry.draw.lbf import draw_observations
 from env_registry.tasks.lbf import parse_task
@@ -221,6 +230,21 @@ class LBFEnv(GroupedEnv):
             obs_bounds=(low, high),
             state_bounds=(np.tile(low, n_agents), np.tile(high, n_agents)),
         )
+        self.observation_layout = self._layout()
+
+    def _layout(self) -> Layout | None:
+        """Foods, the player itself, and the others; a grid's cells are of no thing for long."""
+        game = self._game
+        if game._grid_observation:
+            return None
+        n_foods, size = game.max_num_food, 3 if game._observe_agent_levels else 2
+        hidden = np.array(HIDDEN * n_foods + HIDDEN[:size] * game.n_agents, np.float32)
+        absent, own = self._scaled(hidden).tolist(), 3 * n_foods
+        return (
+            *in_a_row("food", n_foods, 0, absent[:3]),
+            Entity("self", own, size),
+            *in_a_row("player", game.n_agents - 1, own + size, absent[own : own + size]),
+        )
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -250,12 +274,17 @@ class LBFEnv(GroupedEnv):
             obs = obs / self._inverse_range + self._low
         return draw_observations(self._game, obs)
 
-    def _grouped(self, obs: np.ndarray) -> dict[str, Observation]:
+    def _scaled(self, obs: np.ndarray) -> np.ndarray:
+        """Observations (..., D) as they are shown; changed in place."""
         if self._low is not None:
             obs -= self._low
             obs *= self._inverse_range
             # 1 / range is rounded: an observation at its bound may come out as 1.0000001.
             np.minimum(obs, 1.0, out=obs)
+        return obs
+
+    def _grouped(self, obs: np.ndarray) -> dict[str, Observation]:
+        obs = self._scaled(obs)
         mask = self._valid_mask() if self._mask_invalid else None
         return self._observation(obs, mask, concat_state(obs))
 

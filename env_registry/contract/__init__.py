@@ -14,7 +14,8 @@ them (Ray's new API stack, `MultiAgentEnv`):
 Shape legend: N agents, A actions of the agent that has most, D length of the longest observation,
 S length of the global state.
 
-`base` holds the names, the types and the base class; `checks` plays an environment and says what
+`base` holds the names, the types and the base class; `layout` says which numbers of an observation
+are of one thing; `checks` plays an environment and says what
 breaks the contract; `grouping` brings other environments under it.
 """
 
@@ -36,6 +37,7 @@ from env_registry.contract.base import (
 )
 from env_registry.contract.checks import check_env
 from env_registry.contract.grouping import as_grouped_env
+from env_registry.contract.layout import Entity, Layout, checked_layout, find_layout, in_a_row
 from env_registry.errors import ContractError, EnvFailure, broken
 
 __all__ = [
@@ -48,14 +50,19 @@ __all__ = [
     "WIN",
     "WIN_KEYS",
     "ContractError",
+    "Entity",
     "EnvFailure",
     "GroupedEnv",
+    "Layout",
     "Observation",
     "StepResult",
     "as_grouped_env",
     "broken",
     "check_env",
+    "checked_layout",
     "concat_state",
+    "find_layout",
+    "in_a_row",
     "keep_one_legal",
     "pad_rows",
 ]

@@ -40,6 +40,8 @@ class GroupedEnv(MultiAgentEnv):
     """
 
     metadata: dict[str, Any] = {"render_modes": []}
+    #: Which numbers of an observation are of one thing (`contract.layout`); None: it is not said.
+    observation_layout: Sequence[Any] | None = None
 
     def __init__(
         self,

@@ -15,6 +15,7 @@ from ray.rllib.env.multi_agent_env import MultiAgentEnv
 
 from env_registry.contract.answers import kind, reset_keys
 from env_registry.contract.base import ACTION_MASK, AGENT_REWARDS, ALL, OBS, TEAM, WIN, GroupedEnv
+from env_registry.contract.layout import checked_layout
 from env_registry.contract.space_checks import check_spaces
 from env_registry.errors import broken
 
@@ -42,6 +43,7 @@ def check_env(env: MultiAgentEnv, episodes: int = 2, seed: int = 0) -> None:
 
         env = as_grouped_env(env)
     check_spaces(env)
+    checked_layout(env)
     rng = np.random.default_rng(seed)
     first = _play(env, rng, seed)
     for _ in range(episodes - 1):

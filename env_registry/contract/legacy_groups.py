@@ -31,6 +31,7 @@ from env_registry.contract.base import (
     keep_one_legal,
     pad_rows,
 )
+from env_registry.contract.layout import find_layout
 from env_registry.contract.legacy_parts import flat_size
 from env_registry.contract.legacy_sources import Answer, ByAgent, ByGroup, is_plain_wrapper
 from env_registry.contract.legacy_spaces import find_group
@@ -102,6 +103,7 @@ class LegacyGroupedEnv(GroupedEnv):
         )
         self._last: dict[str, Observation] = {}
         self.render_mode = getattr(env, "render_mode", None)
+        self.observation_layout = find_layout(env)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Reset:
         """Starts an episode of the wrapped environment."""

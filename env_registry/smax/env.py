@@ -19,6 +19,7 @@ from env_registry.draw.smax import draw_observations
 from env_registry.errors import EnvConfigError
 from env_registry.rows import SMAX_TASKS
 from env_registry.smax.game import N_FLAGS, SmaxGame, SmaxSlots, smax_game
+from env_registry.smax.spaces import obs_layout
 
 RENDER_SCALE = 14  # pixels per unit of length
 
@@ -86,6 +87,7 @@ class SmaxEnv(GroupedEnv):
             world_steps_per_env_step=world_steps_per_env_step,
         )
         super().__init__(**self._game.sizes())
+        self.observation_layout = obs_layout(self._game.env)
         self._slots: SmaxSlots | None = None
         self._index = 0
 

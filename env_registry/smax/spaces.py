@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from env_registry.contract.layout import Layout, in_a_row
+
 Bounds = tuple[np.ndarray, np.ndarray]
 INFINITE = np.inf
 # Units that overlap push each other apart, also over the border for the moment, and smacv2_*
@@ -35,6 +37,28 @@ def obs_bounds(env: Any) -> Bounds:
     bits = [(0, 1)] * env.unit_type_bits
     others = (env.obs_size - len(_SELF) - len(bits)) // (len(_OTHER) + len(bits))
     return _bounds((_OTHER + bits) * others + _SELF + bits)
+
+
+def obs_layout(env: Any) -> Layout | None:
+    """Which numbers of a unit's observation are of which unit.
+
+    Args:
+        env: The package's environment.
+
+    Returns:
+        The allies, the enemies and the unit itself; a unit that died or is out of sight shows
+        zeros, and so does everything to a unit that died. None where observations are conic: those
+        tell no unit from another.
+    """
+    if env.observation_type != "unit_list":
+        return None
+    nothing, allies = [0.0] * (len(_OTHER) + env.unit_type_bits), env.num_allies - 1
+    own = [0.0] * (len(_SELF) + env.unit_type_bits)
+    return (
+        *in_a_row("ally", allies, 0, nothing),
+        *in_a_row("enemy", env.num_enemies, allies * len(nothing), nothing),
+        *in_a_row("self", 1, (allies + env.num_enemies) * len(nothing), own),
+    )
 
 
 def state_bounds(env: Any, scaled: bool) -> Bounds:

@@ -17,6 +17,7 @@ from smacv2.env.starcraft2.distributions import Distribution, get_distribution
 from env_registry.contract import TEAM, GroupedEnv, Observation, StepResult
 from env_registry.starcraft2.game import Game
 from env_registry.starcraft2.global_random import OwnGlobalRandom
+from env_registry.starcraft2.layout import obs_layout
 
 
 class SmacEnv(GroupedEnv):
@@ -76,6 +77,7 @@ class SmacEnv(GroupedEnv):
             obs_size=self._game.get_obs_size(),
             state_size=self._game.get_state_size(),
         )
+        self.observation_layout = obs_layout(self._game)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

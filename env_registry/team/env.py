@@ -29,6 +29,7 @@ from env_registry.contract.base import (
     concat_state,
     keep_one_legal,
 )
+from env_registry.contract.layout import find_layout
 from env_registry.contract.legacy_spaces import natural_key
 from env_registry.discretise import JointActions
 from env_registry.errors import broken
@@ -95,6 +96,7 @@ class TeamEnv(GroupedEnv):
         self._state: np.ndarray | None = None  # the last one
         self._ended: set[Any] = set()
         self.render_mode = getattr(game, "render_mode", None)
+        self.observation_layout = find_layout(game)
         super().__init__(
             n_agents=len(self._members),
             n_actions=self._own_actions.shape[1],

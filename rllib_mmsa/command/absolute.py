@@ -75,6 +75,7 @@ def save(result: evaluate.Evaluation) -> Path:
         "algorithm": result.algorithm,
         "env": result.env,
         "episodes": len(result.returns),
+        "epsilon": result.epsilon,
         "returns": result.returns,
         "wins": result.wins,
         "lengths": result.lengths,

@@ -1,4 +1,4 @@
-"""Greedy evaluation of a checkpoint on fresh environments, in this process, without Ray running.
+"""Evaluation of a checkpoint on fresh environments, in this process, without Ray running.
 
 Only the acting part of the checkpoint is loaded: no learner, no optimiser, no replay.
 """
@@ -39,6 +39,7 @@ class Evaluation:
         returns: Team return of each episode.
         lengths: Length of each episode, in env steps.
         wins: Whether each episode was won; empty where the game cannot be won.
+        epsilon: Share of random actions; 0: greedy.
     """
 
     checkpoint: Path
@@ -47,6 +48,7 @@ class Evaluation:
     returns: list[float]
     lengths: list[int]
     wins: list[bool]
+    epsilon: float = 0.0
 
     def summary(self) -> str:
         """Return the lines that the command prints."""
@@ -56,6 +58,8 @@ class Evaluation:
             f"episodes    {len(self.returns)}",
             f"return      {interval(self.returns)}",
         ]
+        if self.epsilon:
+            lines.insert(3, f"epsilon     {self.epsilon:g}")
         if self.wins:
             lines.append(f"win rate    {win_interval(self.wins)}")
         lines.append(f"length      {statistics.fmean(self.lengths):.1f} env steps")
@@ -141,28 +145,32 @@ def evaluate(
     *,
     episodes: int,
     seed: int | None = None,
+    epsilon: float | None = None,
     render: str | None = None,
     files: Sequence[str] = (),
 ) -> Evaluation:
-    """Play greedy episodes with a checkpoint's policy.
+    """Play episodes with a checkpoint's policy.
 
     Args:
         path: What `checkpoints.locate` understands.
         episodes: Number of episodes.
         seed: Seed of the environments; None: another each time.
+        epsilon: Share of random actions; None: as in the tests of training, `evaluation_epsilon`.
         render: A .gif file to write the first episodes to.
         files: Modules or Python files to import, in place of recorded ones that were moved.
 
     Returns:
         Their results.
     """
+    if epsilon is not None and not 0 <= epsilon <= 1:
+        raise ConfigError(f"--epsilon is {epsilon:g}; it must be a number from 0 to 1.")
     if render and not render.lower().endswith(".gif"):
         raise ConfigError(f"--render writes a GIF; '{render}' does not end in .gif.")
     checkpoint = locate(path)
     name, config = read_config(checkpoint, files)
     preflight.quiet_logs()  # after the import of RLlib, which sets its level
     film = Film() if render else None
-    runner = build_runner(config, checkpoint, seed=seed, film=film)
+    runner = build_runner(config, checkpoint, seed=seed, film=film, epsilon=epsilon)
     try:
         env = task_name(config.env, (config.env_config or {}).get("task"), runner.env_backend)
         if film:
@@ -179,16 +187,24 @@ def evaluate(
         returns=[float(episode.episode_return) for episode in played],
         lengths=[len(episode) for episode in played],
         wins=[bool(episode.win) for episode in played if episode.win is not None],
+        epsilon=runner.config.evaluation_epsilon,
     )
 
 
 def build_runner(
-    config: AlgorithmConfig, checkpoint: Path, *, seed: int | None, film: Film | None
+    config: AlgorithmConfig,
+    checkpoint: Path,
+    *,
+    seed: int | None,
+    film: Film | None,
+    epsilon: float | None = None,
 ) -> Any:
     """Build the environment runner of an evaluation and load the acting module into it."""
     settings = config.get_evaluation_config_object().copy(copy_frozen=False)
     settings.update_from_dict({"seed": seed, "explore": False, "num_env_runners": 0})
     settings.in_evaluation = True
+    if epsilon is not None:
+        settings.evaluation_epsilon = epsilon
     if film:
         settings.num_envs_per_env_runner = 1  # one after another, as a film needs them
         settings.callbacks(on_episode_start=film.on_episode_start, on_episode_step=film.on_frame)

@@ -1,6 +1,7 @@
 """What the world model foresaw beside what happened, as observations.
 
-Shapes: L steps of an episode, N agents, D observation numbers, K depth (steps ahead), E episodes.
+Shapes: L steps of an episode, N agents, D observation numbers, K depth (steps ahead), E episodes,
+P places and M measures of kinds.py.
 Observations and errors are in the environment's units.
 """
 
@@ -14,7 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rllib_mmsa.method.kinds import MEASURES, Places, places_of, tally, typical
 from rllib_mmsa.method.networks import TeamNetworks
+from rllib_mmsa.method.quality import observations
 from rllib_mmsa.method.targets import greedy_actions
 
 
@@ -58,12 +61,16 @@ class DepthErrors(NamedTuple):
         told: (E, K), of ``Foresight.told``.
         nothing_changes: (E, K), of the forecast that every observation stays as it is.
         steps: (E, K) int, over how many steps each sum goes; 0 in episodes shorter than the depth.
+        kinds: "imagined" and "told" -> (E, K, P, M, 2), the sums of ``kinds.tally``.
+        entities: (P,) what stands in each place.
     """
 
     imagined: np.ndarray
     told: np.ndarray
     nothing_changes: np.ndarray
     steps: np.ndarray
+    kinds: dict[str, np.ndarray]
+    entities: tuple[str, ...]
 
     def mean(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """The mean over all steps and half its 95 % interval.
@@ -76,14 +83,35 @@ class DepthErrors(NamedTuple):
             of a ratio of sums over episodes (Cochran, 1977, section 6.3): steps of one episode
             are not independent. NaN with one episode.
         """
-        sums, counts = getattr(self, name), self.steps
-        total = counts.sum(0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            mean = sums.sum(0) / total
-            scatter = ((sums - mean * counts) ** 2).sum(0)
-            episodes = len(sums)
-            half = 1.96 * np.sqrt(scatter * episodes / (episodes - 1 or np.nan)) / total
-        return mean, half
+        return _ratio(getattr(self, name), self.steps)
+
+    def kind(
+        self, name: str, measure: str, entity: str | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """One of ``kinds.MEASURES`` and half its 95 % interval.
+
+        Args:
+            name: "imagined" or "told".
+            measure: its name.
+            entity: of these alone; None: of all.
+
+        Returns:
+            (K,) each, as ``mean``; NaN at depths where nothing of that kind happened.
+        """
+        those = [entity in (None, each) for each in self.entities]
+        sums = self.kinds[name][:, :, those, MEASURES.index(measure)].sum(2)  # (E, K, 2)
+        return _ratio(sums[..., 0], sums[..., 1])
+
+
+def _ratio(sums: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sums over counts, both (E, K), and half a 95 % interval; NaN where nothing was counted."""
+    total = counts.sum(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = sums.sum(0) / total
+        scatter = ((sums - mean * counts) ** 2).sum(0)
+        episodes = len(sums)
+        half = 1.96 * np.sqrt(scatter * episodes / (episodes - 1 or np.nan)) / total
+    return mean, half
 
 
 @torch.no_grad()
@@ -112,29 +140,27 @@ def foresee(nets: TeamNetworks, episode: Played, horizon: int) -> Foresight:
     reach = min(horizon, len(episode))
     told = torch.stack(model.predict(present[:, :-1], actions, reach), 2)
     told = F.pad(told, (0, 0, 0, horizon - reach), value=torch.nan)
-    return Foresight(episode.obs, _observations(nets, latents), _observations(nets, told))
+    foreseen = (observations(nets, each[0]).cpu().numpy() for each in (latents, told))
+    return Foresight(episode.obs, *foreseen)
 
 
-def _observations(nets: TeamNetworks, latents: Tensor) -> np.ndarray:
-    """Latents (1, ..., J) decoded into the environment's units, (..., N, D)."""
-    model = nets.world_model
-    obs = model.obs_scale.invert(model.decode(latents[0]).obs)
-    if nets.obs_scale is not None:
-        obs = nets.obs_scale.invert(obs)
-    return obs.cpu().numpy()
-
-
-def depth_errors(nets: TeamNetworks, episodes: Sequence[Played], depth: int) -> DepthErrors:
+def depth_errors(
+    nets: TeamNetworks, episodes: Sequence[Played], depth: int, places: Places | None = None
+) -> DepthErrors:
     """Errors of every depth over whole episodes.
 
     Args:
         nets: networks with a world model.
         episodes: E of them, such as greedy ones that nothing was learned from.
         depth: K.
+        places: how observations are laid out; None: every number by itself.
 
     Returns:
         See ``DepthErrors``.
     """
+    places = places or places_of(None, episodes[0].obs.shape[-1])
+    usual = usual_of(places, episodes)
+    kinds = np.zeros((2, len(episodes), depth, len(places.kinds), len(MEASURES), 2))
     sums = np.zeros((3, len(episodes), depth))
     steps = np.zeros((len(episodes), depth), int)
     for e, episode in enumerate(episodes):
@@ -149,5 +175,24 @@ def depth_errors(nets: TeamNetworks, episodes: Sequence[Played], depth: int) -> 
             )
             for row, forecast in enumerate(forecasts):
                 sums[row, e, k - 1] = ((forecast - later) ** 2).mean((1, 2)).sum()
+            for row in range(2):
+                kinds[row, e, k - 1] = tally_numpy(
+                    places, episode.obs[:reach], episode.obs[k:], forecasts[row], usual
+                )
             steps[e, k - 1] = reach
-    return DepthErrors(sums[0], sums[1], sums[2], steps)
+    by_name = dict(zip(("imagined", "told"), kinds, strict=True))
+    return DepthErrors(sums[0], sums[1], sums[2], steps, by_name, places.kinds)
+
+
+def usual_of(places: Places, episodes: Sequence[Played]) -> Tensor:
+    """``kinds.typical`` of whole episodes, (P, W)."""
+    seen = torch.from_numpy(np.concatenate([episode.obs for episode in episodes]))
+    return typical(places, places.pick(seen)[None], torch.ones(1, len(seen)))
+
+
+def tally_numpy(
+    places: Places, before: np.ndarray, after: np.ndarray, foreseen: np.ndarray, usual: Tensor
+) -> np.ndarray:
+    """``kinds.tally`` of steps (T, N, D) that all count, (P, M, 2)."""
+    b, a, f = (places.pick(torch.from_numpy(x))[None] for x in (before, after, foreseen))
+    return tally(places, b, a, f, usual, torch.ones(1, len(before))).numpy()

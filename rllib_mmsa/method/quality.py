@@ -9,11 +9,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from rllib_mmsa.method.kinds import ERRORS, Places, measures, tally, typical
 from rllib_mmsa.method.losses import gaussian_kl, squared_error, standard_normal_kl
 from rllib_mmsa.method.networks import TeamNetworks
+from rllib_mmsa.method.reduce import sum_over_learners
 from rllib_mmsa.method.settings import MMSASettings
 from rllib_mmsa.method.targets import StepMean
-from rllib_mmsa.method.update import Batch, believe
+from rllib_mmsa.method.update import Batch, believe, observe
 from rllib_mmsa.method.world_model import Gaussian, WorldModel
 
 #: Variance of a latent's posterior mean above which it is counted as active
@@ -23,20 +25,23 @@ ACTIVE_VARIANCE = 0.01
 
 @torch.no_grad()
 def model_quality(
-    nets: TeamNetworks, batch: Batch, settings: MMSASettings, noise: Tensor
+    nets: TeamNetworks, played: Batch, settings: MMSASettings, noise: Tensor, places: Places
 ) -> dict[str, Tensor]:
-    """``latent_statistics`` and ``prediction_errors`` of the share that is learned from.
+    """All of this file, of the share that is learned from.
 
     Args:
-        batch: as the networks read it.
+        played: as it was played.
         noise: (2, B', T+1, J), see ``update.forward``.
+        places: how observations are laid out.
     """
-    share, model = batch.every(settings.share_every), nets.world_model
+    played = played.every(settings.share_every)
+    share, model, horizon = observe(nets, played), nets.world_model, settings.rollout_horizon
     hidden = nets.agent.unroll(share.obs, share.actions)
     posterior, _, _, prior = believe(model, share, hidden, noise[0])
     return {
         **latent_statistics(posterior, prior, share.read_mask),
-        **prediction_errors(model, share, hidden, settings.rollout_horizon),
+        **prediction_errors(model, share, hidden, horizon),
+        **kind_errors(nets, played, hidden, horizon, places),
     }
 
 
@@ -107,3 +112,42 @@ def prediction_errors(
             squared_error(latent[:, :reach], later_latent)
         )
     return errors
+
+
+@torch.no_grad()
+def kind_errors(
+    nets: TeamNetworks, played: Batch, hidden: Tensor, horizon: int, places: Places
+) -> dict[str, Tensor]:
+    """Open-loop predictions under the actions really taken, by kind of change (kinds.py).
+
+    Args:
+        nets: with a world model.
+        played: as it was played, in the environment's units.
+        hidden: (B, T+1, N, H), the agents' hidden states.
+        horizon: K.
+        places: how observations are laid out.
+
+    Returns:
+        For k in {1, K}: ``obs_error_{kind}_{k}_step``, kind moves, vanishes, appears or stays, and
+        ``{measure}_{k}_step`` for the other measures. One is missing where there was no such
+        change.
+    """
+    model, things, mask = nets.world_model, places.pick(played.obs), played.read_mask
+    latent = model.posterior(hidden, observe(nets, played).obs).mean
+    steps = played.actions.shape[1]
+    predictions = model.predict(latent[:, :-1], played.actions, min(horizon, steps))
+    usual = typical(places, things, mask)
+    errors = {}
+    for k in sorted({1, len(predictions)}):
+        reach = steps - k + 1  # steps t with an observation at t + k
+        foreseen = places.pick(observations(nets, predictions[k - 1][:, :reach]))
+        sums = tally(places, things[:, :reach], things[:, k:], foreseen, usual, mask[:, k:])
+        for name, value in measures(sum_over_learners(sums)).items():
+            errors[f"{'obs_error_' * (name in ERRORS)}{name}_{k}_step"] = value
+    return errors
+
+
+def observations(nets: TeamNetworks, latents: Tensor) -> Tensor:
+    """Latents (..., J) decoded into the environment's units, (..., N, D)."""
+    obs = nets.world_model.obs_scale.invert(nets.world_model.decode(latents).obs)
+    return obs if nets.obs_scale is None else nets.obs_scale.invert(obs)

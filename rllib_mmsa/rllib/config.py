@@ -14,17 +14,15 @@ from rllib_mmsa.older.options import from_older
 from rllib_mmsa.rllib import rules
 from rllib_mmsa.rllib.learner import QLearner
 from rllib_mmsa.rllib.module import QModule
+from rllib_mmsa.rllib.presets import EPYMARL_QMIX, TARGET_UPDATES, PresetConfig
 from rllib_mmsa.rllib.refused import MULTI_AGENT, as_team, refuse, team_policy
 from rllib_mmsa.rllib.runner import EpisodeRunner
-from rllib_mmsa.rllib.strict import ARGUMENTS, StrictConfig
+from rllib_mmsa.rllib.strict import ARGUMENTS
 from rllib_mmsa.rllib.training_options import TrainingOptions, shown
 from rllib_mmsa.rllib.vector_env import least_envs
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
-
-#: The unit in which the target networks are moved: one of these is set.
-TARGET_UPDATES = ("target_update_episodes", "target_network_update_freq", "target_update_tau")
 
 
 def _batch_in_episodes(settings: dict[str, Any]) -> dict[str, Any]:
@@ -40,10 +38,11 @@ def _batch_in_episodes(settings: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-class QLearningConfig(StrictConfig):
+class QLearningConfig(PresetConfig):
     """What every algorithm of this project shares: the method's ``Settings``, and those below.
 
     Attributes:
+        preset: a name of ``presets``, which sets what the user has not set (presets.py).
         optim: "rmsprop" (PyTorch's, Table 6) or "adam".
         optim_alpha: RMSprop's smoothing constant.
         optim_eps: the optimiser's epsilon.
@@ -72,6 +71,7 @@ class QLearningConfig(StrictConfig):
         evaluation_interval_env_steps: evaluate once per so many environment steps and at
             the start; None never.
         evaluation_num_envs: environments an evaluation runner plays at once.
+        evaluation_epsilon: share of random actions in evaluations; 0: greedy.
         engine: how updates are computed: "plain" (PyTorch), "native" (compiled C on a CPU),
             "compile" (torch.compile, for GPUs), or "auto": native where it knows the settings.
         learner_threads: threads that share an update on a CPU. The native engine's numbers
@@ -81,9 +81,11 @@ class QLearningConfig(StrictConfig):
     learner_class = QLearner
     module_class = QModule
     settings_class: type[Settings] = Settings
+    presets = {"epymarl": EPYMARL_QMIX}
     own_setters = {
         "evaluation_interval_env_steps": "evaluation",
         "evaluation_num_envs": "evaluation",
+        "evaluation_epsilon": "evaluation",
         "overlap_sampling": "env_runners",
         "engine": "learners",
         "learner_threads": "learners",
@@ -118,6 +120,7 @@ class QLearningConfig(StrictConfig):
         self.store_buffer_in_checkpoints = True
         self.evaluation_interval_env_steps: int | None = 50_000  # Table 10
         self.evaluation_num_envs = 10
+        self.evaluation_epsilon = 0.0
         # How updates are computed.
         self.engine = "auto"
         self.learner_threads = 2
@@ -185,8 +188,8 @@ class QLearningConfig(StrictConfig):
         """Sets the evaluation settings.
 
         Args:
-            **kwargs: ``evaluation_interval_env_steps``, ``evaluation_num_envs``, and RLlib's
-                (evaluation_duration in episodes, evaluation_config, ...). With
+            **kwargs: ``evaluation_interval_env_steps``, ``evaluation_num_envs``,
+                ``evaluation_epsilon``, and RLlib's (evaluation_duration in episodes, ...). With
                 ``evaluation_interval``, RLlib's in iterations, the one in env steps is off
                 unless it is given beside it.
         """
@@ -232,7 +235,7 @@ class QLearningConfig(StrictConfig):
         return super()._model_config_auto_includes | own
 
     def get_evaluation_config_object(self) -> AlgorithmConfig | None:
-        """RLlib's, greedy and averaged over exactly the episodes of one evaluation."""
+        """RLlib's, averaged over exactly the episodes of one evaluation."""
         config = super().get_evaluation_config_object()
         if config is None:  # this is the evaluation's already
             return None

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from rllib_mmsa.rllib.algorithm import QLearning
 from rllib_mmsa.rllib.config import QLearningConfig
+from rllib_mmsa.rllib.presets import EPYMARL_INDEPENDENT_Q
 
 
 class IndependentQConfig(QLearningConfig):
     """The shared settings without a mixer."""
+
+    presets = {"epymarl": EPYMARL_INDEPENDENT_Q}
 
     def __init__(self, algo_class: type | None = None):
         super().__init__(algo_class=algo_class or IndependentQ)

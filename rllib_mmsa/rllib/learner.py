@@ -11,8 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from ray.rllib.core.learner.torch.torch_learner import TorchLearner
-from ray.rllib.policy.sample_batch import MultiAgentBatch
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, NUM_EPISODES_LIFETIME
 from ray.rllib.utils.torch_utils import clip_gradients as clip_one_by_one
 from torch import Tensor
@@ -20,12 +18,13 @@ from torch import Tensor
 from env_registry.contract import TEAM
 from rllib_mmsa import engine
 from rllib_mmsa.method import losses as equations
-from rllib_mmsa.method import quality, update
+from rllib_mmsa.method import update
 from rllib_mmsa.method.gradients import clip, global_norm
 from rllib_mmsa.method.networks import average_model, move, target_pairs
 from rllib_mmsa.method.update import Batch
 from rllib_mmsa.rllib import metrics as keys
 from rllib_mmsa.rllib.diverged import MAX_SKIPPED_IN_A_ROW, diverged
+from rllib_mmsa.rllib.measured import Measured
 from rllib_mmsa.rllib.module import STEP, QModule
 
 _COUNTERS = (
@@ -37,7 +36,7 @@ _COUNTERS = (
 logger = logging.getLogger(__name__)
 
 
-class QLearner(TorchLearner):
+class QLearner(Measured):
     """Minimises the losses of section 4.4 (``losses``)."""
 
     def __init__(self, **kwargs: Any):
@@ -117,26 +116,6 @@ class QLearner(TorchLearner):
         """The parent's, without parameters the loss did not reach."""
         gradients = super().compute_gradients(loss_per_module, **kwargs)
         return {ref: grad for ref, grad in gradients.items() if grad is not None}
-
-    def _measure_model(self, played: Batch, noise: Tensor | None) -> None:
-        """The quality of the world model, at intervals; none without one."""
-        module = self.team_module
-        settings: Any = module.settings
-        if noise is None or self._num_updates % settings.model_quality_interval:
-            return
-        observed = update.observe(module, played)
-        self.log_tensors(quality.model_quality(module, observed, settings, noise))
-
-    @torch.no_grad()
-    def prediction_errors(self, batch: MultiAgentBatch) -> dict[str, float]:
-        """Errors of the world model on a batch that is not learned from (method/quality.py)."""
-        module = self.team_module
-        fields = self._convert_batch_type(batch).policy_batches[TEAM]
-        played = update.observe(module, Batch.of(fields))
-        hidden = module.agent.unroll(played.obs, played.actions)
-        horizon = module.settings.rollout_horizon
-        errors = quality.prediction_errors(module.world_model, played, hidden, horizon)
-        return {name: error.item() for name, error in errors.items()}
 
     # Optimiser.
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ray.rllib.algorithms.algorithm_config import NotProvided
 from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE
 
 from rllib_mmsa.method.foresight import foresee
-from rllib_mmsa.method.settings import PRESETS, MMSASettings
+from rllib_mmsa.method.settings import MMSASettings
 from rllib_mmsa.rllib.algorithm import QLearning
 from rllib_mmsa.rllib.batch import TeamEpisode, Window, to_train_batch
 from rllib_mmsa.rllib.config import QLearningConfig
@@ -21,6 +20,7 @@ from rllib_mmsa.rllib.learner import MMSALearner
 from rllib_mmsa.rllib.metrics import IMAGINED_PNG
 from rllib_mmsa.rllib.module import MMSAModule
 from rllib_mmsa.rllib.pictures import painter, sheet, spread_steps, to_png
+from rllib_mmsa.rllib.presets import PAPER
 from rllib_mmsa.rllib.runner import EpisodeRunner
 from rllib_mmsa.rllib.training_options import MMSATrainingOptions, shown
 
@@ -31,17 +31,16 @@ if TYPE_CHECKING:
 class MMSAConfig(QLearningConfig):
     """The shared settings and MMSA's (``MMSASettings``).
 
-    ``preset: paper`` sets the equations and weights as section 4 prints them; what is set beside
-    it, or later, counts more.
+    ``preset: paper`` sets the equations and weights as section 4 prints them.
     """
 
     learner_class = MMSALearner
     module_class = MMSAModule
     settings_class = MMSASettings
+    presets = {**QLearningConfig.presets, "paper": PAPER}
 
     def __init__(self, algo_class: type | None = None):
         super().__init__(algo_class=algo_class or MMSA)
-        self.preset: str | None = None
 
     @property
     def has_world_model(self) -> bool:
@@ -52,18 +51,10 @@ class MMSAConfig(QLearningConfig):
         """Sets the training settings.
 
         Args:
-            **options: ``preset``, a name of ``method.settings.PRESETS``; attributes of
-                ``MMSASettings``; and all that ``QLearningConfig.training`` takes.
+            **options: attributes of ``MMSASettings``, and all that ``QLearningConfig.training``
+                takes.
         """
-        given: dict[str, Any] = dict(options)
-        if given.get("preset", NotProvided) is None:
-            del given["preset"]  # none is asked for; one that was set stays
-        return super().training(**{**PRESETS.get(given.get("preset"), {}), **given})
-
-    def update_from_dict(self, config_dict: dict[str, Any]) -> Self:
-        """RLlib's; a preset comes before the settings beside it."""
-        preset = config_dict.get("preset")
-        return super().update_from_dict({**PRESETS.get(preset, {}), **config_dict})
+        return super().training(**options)
 
     def validate(self) -> None:
         """Checks the settings.
@@ -107,6 +98,12 @@ class MMSA(QLearning):
     def get_default_config(cls) -> MMSAConfig:
         return MMSAConfig()
 
+    def setup(self, config: MMSAConfig) -> None:
+        super().setup(config)
+        found = self.env_runner_group.foreach_env_runner(lambda runner: runner.observation_layout)
+        layout = next((each for each in found if each), None)
+        self.learner_group.foreach_learner(lambda learner: learner.know_layout(layout))
+
     def world_model_errors(self, num_episodes: int = 100) -> dict[str, float]:
         """Errors of the world model's predictions on episodes it has never seen.
 
@@ -116,8 +113,8 @@ class MMSA(QLearning):
             num_episodes: episodes to play.
 
         Returns:
-            See ``model_quality.prediction_errors``; each error of k steps stands beside the
-            error of "nothing changes".
+            See ``quality.prediction_errors`` and ``quality.kind_errors``; each error of k steps
+            stands beside the error of "nothing changes", or is a share of it.
 
         Raises:
             ValueError: there is no world model.
@@ -136,6 +133,7 @@ class MMSA(QLearning):
         # A runner of its own: neither training nor evaluation sees these episodes.
         config = self.config.get_evaluation_config_object().copy(copy_frozen=False)
         config.num_env_runners = 0
+        config.evaluation_epsilon = 0.0
         config.num_envs_per_env_runner = min(config.num_envs_per_env_runner, num_episodes)
         runner = EpisodeRunner(config=config, worker_index=0)
         weights = self.learner_group.get_state(

@@ -174,12 +174,20 @@ class EpisodePlay(SupervisedRunner):
         with torch.no_grad():
             obs = module.scale_observations(batch[Columns.OBS][OBS])
             batch[Q_VALUES], batch[Columns.STATE_OUT] = self.engine.act(obs, state)
-            if random_actions or explore:
-                epsilon = 1.0 if random_actions else None
-                out = module.forward_exploration(batch, t=env_steps, rng=rng, epsilon=epsilon)
-            else:
+            epsilon = self._epsilon(explore, random_actions)
+            if epsilon == 0.0:
                 out = module.forward_inference(batch)
+            else:
+                out = module.forward_exploration(batch, t=env_steps, rng=rng, epsilon=epsilon)
         return out[Columns.ACTIONS].cpu().numpy(), out[Columns.STATE_OUT]
+
+    def _epsilon(self, explore: bool, random_actions: bool) -> float | None:
+        """The share of random actions; None: that of the training's schedule."""
+        if random_actions:
+            return 1.0
+        if explore:
+            return None
+        return self.config.evaluation_epsilon if self.config.in_evaluation else 0.0
 
     def _record(
         self, index: int, recording: Recording, actions: np.ndarray, result: StepResult | Exception

@@ -16,9 +16,9 @@ from rllib_mmsa.method.settings import (
     MIXER_READS,
     MIXERS,
     NORMALISERS,
-    PRESETS,
     WORLD_MODEL_FORMS,
 )
+from rllib_mmsa.rllib import presets
 
 OPTIMISERS = ("rmsprop", "adam")
 ENGINES = ("auto", "plain", "native", "compile")
@@ -158,7 +158,7 @@ RULES: dict[str, Rule] = {
     "dynamics_layers": Number(1, 8, whole=True),
     "world_model_average": Number(0, 0.99999, none=True),
     "world_model_form": Choice(WORLD_MODEL_FORMS),
-    "preset": Choice((None, *PRESETS)),
+    "preset": Choice((None, *presets.NAMES)),
     "rollout_horizon": Number(1, 1000, whole=True),
     "model_batch_share": Number(0, 1, above=True),
     "kl_balance_alpha": SHARE,
@@ -205,6 +205,7 @@ RULES: dict[str, Rule] = {
     "evaluation_interval": Number(0, whole=True, none=True),
     "evaluation_duration": Number(1, whole=True, word="auto"),
     "evaluation_num_envs": AT_LEAST_1,
+    "evaluation_epsilon": SHARE,
     "evaluation_num_env_runners": AT_LEAST_0,
     "evaluation_sample_timeout_s": TIMEOUT_OR_NONE,
     **dict.fromkeys(

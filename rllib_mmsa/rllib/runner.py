@@ -21,9 +21,7 @@ from ray.rllib.utils.metrics import (
     WEIGHTS_SEQ_NO,
 )
 
-from env_registry.contract import (
-    TEAM,
-)
+from env_registry.contract import TEAM, Layout, checked_layout
 from rllib_mmsa import engine
 from rllib_mmsa.rllib import stop
 from rllib_mmsa.rllib.batch import TeamEpisode
@@ -117,6 +115,11 @@ class EpisodeRunner(EpisodePlay):
             return None
         return describe(self.env.envs[0], self.config.env, self.config.env_config)
 
+    @property
+    def observation_layout(self) -> Layout | None:
+        """How the environment's observations are laid out, where it says so."""
+        return checked_layout(self.env.envs[0]) if self.env else None
+
     def get_spaces(self) -> dict[str, tuple[Space, Space]]:
         """The team module's spaces are the team agent's: no connector changes them."""
         if self.env is None:
@@ -144,7 +147,8 @@ class EpisodeRunner(EpisodePlay):
         Args:
             num_timesteps: play episodes until at least so many environment steps are done.
             num_episodes: play so many episodes. Neither: one per sub-environment.
-            explore: epsilon-greedy (True), greedy (False), or as configured (None).
+            explore: epsilon-greedy (True), greedy (False; an evaluation's runner takes
+                ``evaluation_epsilon``), or as configured (None).
             random_actions: legal actions at random, without the module.
             force_reset: every call starts new episodes anyway.
 

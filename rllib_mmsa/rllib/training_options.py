@@ -32,6 +32,7 @@ class TrainingOptions(TypedDict, total=False):
     observe_last_action: bool
     normalise_observations: bool
     # QLearningConfig.
+    preset: str | None
     optim: str
     optim_alpha: float
     optim_eps: float
@@ -81,7 +82,6 @@ class MMSATrainingOptions(TrainingOptions, total=False):
     policy_weight: float
     model_quality_interval: int
     imagine_interval_env_steps: int | None
-    preset: str | None
 
 
 def shown(options: type, config: Any) -> inspect.Signature:

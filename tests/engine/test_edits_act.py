@@ -130,9 +130,9 @@ def test_a_subclass_of_a_network_is_used_in_every_update(engine):
     calls = []
 
     class Model(world_model.WorldModel):
-        def prior(self, embeddings, before):
+        def prior(self, *reads):
             calls.append(torch.is_grad_enabled())
-            return super().prior(embeddings, before)
+            return super().prior(*reads)
 
     class Module(MMSAModule):
         def make_world_model(self):
@@ -140,7 +140,9 @@ def test_a_subclass_of_a_network_is_used_in_every_update(engine):
 
     algorithm = build(engine, module_class=Module)
     train(algorithm)
-    assert calls.count(True) == UPDATES
+    # Once at the steps themselves, and then along each prediction but the last.
+    horizon = learner(algorithm).team_module.settings.rollout_horizon
+    assert calls.count(True) == UPDATES * horizon
     algorithm.stop()
 
 

@@ -71,7 +71,7 @@ def test_a_reading_is_computed_or_refused(reading):
     changed.pop("preset", None)
     mixer = {"VDN": "vdn", "IndependentQ": None}.get(name, "qmix")
     settings = (MMSASettings if name == "MMSA" else Settings)(**{"mixer": mixer, **changed})
-    refused = ("world_model_form", "normaliser", "dynamics_layers")
+    refused = ("td_lambda", "world_model_form", "normaliser", "dynamics_layers")
     without_sale = not changed.get("use_sale", True)
     assert (verify(settings) is not None) == (without_sale or any(n in changed for n in refused))
     if verify(settings) is None:
@@ -179,6 +179,8 @@ def test_acting_follows_the_weights_however_they_are_written():
     [
         ({"use_sale": False}, "without SALE"),
         ({"world_model_form": "printed"}, "printed is not compiled"),
+        ({"world_model_form": "residual"}, "residual is not compiled"),
+        ({"td_lambda": 0.5}, "td_lambda: 0.5 is not compiled"),
         ({"dynamics_layers": 1}, "dynamics_layers: 1 is not compiled"),
         *(({"normaliser": n}, n) for n in ("none", "layer", "batch", "softmax", "l2")),
     ],

@@ -22,7 +22,7 @@ def test_algorithms_differ_only_where_they_say():
     }
     assert differing == {"MMSA": set(), "QMIX": set(), "VDN": {"mixer"}, "IndependentQ": {"mixer"}}
     assert configs["VDN"].keys() == configs["IndependentQ"].keys() == configs["QMIX"].keys()
-    own = {"preset", *names(MMSASettings)} - set(names(Settings))
+    own = {*names(MMSASettings)} - set(names(Settings))
     assert configs["MMSA"].keys() - configs["QMIX"].keys() == own
 
 
@@ -172,21 +172,6 @@ def test_the_preset_paper_has_the_weights_as_printed():
     assert {name for name, weight in weights.items() if weight == 0.0} == foretold
     assert {weights[name] for name in weights.keys() - foretold} == {1.0}  # it weighs nothing
     assert settings.share_every == 1
-
-
-@pytest.mark.parametrize(
-    "set_both",
-    [
-        lambda config: config.training(preset="paper", kl_weight=0.2),
-        lambda config: config.training(preset="paper").training(kl_weight=0.2),
-        lambda config: config.update_from_dict({"kl_weight": 0.2, "preset": "paper"}),
-        lambda config: config.update_from_dict({"preset": "paper"}).training(kl_weight=0.2),
-    ],
-    ids=["at once", "later", "in one dictionary", "after a dictionary"],
-)
-def test_what_is_set_with_a_preset_or_later_counts_more(set_both):
-    config = set_both(MMSAConfig())
-    assert (config.preset, config.kl_weight, config.double_q) == ("paper", 0.2, False)
 
 
 def test_the_losses_that_are_weighed_are_the_losses():

@@ -95,11 +95,11 @@ def test_errors_by_depth_against_a_slow_loop(trained):
 def test_the_interval_counts_episodes_and_depths_that_none_reached_are_nan():
     steps = np.array([[2, 1, 0], [2, 1, 0]])
     sums = np.array([[2.0, 3.0, 0.0], [6.0, 3.0, 0.0]])
-    mean, half = DepthErrors(sums, sums, sums, steps).mean("told")
+    mean, half = DepthErrors(sums, sums, sums, steps, {}, ()).mean("told")
     assert mean[:2].tolist() == [2.0, 3.0] and np.isnan(mean[2])
     # Episode means 1 and 3: deviation sqrt(2), standard error 1.
     assert half[0] == pytest.approx(1.96) and half[1] == 0
-    mean, half = DepthErrors(sums[:1], sums[:1], sums[:1], steps[:1]).mean("told")
+    mean, half = DepthErrors(sums[:1], sums[:1], sums[:1], steps[:1], {}, ()).mean("told")
     assert mean[0] == 1.0 and np.isnan(half[0])
 
 
@@ -152,7 +152,7 @@ def test_errors_are_drawn_on_an_axis_on_which_curves_are_told_apart(monkeypatch,
     monkeypatch.setattr(Figure, "savefig", lambda self, *args, **kwargs: drawn.append(self))
     steps = np.full((3, 4), 5)
     small, large = np.full((3, 4), 0.01), np.array([[0.5, 1, 2, 4]] * 3)
-    draw_errors(tmp_path / "x.png", DepthErrors(small, small, large, steps), 2, "title")
+    draw_errors(tmp_path / "x.png", DepthErrors(small, small, large, steps, {}, ()), 2, "title")
     (axes,) = drawn[0].axes
     drawn[0].draw_without_rendering()
     height = {}
@@ -166,7 +166,9 @@ def test_errors_are_drawn_on_an_axis_on_which_curves_are_told_apart(monkeypatch,
     assert second.get_markerfacecolor() == "none" and first.get_linestyle() == "-"
     # Errors of 0, as of a game that does not change, have no place on it, and are drawn as well.
     nothing = np.zeros((3, 4))
-    draw_errors(tmp_path / "x.png", DepthErrors(nothing, nothing, nothing, steps), 2, "title")
+    draw_errors(
+        tmp_path / "x.png", DepthErrors(nothing, nothing, nothing, steps, {}, ()), 2, "title"
+    )
 
 
 def test_what_cannot_draw_itself_is_a_table_of_shades(trained):
@@ -206,7 +208,10 @@ def test_the_command_writes_pictures_and_numbers(trained, tmp_path):
     assert result.exit_code == 0, result.output
     assert "steps ahead   imagined" in result.output
     names = {path.name for path in out.iterdir()}
-    assert names == {"step_0000.png", "errors.png", "errors.csv", "imagined.json"}
+    assert names == {
+        "step_0000.png", "errors.png", "errors.csv", "kinds.png", "kinds.csv", "imagined.json",
+    }  # fmt: skip
+    assert "by kind of change, told the actions" in result.output
     assert np.asarray(Image.open(out / "step_0000.png")).std() > 10
     content = json.loads((out / "imagined.json").read_text())
     (step,) = content["steps"]
@@ -215,6 +220,11 @@ def test_the_command_writes_pictures_and_numbers(trained, tmp_path):
     assert [float(row["imagined"]) for row in rows if row["imagined"]] == [
         row["imagined"] for row in content["errors"] if row["imagined"] is not None
     ]
+    kinds = list(csv.DictReader((out / "kinds.csv").open()))
+    assert [row["entity"] for row in kinds[::10]] == ["all", "food", "self", "player"] * 2
+    assert [row["forecast"] for row in kinds[::40]] == ["told", "imagined"]
+    assert float(kinds[0]["moves"]) == content["kinds"][0]["moves"] > 0
+    assert kinds[20]["vanishes"] == "", "oneself is always there"
     again = tmp_path / "again"
     assert invoke(args[0], "--out", str(again), *args[3:], "--seed", "1").exit_code == 0
     assert (again / "errors.csv").read_text() == (out / "errors.csv").read_text()

@@ -13,6 +13,7 @@ SETTINGS = dict(
     updates_per_episode=0.7,
     evaluation_interval_env_steps=30,
     evaluation_duration=3,
+    evaluation_epsilon=0.3,
     standardise_rewards=True,
 )
 
@@ -39,7 +40,7 @@ def test_resumed_equals_uninterrupted(name, tmp_path):
     own, other = learner(straight), learner(resumed)
     assert own._num_target_updates > 0 and own._num_updates > 4
     assert_same(weights(own.team_module), weights(other.team_module))
-    for key in ("num_env_steps_sampled_lifetime", "training_iteration"):
+    for key in ("num_env_steps_sampled_lifetime", "training_iteration", "test_return"):
         assert last[key] == again[key]
     assert own._num_updates == other._num_updates
     assert last["env_runners"]["epsilon"] == again["env_runners"]["epsilon"]

@@ -59,6 +59,7 @@ def test_the_defaults_keep_the_rules(name):
         ({"num_env_runners": -1}, "num_env_runners is -1; it must be a whole number of at least 0"),
         ({"evaluation_duration": 0}, "evaluation_duration is 0; it must be 'auto' or a whole"),
         ({"evaluation_num_envs": 0}, "evaluation_num_envs is 0; it must be a whole number"),
+        ({"evaluation_epsilon": 1.5}, "evaluation_epsilon is 1.5; it must be a number from 0 to 1"),
         ({"evaluation_interval_env_steps": -5}, "interval_env_steps is -5; it must be None or a"),
         ({"imagine_interval_env_steps": 0}, "interval_env_steps is 0; it must be None or a whole"),
         ({"target_update_tau": 1.5}, "tau is 1.5; it must be None or a number above 0, 1 at most"),

@@ -32,6 +32,7 @@ def test_every_tuned_example_is_valid(path):
 STUDIES = (
     *("mmsa_search_horizon_lr", "mmsa_search_asha"),
     *("mmsa_ablations", "mmsa_world_model", "compare_lbf", "compare_smacv2"),
+    "qmix_lbf_epymarl",
 )
 PLAIN = [path for path in EXAMPLES if path.stem not in STUDIES]
 
@@ -62,6 +63,15 @@ def test_the_paper_s_foraging_tasks_are_a_grid_of_trials_and_train_stays_quick()
     (quick,) = load_file(ROOT / "tuned_examples/mmsa_lbf.yaml")
     assert quick.stop == {"num_env_steps_sampled_lifetime": 200_000}
     assert len(list(preflight.variants(quick.config, ""))) == 1
+
+
+def test_the_tuned_qmix_plays_the_paper_s_tasks_and_differs_from_its_qmix_in_the_preset():
+    (paper,) = load_file(ROOT / "tuned_examples/qmix_lbf_paper.yaml")
+    (tuned,) = load_file(ROOT / "tuned_examples/qmix_lbf_epymarl.yaml")
+    assert (tuned.run, tuned.env, tuned.stop) == (paper.run, paper.env, paper.stop)
+    expected = {**paper.config, "preset": "epymarl"}
+    assert expected.pop("standardise_rewards")  # the preset has it
+    assert tuned.config == expected
 
 
 def arms(name: str) -> tuple[dict, list]:

@@ -23,6 +23,10 @@ def evaluate(
         typer.Option(min=1, help="Number of episodes. Default: 100; with --absolute 320."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the environments.")] = None,
+    epsilon: Annotated[
+        float | None,
+        typer.Option(help="Share of random actions. Default: the run's evaluation_epsilon (0)."),
+    ] = None,
     render: Annotated[str | None, typer.Option(help="Film the first episodes: a .gif.")] = None,
     absolute: Annotated[
         bool,
@@ -32,7 +36,7 @@ def evaluate(
     ] = False,
     files: ImportOption = None,
 ) -> None:
-    """Play greedy episodes with a checkpoint on fresh environments.
+    """Play episodes with a checkpoint on fresh environments, as the tests of its training.
 
     rllib evaluate ~/ray_results/mmsa_lbf --episodes 100 --render mmsa.gif
     """
@@ -46,7 +50,7 @@ def evaluate(
 
             path, count = metric.best_checkpoint(checkpoint), episodes or metric.EPISODES
         result = evaluation.evaluate(
-            path, episodes=count, seed=seed, render=render, files=files or ()
+            path, episodes=count, seed=seed, epsilon=epsilon, render=render, files=files or ()
         )
         typer.echo(result.summary())
         if absolute:

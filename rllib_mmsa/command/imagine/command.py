@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from env_registry.contract import checked_layout
 from rllib_mmsa.command import checkpoints, evaluate
 from rllib_mmsa.command.experiment import preflight
 from rllib_mmsa.errors import ConfigError
@@ -30,6 +31,7 @@ class Imagined:
         episodes: How many the errors are of.
         length: Env steps of the episode that is drawn.
         depths: For each depth its errors, as in errors.csv.
+        kinds: The measures by kind of change, as in kinds.csv.
         files: What was written.
     """
 
@@ -39,6 +41,7 @@ class Imagined:
     episodes: int
     length: int
     depths: list[dict[str, Any]]
+    kinds: list[dict[str, Any]]
     files: list[Path]
 
     def summary(self) -> str:
@@ -55,6 +58,9 @@ class Imagined:
                     f"  {row['depth']:>11}   {row['imagined']:8.4g}   {row['told']:16.4g}   "
                     f"{row['nothing_changes']:15.4g}"
                 )
+        from rllib_mmsa.command.imagine.kinds import kind_lines
+
+        lines += kind_lines(self.kinds)
         return "\n".join([*lines, *(f"wrote       {path}" for path in self.files)])
 
 
@@ -83,7 +89,8 @@ def run(
 ) -> Imagined:
     """Play greedy episodes, draw the longest and measure all.
 
-    Writes step_<t>.png for each step, errors.png, errors.csv and imagined.json.
+    Writes step_<t>.png for each step, errors.png, errors.csv, kinds.png, kinds.csv and
+    imagined.json.
 
     Args:
         path: What `checkpoints.locate` understands.
@@ -127,11 +134,14 @@ def _draw(
     folder: Path, seed: int | None,
 ) -> Imagined:  # fmt: skip
     """Measure all episodes, draw one, write both."""
-    from rllib_mmsa.method.foresight import depth_errors, foresee
+    from rllib_mmsa.command.imagine.kinds import kind_rows, step_notes
+    from rllib_mmsa.method.foresight import depth_errors, foresee, usual_of
+    from rllib_mmsa.method.kinds import places_of
     from rllib_mmsa.rllib.pictures import painter
 
     module, horizon = _load_module(checkpoint), config.rollout_horizon
-    errors = depth_errors(module, played, max(horizon, LEAST_DEPTH))
+    places = places_of(checked_layout(env), module.obs_size)
+    errors = depth_errors(module, played, max(horizon, LEAST_DEPTH), places)
     task = (config.env_config or {}).get("task")
     result = Imagined(
         checkpoint=checkpoint,
@@ -140,13 +150,16 @@ def _draw(
         episodes=len(played),
         length=len(longest),
         depths=_rows(errors),
+        kinds=kind_rows(errors),
         files=[],
     )
     foresight = foresee(module, longest, horizon)
     paint, is_field = painter(env, longest.obs)
     folder.mkdir(parents=True, exist_ok=True)
     legend = getattr(env, "picture_legend", ()) if is_field else ()
-    _write_figures(folder, result, foresight, steps, paint, errors, legend)
+    usual = usual_of(places, played)
+    notes = {step: step_notes(foresight, step, places, usual) for step in steps}
+    _write_figures(folder, result, foresight, notes, paint, errors, legend)
     _write_numbers(folder, result, foresight, steps, seed)
     return result
 
@@ -179,7 +192,7 @@ def _load_module(checkpoint: Path) -> Any:
 
 def _play(config: Any, checkpoint: Path, episodes: int, seed: int | None) -> tuple[list, Any]:
     """Greedy episodes, and an environment, which knows how it is drawn."""
-    runner = evaluate.build_runner(config, checkpoint, seed=seed, film=None)
+    runner = evaluate.build_runner(config, checkpoint, seed=seed, film=None, epsilon=0.0)
     try:
         return runner.sample(num_episodes=episodes, explore=False), runner.env.envs[0]
     finally:
@@ -197,26 +210,31 @@ def _rows(errors: Any) -> list[dict[str, Any]]:
 
 
 def _write_figures(
-    folder: Path, result: Imagined, foresight: Any, steps: list[int], paint: Any, errors: Any,
-    legend: Sequence[Any],
+    folder: Path, result: Imagined, foresight: Any, notes: dict[int, list[str]], paint: Any,
+    errors: Any, legend: Sequence[Any],
 ) -> None:  # fmt: skip
-    """A figure per step and one of the errors."""
+    """A figure per step, one of the errors and one of the kinds of change."""
     from rllib_mmsa.command.imagine.figures import draw_errors, draw_step
+    from rllib_mmsa.command.imagine.kinds import draw_kinds
 
-    for step in steps:
+    for step, words in notes.items():
         path = folder / f"step_{step:04}.png"
         title = f"{result.env}: what step {step} foresaw"
-        draw_step(path, foresight, step, paint, title, legend)
+        draw_step(path, foresight, step, paint, title, legend, words)
         result.files.append(path)
-    path = folder / "errors.png"
-    draw_errors(path, errors, result.horizon, f"{result.env}, {result.episodes} greedy episodes")
-    result.files.append(path)
+    title = f"{result.env}, {result.episodes} greedy episodes"
+    draw_errors(folder / "errors.png", errors, result.horizon, title)
+    draw_kinds(folder / "kinds.png", result.kinds, result.horizon, title)
+    result.files.extend([folder / "errors.png", folder / "kinds.png"])
 
 
 def _write_numbers(
     folder: Path, result: Imagined, foresight: Any, steps: list[int], seed: int | None
 ) -> None:
-    """errors.csv, and imagined.json with the same and the drawn steps' observations."""
+    """errors.csv, kinds.csv, and imagined.json with both and the drawn steps' observations."""
+    from rllib_mmsa.command.imagine.kinds import write_kinds
+
+    write_kinds(folder / "kinds.csv", result.kinds)
     with (folder / "errors.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(result.depths[0]))
         writer.writeheader()
@@ -237,8 +255,10 @@ def _write_numbers(
         "episodes": result.episodes,
         "seed": seed,
         "errors": result.depths,
+        "kinds": result.kinds,
         "episode_length": result.length,
         "steps": drawn,
     }
     (folder / "imagined.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
-    result.files.extend([folder / "errors.csv", folder / "imagined.json"])
+    names = ("errors.csv", "kinds.csv", "imagined.json")
+    result.files.extend(folder / name for name in names)

@@ -27,6 +27,7 @@ LABELS = {
 COLOURS = {"imagined": "#2b5fb8", "told": "#3a9d6e", "nothing_changes": "#8a8a8a"}
 # Where the agents imagine the actions that they take, the first two lie on one another.
 MARKERS = {"imagined": "o", "told": "s", "nothing_changes": "^"}
+NOTES_MEAN = 'moves, vanishes, appears: squared error / that of "nothing changes"'
 MARKS = {"disc": "o", "square": "s", "bar": "_", "line": "_"}  # of a legend
 DASHES = {"imagined": "-", "told": "--", "nothing_changes": "-"}
 
@@ -38,6 +39,7 @@ def draw_step(
     paint: Painter,
     title: str,
     legend: Sequence[tuple[str, tuple[int, ...], str]] = (),
+    notes: Sequence[str] = (),
 ) -> None:
     """Draw one step's foresight under what happened, a column per depth.
 
@@ -48,6 +50,7 @@ def draw_step(
         paint: Draws observations.
         title: Stands above all.
         legend: What the shapes mean, as an environment's `picture_legend`: words, colour, shape.
+        notes: A line under each depth 0..K; none where left out.
     """
     shown = pairs(foresight, step, paint)
     height, width = shown[0][1].shape[:2]
@@ -59,11 +62,13 @@ def draw_step(
         if happened is not None:
             distance = foresight.imagined[step, k] - foresight.seen[step + k]
             error = f"error {np.mean(distance**2):.2g}"
+            if notes and notes[k]:
+                error += f"\n{notes[k]}"
         _panel(axes[0, k], happened, f"step {step + k}" if k else f"step {step}, now", "")
         _panel(axes[1, k], foreseen, f"{k} ahead" if k else "decoded", error)
     axes[0, 0].set_ylabel("happened")
     axes[1, 0].set_ylabel("foreseen")
-    figure.suptitle(title)
+    figure.suptitle(f"{title}\n{NOTES_MEAN}" if any(notes) else title, fontsize=10)
     marks = [
         Line2D([], [], linestyle="", marker=MARKS[shape], color=np.array(colour) / 255, label=words)
         for words, colour, shape in legend
@@ -84,6 +89,15 @@ def _panel(axes: Any, picture: np.ndarray | None, title: str, note: str) -> None
         axes.text(0.5, 0.5, "the episode\nhas ended", ha="center", va="center", fontsize=9)
     else:
         axes.imshow(picture)
+
+
+def log_axis(axes: Any) -> None:
+    """Makes the upright axis logarithmic, with plain numbers on it."""
+    axes.set_yscale("log")
+    axes.margins(y=0.12)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def draw_errors(path: Path, errors: DepthErrors, horizon: int, title: str) -> None:
@@ -123,11 +137,7 @@ def draw_errors(path: Path, errors: DepthErrors, horizon: int, title: str) -> No
     )  # fmt: skip
     axes.set(xlabel="steps ahead", ylabel="mean squared error of observations", title=title)
     if positive.size:
-        axes.set_yscale("log")
-        axes.margins(y=0.12)
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        log_axis(axes)
     axes.grid(color="#e6e6e6", linewidth=0.7)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=False)

@@ -108,15 +108,7 @@ class _Gradients:
     def __init__(self, module: Any):
         names = {parameter: name for name, parameter in module.named_parameters()}
         lists = _lists_learned(module)
-        unreached = set()
-        if module.settings.has_model and not module.settings.foretells:
-            unreached = set(module.world_model.outcome_net.parameters())
-        learn = [
-            p
-            for parameters in lists.values()
-            for p in parameters
-            if p.requires_grad and p not in unreached
-        ]
+        learn = [p for parameters in lists.values() for p in parameters if p.requires_grad]
         self.flat = torch.zeros(sum(parameter.numel() for parameter in learn))
         parts = self.flat.split([parameter.numel() for parameter in learn])
         views = {p: part.view_as(p) for p, part in zip(learn, parts, strict=True)}

@@ -32,8 +32,9 @@ def of_model(model: Any) -> list[Tensor]:
     """Those of ``lay_out_nets`` in world.h."""
     sale = model.sale
     nets = [model.action_embedding, sale.f, sale.g, sale.phi, model.posterior_net, model.prior_net]
-    nets += [model.embeddings_decoder, model.hidden_decoder, model.obs_decoder, model.outcome_net]
+    nets += [model.embeddings_decoder, model.hidden_decoder, model.obs_decoder]
     nets += [model.policy_phi, model.policy_net]
+    nets += [model.outcome_net] if model.outcome_net is not None else []
     return list(chain(*(net.parameters() for net in nets)))
 
 

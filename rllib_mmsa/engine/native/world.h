@@ -138,14 +138,15 @@ static void lay_out_nets(World *w, Tensors list, Pool *pool)
         learned(&list, (Shape){3 * joint, 1, wide, n * m->hidden, 1, .split = 3 * joint}, pool);
     w->heads = learned(
         &list, (Shape){m->latent, 2, deep, m->obs + m->actions, 1, .split = m->latent}, pool);
-    w->outcome = learned(
-        &list,
-        (Shape){2 * joint, 1, OUTCOME, 2, .split = joint, .one_hots = m->choices, .picks = n},
-        pool);
     w->policy_phi =
         learned(&list, (Shape){joint, 0, 0, joint, .from = joint, .split = joint}, pool);
     w->policy = learned(
         &list, (Shape){2 * joint, 1, wide, m->choices, 1, .from = joint, .split = 2 * joint}, pool);
+    if (!w->foretells) return;
+    w->outcome = learned(
+        &list,
+        (Shape){2 * joint, 1, OUTCOME, 2, .split = joint, .one_hots = m->choices, .picks = n},
+        pool);
 }
 
 enum { NETS = 11 };
