@@ -7,7 +7,7 @@
 Learning Algorithms in Cooperative Tasks", NeurIPS Datasets and Benchmarks, 2021; its appendix, with
 parameter sharing, as repeated by others). What the appendix does not name is EPyMARL's own
 (github.com/uoe-agents/epymarl, cbc38c0: ``src/config`` and ``src/learners/q_learner.py``).
-docs/algorithms.md says which repetitions, and what differs.
+docs/baselines.md says which repetitions, and what differs.
 """
 
 from __future__ import annotations
