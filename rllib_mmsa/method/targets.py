@@ -55,12 +55,16 @@ def td_targets(
     gamma: float,
     td_lambda: float = 0.0,
     loss_mask: Tensor | None = None,
+    truncated: Tensor | None = None,
 ) -> Tensor:
     """Targets y_t = r_t + gamma (1 - terminated_t) V_{t+1} (section 4.4), or lambda-returns.
 
     With ``td_lambda`` above 0, lambda y_{t+1} + (1 - lambda) V_{t+1} takes the place of V_{t+1},
-    as far as steps follow: Peng's Q(lambda), without correction for actions that were not greedy
-    (Peng and Williams, 1996; for QMIX Hu et al., 2021, "Rethinking the implementation tricks").
+    as far as steps follow: the lambda-return (Sutton and Barto, 2018, section 12.8), here Peng's
+    Q(lambda), without correction for actions that were not greedy (Peng and Williams, 1996; for
+    QMIX Hu et al., 2021, "Rethinking the implementation tricks"). pymarl2's code
+    (``build_td_lambda_targets``) goes on into padding where an episode was cut off; this one
+    begins with V_{t+1} there.
 
     Truncation bootstraps, termination does not: ``terminated`` must be false where an
     episode was only cut off by a time limit.
@@ -72,27 +76,36 @@ def td_targets(
         gamma: discount factor per environment step.
         td_lambda: from 0 (one step) to 1 (all that was played).
         loss_mask: (B, T), 1 on steps that were played and are learned from; None: all are.
+        truncated: (B, T) bool, the steps at which a limit cut the episode off; None: none are.
 
     Returns:
         (B, T, M) float.
+
+    Raises:
+        ValueError: the shapes do not share (B, T).
     """
+    given = [each for each in (loss_mask, truncated) if each is not None]
+    if any(each.shape != rewards.shape for each in given):
+        raise ValueError(f"loss_mask and truncated must have rewards' shape {tuple(rewards.shape)}")
     if rewards.shape != terminated.shape or rewards.shape != next_values.shape[:2]:
         raise ValueError(
             f"rewards {tuple(rewards.shape)}, terminated {tuple(terminated.shape)} and "
             f"next_values {tuple(next_values.shape)} must share (B, T)"
         )
     factor = gamma * (1.0 - terminated.to(next_values.dtype)).unsqueeze(-1)
-    rewards = rewards.unsqueeze(-1)
-    targets = rewards + factor * next_values
     if td_lambda == 0.0:
-        return targets
-    follows = torch.ones_like(rewards) if loss_mask is None else loss_mask.unsqueeze(-1)
-    later = torch.zeros_like(targets[:, 0])  # lambda (y_{t+1} - V_{t+1}), where a step follows
-    for t in reversed(range(targets.shape[1])):
-        targets[:, t] += factor[:, t] * later
-        if t > 0:
-            later = td_lambda * follows[:, t] * (targets[:, t] - next_values[:, t - 1])
-    return targets
+        return rewards.unsqueeze(-1) + factor * next_values
+    followed = torch.ones_like(rewards) if loss_mask is None else loss_mask
+    followed = F.pad(followed[:, 1:], (0, 1)) != 0
+    if truncated is not None:
+        followed = followed & ~truncated
+    share = td_lambda * followed.to(next_values.dtype).unsqueeze(-1)
+    # What y_t has without y_{t+1}, which is not read behind the last step.
+    known = rewards.unsqueeze(-1) + factor * ((1 - share) * next_values)
+    targets = [known[:, -1]]
+    for t in reversed(range(rewards.shape[1] - 1)):
+        targets.append(known[:, t] + factor[:, t] * share[:, t] * targets[-1])
+    return torch.stack(targets[::-1], 1)
 
 
 def ahead(x: Tensor, horizon: int) -> Tensor:

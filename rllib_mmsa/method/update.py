@@ -170,7 +170,7 @@ def forward(
         next_state = mixer_state(nets.target_aggregator, s, rollout, settings)[:, 1:]
         next_q_tot = nets.target_mixer(q_target[:, 1:], next_state)
         ended, returns = batch.ended(settings), (settings.gamma, settings.td_lambda)
-        y = td_targets(batch.rewards, ended, next_q_tot, *returns, batch.loss_mask)
+        y = td_targets(batch.rewards, ended, next_q_tot, *returns, batch.loss_mask, batch.truncated)
 
     step = Step(q_tot, y, StepMean(batch.loss_mask), nets)
     return step if not isinstance(settings, MMSASettings) else add_model(step, batch, h, u, noise)

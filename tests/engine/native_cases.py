@@ -68,6 +68,7 @@ def random_case(seed: int) -> SimpleNamespace:
     shared = {
         "gamma": float(rng.uniform(0.5, 1.0)),
         "double_q": pick(True, False),
+        "td_lambda": (0.0, 0.6, 1.0)[seed % 3],
         "bootstrap_truncated": pick(True, False),
         "mixer": pick("qmix", "qmix", "vdn", None),
         "mixing_embed_dim": pick(1, 5, 32),

@@ -21,7 +21,14 @@ def prepared(settings) -> tuple:
     return team, batch, native_cases.noise_for(team, batch, 0)
 
 
-@pytest.mark.parametrize("settings", [Settings(**SMALL), MMSASettings(**SMALL, **MODEL)])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Settings(**SMALL),
+        Settings(**SMALL, td_lambda=0.6),
+        MMSASettings(**SMALL, **MODEL),
+    ],
+)
 def test_losses_and_gradients_are_plains(settings):
     team, batch, noise = prepared(settings)
     plain = native_cases.plain(copy.deepcopy(team), batch, noise, torch.float32)
@@ -33,8 +40,9 @@ def test_losses_and_gradients_are_plains(settings):
         torch.testing.assert_close(found.gradients[name], gradient, rtol=1e-4, atol=1e-6)
 
 
-def test_steps_that_are_added_count_nowhere():
-    team, batch, noise = prepared(MMSASettings(**SMALL, **MODEL))
+@pytest.mark.parametrize("td_lambda", [0.0, 0.6])
+def test_steps_that_are_added_count_nowhere(td_lambda):
+    team, batch, noise = prepared(MMSASettings(**SMALL, **MODEL, td_lambda=td_lambda))
     longer, more_noise = padded(batch, noise)
     assert longer.actions.shape[1] == STEPS and longer.obs.shape[1] == STEPS + 1
     assert more_noise.shape[2] == STEPS + 1

@@ -71,7 +71,7 @@ def test_a_reading_is_computed_or_refused(reading):
     changed.pop("preset", None)
     mixer = {"VDN": "vdn", "IndependentQ": None}.get(name, "qmix")
     settings = (MMSASettings if name == "MMSA" else Settings)(**{"mixer": mixer, **changed})
-    refused = ("td_lambda", "world_model_form", "normaliser", "dynamics_layers")
+    refused = ("world_model_form", "normaliser", "dynamics_layers")
     without_sale = not changed.get("use_sale", True)
     assert (verify(settings) is not None) == (without_sale or any(n in changed for n in refused))
     if verify(settings) is None:
@@ -129,6 +129,40 @@ def test_threads_change_no_bit(seed, instructions):
             assert torch.equal(gradient, other.gradients[name]), name
 
 
+@pytest.mark.parametrize("mixer", ["qmix", "vdn", None])
+@pytest.mark.parametrize("double_q", [True, False])
+@pytest.mark.parametrize("bootstrap", [True, False])
+@pytest.mark.parametrize("kind", [Settings, MMSASettings])
+def test_lambda_returns_are_plains(kind, bootstrap, double_q, mixer, instructions):
+    """Of windows with a burn-in, of episodes that end or are cut off, and of steps with a gap."""
+    options = {"td_lambda": 0.6, "double_q": double_q, "bootstrap_truncated": bootstrap}
+    team = native_cases.Team(kind(mixer=mixer, **options), 3, 5, 8, 10)
+    native_cases.scatter(team, 0)
+    batch = native_cases.random_batch(native_cases.np.random.default_rng(3), 9, 12, 3, 5, 8, 10)
+    batch.loss_mask[0, 5] = 0
+    batch.truncated[0, 3] = batch.terminated[0, 8] = True  # steps that are learned from follow
+    assert batch.loss_mask[0, [3, 4, 8, 9]].all()
+    ends = batch.terminated.any(1), batch.truncated.any(1)
+    assert ends[0].any() and ends[1].any() and not (ends[0] | ends[1]).all()
+    assert batch.loss_mask[:, 0].min() == 0
+    noise = native_cases.noise_for(team, batch, 1)
+    exact = native_cases.plain(team, batch, noise, torch.float64)
+    ours, threaded = (
+        NativeEngine(copy.deepcopy(team), threads).learn(batch._asdict(), noise)
+        for threads in (1, 3)
+    )
+    assert ours.losses["td_target_mean"].item() == pytest.approx(
+        exact.losses["td_target_mean"].item(), rel=1e-5, abs=1e-6
+    )
+    assert ours.total.item() == pytest.approx(exact.total.item(), rel=1e-5)
+    for name, gradient in exact.gradients.items():
+        assert apart(ours.gradients[name], gradient) < 3e-5, name
+        assert torch.equal(ours.gradients[name], threaded.gradients[name]), name
+    team.settings = kind(mixer=mixer, **{**options, "td_lambda": 0.0})
+    one_step = NativeEngine(team, 1).learn(batch._asdict(), noise)
+    assert abs(one_step.losses["td_target_mean"] - ours.losses["td_target_mean"]) > 1e-3
+
+
 def test_one_engine_learns_from_batches_of_any_shape(instructions):
     """Memory that is used again keeps nothing of the batch before."""
     rng = native_cases.np.random.default_rng(0)
@@ -180,7 +214,6 @@ def test_acting_follows_the_weights_however_they_are_written():
         ({"use_sale": False}, "without SALE"),
         ({"world_model_form": "printed"}, "printed is not compiled"),
         ({"world_model_form": "residual"}, "residual is not compiled"),
-        ({"td_lambda": 0.5}, "td_lambda: 0.5 is not compiled"),
         ({"dynamics_layers": 1}, "dynamics_layers: 1 is not compiled"),
         *(({"normaliser": n}, n) for n in ("none", "layer", "batch", "softmax", "l2")),
     ],
@@ -199,6 +232,7 @@ def test_all_other_readings_are_known():
         {"kl_balance": "posterior"},
         {"double_q": False},
         {"rollout_horizon": 10},
+        {"td_lambda": 0.6},
         {"mixer_reads": "untrained"},
         {"mixer_reads": "hidden"},
         {"mixer_reads": "hidden", "use_sale": False},

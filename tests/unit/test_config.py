@@ -89,6 +89,7 @@ def test_own_settings_are_set_like_rllibs():
     assert (config.rollout_horizon, config.lr, config.train_batch_episodes) == (5, 1e-4, 8)
     config.learners(engine="plain", learner_threads=1, num_learners=0)
     assert (config.engine, config.learner_threads, config.num_learners) == ("plain", 1, 0)
+    assert QMIXConfig().training(td_lambda=0.6).td_lambda == 0.6
     with pytest.raises(ConfigError, match="rollout_horizont'. Did you mean 'rollout_horizon'"):
         MMSAConfig().training(rollout_horizont=5)
 

@@ -19,6 +19,7 @@ READINGS = {
     "maximum as printed": ("QMIX", {"double_q": False}),
     "a time limit is an end": ("QMIX", {"bootstrap_truncated": False}),
     "lambda-returns": ("QMIX", {"td_lambda": 0.6}),
+    "lambda-returns, summed, maximum": ("VDN", {"td_lambda": 0.9, "double_q": False}),
     "lambda-returns of each agent": ("IndependentQ", {"td_lambda": 1.0}),
     "MMSA, lambda-returns": ("MMSA", {"td_lambda": 0.8, "bootstrap_truncated": False}),
     "no last action": ("QMIX", {"observe_last_action": False}),

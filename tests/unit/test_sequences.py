@@ -18,8 +18,10 @@ def gradients(algorithm, batch: dict) -> dict[str, torch.Tensor]:
     return {n: p.grad.clone() for n, p in module.named_parameters() if p.grad is not None}
 
 
-def test_a_sequence_with_all_that_came_before_is_as_good_as_its_episode():
-    algorithm = build("QMIX", engine="plain", **FORAGING)
+@pytest.mark.parametrize("td_lambda", [0.0, 0.6])
+def test_a_sequence_with_all_that_came_before_is_as_good_as_its_episode(td_lambda):
+    """Targets look past its end by the value behind it alone."""
+    algorithm = build("QMIX", engine="plain", td_lambda=td_lambda, **FORAGING)
     episode = max(algorithm.env_runner.sample(num_episodes=20), key=len)
     start, stop = 4, len(episode) - 2
     sequence = batch_of(algorithm, [Window(episode, first=0, start=start, stop=stop)])

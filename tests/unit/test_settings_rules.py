@@ -31,6 +31,7 @@ def test_the_defaults_keep_the_rules(name):
         ({"gamma": 2}, "gamma is 2; it must be a number from 0 to 1"),
         ({"gamma": -0.1}, "gamma is -0.1; it must be a number from 0 to 1"),
         ({"gamma": math.nan}, "gamma is nan; it must be a number from 0 to 1"),
+        ({"td_lambda": 1.1}, "td_lambda is 1.1; it must be a number from 0 to 1"),
         ({"lr": -1e-3}, "lr is -0.001; it must be a number above 0, 1 at most"),
         ({"lr": 0}, "lr is 0; it must be a number above 0, 1 at most"),
         ({"lr": 100}, "lr is 100; it must be a number above 0, 1 at most"),

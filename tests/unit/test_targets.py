@@ -64,9 +64,97 @@ def test_a_whole_return_reads_no_value_of_an_episode_that_ended():
     torch.testing.assert_close(targets[0, :, 0], torch.tensor([1.5, 1.0, 2.0]))
 
 
+def recursion(ended=(), truncated=(), mask=(1, 1, 1, 1), td_lambda=0.5) -> list[float]:
+    """Targets of one episode of rewards 1, 2, 3, 4 and V(t+1) = 8, 16, 24, 32, with gamma 0.5.
+
+    Args:
+        ended, truncated: the steps at which it did, and was.
+    """
+    steps = range(4)
+    targets = td_targets(
+        torch.tensor([[1.0, 2.0, 3.0, 4.0]]),
+        torch.tensor([[t in ended for t in steps]]),
+        torch.tensor([[[8.0], [16.0], [24.0], [32.0]]]),
+        0.5,
+        td_lambda,
+        torch.tensor([mask], dtype=torch.float32),
+        torch.tensor([[t in truncated for t in steps]]),
+    )
+    assert targets.shape == (1, 4, 1)
+    return targets.flatten().tolist()
+
+
+def test_a_lambda_return_is_that_of_the_recursion_by_hand():
+    # y_3 = 4 + 16 = 20; y_2 = 3 + (12 + 10) / 2; y_1 = 2 + (8 + 7) / 2; y_0 = 1 + (4 + 4.75) / 2.
+    assert recursion() == [5.375, 9.5, 14.0, 20.0]
+    # An end: y_3 = 4; y_2 = 3 + (12 + 2) / 2; y_1 = 2 + (8 + 5) / 2; y_0 = 1 + (4 + 4.25) / 2.
+    assert recursion(ended=[3]) == [5.125, 8.5, 10.0, 4.0]
+    assert recursion(ended=[3], td_lambda=1.0) == [3.25, 4.5, 5.0, 4.0]  # no V at all
+    # An end that other steps follow: y_1 = 2; y_0 = 1 + (4 + 1) / 2.
+    assert recursion(ended=[1]) == [3.5, 2.0, 14.0, 20.0]
+
+
+def test_a_lambda_return_begins_at_a_time_limit_with_the_value_behind_it():
+    # y_1 = 2 + 8, whatever follows; y_0 = 1 + (4 + 5) / 2.
+    assert recursion(truncated=[1])[:2] == [5.5, 10.0]
+    assert recursion(truncated=[1], td_lambda=1.0)[:2] == [6.0, 10.0]
+    # Where the limit is an end (bootstrap_truncated: false): y_1 = 2; y_0 = 1 + (4 + 1) / 2.
+    assert recursion(truncated=[1], ended=[1])[:2] == [3.5, 2.0]
+
+
+@pytest.mark.parametrize("td_lambda", [0.5, 1.0])
+def test_a_lambda_return_stops_before_steps_that_are_not_learned_from(td_lambda):
+    """Padding and gaps: each piece of an episode has the targets that it has alone."""
+    padded = recursion(mask=(1, 1, 0, 0), td_lambda=td_lambda)
+    assert padded[:2] == ([5.5, 10.0] if td_lambda == 0.5 else [6.0, 10.0])
+    with_gap = recursion(mask=(1, 0, 1, 1), td_lambda=td_lambda)
+    assert with_gap[0] == 1 + 0.5 * 8  # one step
+    assert with_gap[2:] == recursion(td_lambda=td_lambda)[2:]
+    burnt_in = recursion(mask=(0, 0, 1, 1), td_lambda=td_lambda)
+    assert burnt_in[2:] == recursion(td_lambda=td_lambda)[2:]
+
+
+def random_steps() -> tuple:
+    """Rewards, termination, truncation, mask and values of 50 episodes of 1 to 12 steps."""
+    generator = torch.Generator().manual_seed(0)
+    lengths = torch.randint(1, 13, (50, 1), generator=generator)
+    at = torch.arange(12)
+    terminated = (at == lengths - 1) & (torch.arange(50) % 3 == 0).unsqueeze(1)
+    truncated = (at == lengths - 1) & (torch.arange(50) % 3 == 1).unsqueeze(1)
+    rewards = torch.randn(50, 12, generator=generator)
+    values = torch.randn(50, 12, 3, generator=generator)
+    return rewards, terminated, truncated, (at < lengths).float(), values
+
+
+def test_lambda_0_is_the_one_step_target_bit_for_bit():
+    rewards, terminated, truncated, mask, values = random_steps()
+    one_step = td_targets(rewards, terminated, values, 0.99)
+    ours = td_targets(rewards, terminated, values, 0.99, 0.0, mask, truncated)
+    assert torch.equal(ours, one_step)
+    almost = td_targets(rewards, terminated, values, 0.99, 1e-9, mask, truncated)
+    torch.testing.assert_close(almost, one_step)  # the recursion itself
+
+
+def test_lambda_1_is_the_discounted_return_of_an_episode_that_terminates():
+    rewards, _, _, mask, values = random_steps()
+    terminated = (mask == 1) & (torch.nn.functional.pad(mask[:, 1:], (0, 1)) == 0)
+    rewards = rewards.double()
+    ours = td_targets(rewards, terminated, values.double(), 0.9, 1.0, mask)
+    for b, length in enumerate(mask.sum(1).int().tolist()):
+        for t in range(length):
+            played = rewards[b, t:length]
+            discounted = sum(0.9**k * played[k].item() for k in range(len(played)))
+            assert ours[b, t].tolist() == pytest.approx([discounted] * 3, abs=1e-12)
+
+
 def test_targets_refuse_shapes_that_would_broadcast():
     with pytest.raises(ValueError, match=r"must share \(B, T\)"):
         td_targets(torch.zeros(4, 1), torch.zeros(4, 3, dtype=torch.bool), torch.zeros(4, 3, 1), 1)
+    steps, values = torch.zeros(4, 3), torch.zeros(4, 3, 1)
+    flags = steps.bool()
+    for mask, truncated in ((steps[:, :1], flags), (steps, flags[:1])):
+        with pytest.raises(ValueError, match=r"must have rewards' shape \(4, 3\)"):
+            td_targets(steps, flags, values, 1.0, 0.5, mask, truncated)
     with pytest.raises(ValueError, match="do not index"):
         take_actions(torch.zeros(2, 3, 4), torch.zeros(2, 1, dtype=torch.int64))
     with pytest.raises(ValueError, match="does not cover"):

@@ -18,8 +18,6 @@ from rllib_mmsa.method.settings import MMSASettings, Settings
 
 def verify(settings: Settings) -> str | None:
     """Why these settings are not known; None if they are known whole."""
-    if settings.td_lambda:
-        return f"td_lambda: {settings.td_lambda} is not compiled"
     if not isinstance(settings, MMSASettings):
         return None
     if settings.has_model and not settings.use_sale:

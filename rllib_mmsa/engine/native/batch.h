@@ -8,7 +8,7 @@ typedef struct {
     int model, foretells, latent, embedded, width, deep, horizon, every;
     int aggregated; /* numbers of a step that the aggregator reads; 0: there is none */
     int double_q, bootstrap_truncated, moves; /* moves: whether running statistics move */
-    float gamma, sale_weight, by[11]; /* by: see `World` */
+    float gamma, td_lambda, sale_weight, by[11]; /* by: see `World` */
 } Settings;
 
 /* The fields of a batch (rllib_mmsa/rllib/batch.py). */
@@ -127,7 +127,7 @@ typedef struct {
     int64_t *last, *chosen, *greedy, *target_greedy;
     float *read_obs, *hidden, *target_hidden, *values, *of_chosen, *next, *value_kept, *of_values;
     float *of_hidden, *rollout, *summary, *next_summary, *of_summary, *state, *next_state;
-    float *q, *next_q, *mixed, *next_mixed, *of_mixed, *of_q;
+    float *q, *next_q, *mixed, *next_mixed, *of_mixed, *of_q, *targets; /* targets: (reads, .) */
     uint8_t *legal;
     float *room;
     Scratch *spare;

@@ -42,6 +42,7 @@ class Settings(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_int) for name in _SIZES),
         ("gamma", ctypes.c_float),
+        ("td_lambda", ctypes.c_float),
         ("sale_weight", ctypes.c_float),
         ("by", ctypes.c_float * len(MODEL_LOSSES)),
     ]

@@ -102,8 +102,8 @@ static void lay_out_part(const Update *u, Part *p, int count, Arena *arena)
     p->values = matrix(arena, all, s->actions);
     float **const numbers[] = {&p->of_chosen, &p->next, &p->of_values, &p->q, &p->next_q, &p->of_q};
     for (int i = 0; i < 6; i++) *numbers[i] = floats(arena, all + GROUP);
-    float **const of_mixed[] = {&p->mixed, &p->next_mixed, &p->of_mixed};
-    for (int i = 0; i < 3; i++) *of_mixed[i] = floats(arena, (most + GROUP) * mixed);
+    float **const of_mixed[] = {&p->mixed, &p->next_mixed, &p->of_mixed, &p->targets};
+    for (int i = 0; i < 4; i++) *of_mixed[i] = floats(arena, (most + GROUP) * mixed);
     p->value_kept = s->sale ? matrix(arena, all, 2 * s->embedding + 2 * s->wide + 1) : NULL;
     if (s->aggregated) { /* the target agents' hidden states, or a roll-out from them */
         p->rollout = s->model ? matrix(arena, most, s->aggregated) : p->target_hidden;

@@ -181,6 +181,7 @@ def _sizes(module: Any, played: Batch | None) -> bindings.Settings:
         "double_q": settings.double_q,
         "bootstrap_truncated": settings.bootstrap_truncated,
         "gamma": settings.gamma,
+        "td_lambda": settings.td_lambda,
         "sale": settings.use_sale,
         "model": settings.has_model,
         "foretells": settings.foretells,

@@ -315,22 +315,72 @@ TARGET static void OWN(mix_back)(const Update *u, Part *p, long row, int n, cons
                s->state * sizeof(float));
 }
 
-/* L_TD of the steps from `row` on, from mixed values and those of the target: gradients at the
- * mixed values into `of_mixed`. */
+/* What a mixer is given of the learned steps from `row` on: agents' values at `where`, (n, agents). */
+static void OWN(gather_values)(const float *values, const int *where, long row, int n,
+                               int agents, float *to)
+{
+    for (int r = 0; r < n; r++)
+        memcpy(to + r * agents, values + where[row + r] * (long)agents, agents * sizeof(float));
+}
+
+/* V of the states that the learned steps reach, (learns, .), by the target mixer. */
+TARGET static const float *OWN(next_values)(const Update *u, Part *p)
+{
+    const Settings *s = &u->s;
+    const int agents = s->agents;
+    for (long row = 0; row < p->learns; row += GROUP) {
+        const int n = p->learns - row < GROUP ? (int)(p->learns - row) : GROUP;
+        float *room = p->room, *there = p->next_q + row * agents, *next = p->next_mixed + row;
+        OWN(gather_values)(p->next, p->ends, row, n, agents, there);
+        if (s->mixer == 2) {
+            const OWN(Mixed) x = OWN(mixed_room)(u, &room);
+            OWN(mixer_reads)(u, p, row, n, 1, x.state, rounded(u->mixer.state));
+            OWN(mix)(&u->target_mixer, n, there, &x, next);
+        }
+        for (int r = 0; r < n && s->mixer == 1; r++) {
+            next[r] = 0;
+            for (int i = 0; i < agents; i++) next[r] += there[r * agents + i];
+        }
+    }
+    return s->mixer ? p->next_mixed : p->next_q;
+}
+
+/* y of the learned steps, at the places of their observations among reads, from V (learns, .): see
+ * `td_targets` in method/targets.py. Steps go by time, so the next one's stands already. */
+static void OWN(targets)(const Update *u, Part *p, const float *next)
+{
+    const Settings *s = &u->s;
+    const int values = mixed_values(s);
+    const float *mask = u->f.loss_mask;
+    for (long l = p->learns - 1; l >= 0; l--) {
+        const int at = p->at[p->learned[l]], b = at / (s->steps + 1), t = at % (s->steps + 1);
+        const long step = (long)b * s->steps + t;
+        const int truncated = u->f.truncated[step];
+        const int ended = u->f.terminated[step] || (!s->bootstrap_truncated && truncated);
+        const int followed = t + 1 < s->steps && mask[step + 1] != 0 && !truncated;
+        const float *after = p->targets + (long)p->ends[l] * values;
+        for (int v = 0; v < values; v++) {
+            float behind = next[l * values + v];
+            if (followed) behind = (1 - s->td_lambda) * behind + s->td_lambda * after[v];
+            p->targets[(long)p->starts[l] * values + v] =
+                u->f.rewards[step] + (ended ? 0 : s->gamma * behind);
+        }
+    }
+}
+
+/* L_TD of the steps from `row` on, from mixed values: gradients at them into `of_mixed`. */
 static void OWN(td_error)(const Update *u, Part *p, long row, int n, const float *mixed,
-                          const float *next, float *of_mixed)
+                          float *of_mixed)
 {
     const Settings *s = &u->s;
     const int values = mixed_values(s);
     for (int r = 0; r < n; r++) {
         const int at = p->at[p->learned[row + r]], b = at / (s->steps + 1);
         const long step = (long)b * s->steps + at % (s->steps + 1);
-        const int ended =
-            u->f.terminated[step] || (!s->bootstrap_truncated && u->f.truncated[step]);
         const float weight = u->f.loss_mask[step] / u->total / values;
+        const float *targets = p->targets + (long)p->starts[row + r] * values;
         for (int v = 0; v < values; v++) {
-            const float more = ended ? 0 : s->gamma * next[r * values + v];
-            const float target = u->f.rewards[step] + more, q = mixed[r * values + v];
+            const float target = targets[v], q = mixed[r * values + v];
             const float error = q - target;
             of_mixed[r * values + v] = 2 * weight * error;
             p->losses[0] += weight * error * error, p->losses[1] += weight * fabsf(error);
@@ -344,35 +394,27 @@ TARGET static void OWN(mix_and_back)(const Update *u, Part *p)
 {
     const Settings *s = &u->s;
     const int agents = s->agents;
+    OWN(targets)(u, p, OWN(next_values)(u, p));
     for (long row = 0; row < p->learns; row += GROUP) {
         const int n = p->learns - row < GROUP ? (int)(p->learns - row) : GROUP;
-        float *room = p->room;
-        float *here = p->q + row * agents, *there = p->next_q + row * agents;
-        float *back = p->of_q + row * agents;
-        for (int r = 0; r < n; r++)
-            for (int i = 0; i < agents; i++) {
-                here[r * agents + i] = p->of_chosen[p->starts[row + r] * (long)agents + i];
-                there[r * agents + i] = p->next[p->ends[row + r] * (long)agents + i];
-            }
-        float *mixed = p->mixed, *next = p->next_mixed, *of_mixed = p->of_mixed;
+        float *room = p->room, *here = p->q + row * agents, *back = p->of_q + row * agents;
+        float *mixed = p->mixed, *of_mixed = p->of_mixed;
+        OWN(gather_values)(p->of_chosen, p->starts, row, n, agents, here);
         if (s->mixer == 2) {
             const OWN(Mixed) x = OWN(mixed_room)(u, &room);
-            OWN(mixer_reads)(u, p, row, n, 1, x.state, rounded(u->mixer.state));
-            OWN(mix)(&u->target_mixer, n, there, &x, next);
             OWN(mixer_reads)(u, p, row, n, 0, x.state, rounded(u->mixer.state));
             OWN(mix)(&u->mixer, n, here, &x, mixed);
-            OWN(td_error)(u, p, row, n, mixed, next, of_mixed);
+            OWN(td_error)(u, p, row, n, mixed, of_mixed);
             OWN(mix_back)(u, p, row, n, here, &x, of_mixed, back, room);
         } else if (s->mixer == 1) {
             for (int r = 0; r < n; r++) {
-                mixed[r] = next[r] = 0;
-                for (int i = 0; i < agents; i++)
-                    mixed[r] += here[r * agents + i], next[r] += there[r * agents + i];
+                mixed[r] = 0;
+                for (int i = 0; i < agents; i++) mixed[r] += here[r * agents + i];
             }
-            OWN(td_error)(u, p, row, n, mixed, next, of_mixed);
+            OWN(td_error)(u, p, row, n, mixed, of_mixed);
             for (int r = 0; r < n * agents; r++) back[r] = of_mixed[r / agents];
         } else
-            OWN(td_error)(u, p, row, n, here, there, back);
+            OWN(td_error)(u, p, row, n, here, back);
     }
 }
 
