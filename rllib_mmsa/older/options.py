@@ -58,6 +58,10 @@ _SHALLOW: dict[str, Any] = {
 }
 
 
+#: Settings without which an older version's world model does not fit today's networks.
+OF_OLDER_MODELS = ("world_model_form", "dynamics_dim", *_SHALLOW)
+
+
 def from_older(saved: Mapping[str, Any]) -> dict[str, Any]:
     """Settings that an older version saved, in today's names.
 

@@ -16,11 +16,12 @@ from ray.tune.experiment import Trial
 from ray.tune.utils import flatten_dict
 
 from rllib_mmsa import whole
-from rllib_mmsa.command import checkpoints
+from rllib_mmsa.command import checkpoints, evaluate
 from rllib_mmsa.command.run import rewind, state
 from rllib_mmsa.command.run.announce import AnnounceStop
 from rllib_mmsa.command.run.logs import CsvLog, JsonLog
 from rllib_mmsa.errors import ConfigError
+from rllib_mmsa.older.options import OF_OLDER_MODELS
 from rllib_mmsa.rllib.latest_test import met
 
 
@@ -122,6 +123,8 @@ def _repair(folder: Path, trial: dict[str, Any], said: dict[str, Any]) -> None:
             result.metrics if rewind.ITERATION in result.metrics else rewind.result_of(path)
         )
         results[number] = result
+    if found:
+        _keep_older_model(trial, found[max(found)])
     before = storage.current_checkpoint_index
     _set_checkpoints(manager, results, _latest(folder, name, latest, results, before))
     storage.current_checkpoint_index = max([before, *there])
@@ -129,6 +132,22 @@ def _repair(folder: Path, trial: dict[str, Any], said: dict[str, Any]) -> None:
     newest = manager._latest_checkpoint_result
     if newest and (folder / name / Path(newest.checkpoint.path).name / whole.COMPLETE).exists():
         _remove_halves(there[number] for number in there.keys() - found.keys())
+
+
+def _keep_older_model(trial: dict[str, Any], checkpoint: Path) -> None:
+    """Give a trial the settings of an older world model, where it leaves them to the defaults.
+
+    Args:
+        trial: Tune's state of a trial; changed.
+        checkpoint: What it goes on from.
+    """
+    try:
+        _, config = evaluate.read_config(checkpoint)
+    except ConfigError:
+        return  # said by who restores it
+    if getattr(config, "world_model_form", None) == "residual":
+        for name in OF_OLDER_MODELS:
+            trial["config"].setdefault(name, getattr(config, name))
 
 
 def _is_own(result: _TrainingResult, trial_name: str | None) -> bool:
