@@ -45,7 +45,8 @@ class MMSAConfig(QLearningConfig):
     @property
     def has_world_model(self) -> bool:
         """Whether there is a world model: the ablation No-WM and one control have none."""
-        return bool(self.use_world_model) and self.mixer_reads != "hidden"
+        given = {"use_world_model": self.use_world_model, "mixer_reads": self.mixer_reads}
+        return MMSASettings(**given).has_model
 
     def training(self, **options: Unpack[MMSATrainingOptions]) -> Self:  # type: ignore[override]
         """Sets the training settings.
