@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import os
+import pickle
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,6 +76,24 @@ def test_a_full_disk_is_seen_behind_what_it_causes(error):
 @pytest.mark.parametrize("error", [None, OSError(errno.EACCES, "no"), ValueError("x")])
 def test_other_errors_are_not_a_full_disk(error):
     assert not full_disk.is_cause(error)
+
+
+@pytest.mark.parametrize("kept", [0, 20])
+def test_an_exception_that_a_full_disk_cut_off(tmp_path, kept):
+    file = tmp_path / "trial" / "error.pkl"
+    file.parent.mkdir()
+    file.write_bytes(pickle.dumps(ValueError("a long enough message"))[:kept])
+    with pytest.raises((EOFError, pickle.UnpicklingError)) as raised:
+        pickle.loads(file.read_bytes())
+    assert full_disk.cut_off(raised.value, tmp_path)
+    assert not full_disk.cut_off(ValueError("other"), tmp_path)
+
+
+def test_an_exception_that_is_whole_is_no_full_disk(tmp_path):
+    file = tmp_path / "trial" / "error.pkl"
+    file.parent.mkdir()
+    file.write_bytes(pickle.dumps(ValueError("whole")))
+    assert not full_disk.cut_off(EOFError("Ran out of input"), tmp_path)
 
 
 def test_the_disk_that_is_full_is_named(small_disk):

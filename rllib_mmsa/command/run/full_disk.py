@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from ray.tune.result import EXPR_ERROR_PICKLE_FILE
 
 from rllib_mmsa.command.experiment.storage import FULL
 
@@ -19,6 +22,29 @@ def is_cause(error: BaseException | None) -> bool:
         getattr(each, "errno", None) in FULL or any(text in str(each) for text in TEXTS)
         for each in _chain(error)
     )
+
+
+def cut_off(error: BaseException, results: Path) -> bool:
+    """Whether Tune fails to read a trial's exception because a full disk cut its file off.
+
+    Args:
+        error: What Tune raised.
+        results: The experiment's folder.
+    """
+    if not isinstance(error, EOFError | pickle.UnpicklingError):
+        return False
+    return any(map(_is_cut_off, results.glob(f"*/{EXPR_ERROR_PICKLE_FILE}")))
+
+
+def _is_cut_off(pickled: Path) -> bool:
+    """Whether a pickle ends too early."""
+    try:
+        pickle.loads(pickled.read_bytes())
+    except (EOFError, pickle.UnpicklingError):
+        return True
+    except Exception:  # whole, but of a class that is not there
+        return False
+    return False
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -147,7 +147,7 @@ def _run_all(experiments: Sequence[Experiment], options: LaunchOptions) -> int:
             lost()
             return EXIT_INTERRUPTED
         except Exception as err:
-            if not full_disk.is_cause(err):
+            if not full_disk.is_cause(err) and not full_disk.cut_off(err, experiment.path):
                 raise
             typer.echo(full_disk.message(experiment.path), err=True)
             lost()
