@@ -112,14 +112,18 @@ def held_out(played: Played) -> int:
 
 
 def judge(model: Any, played: Played, horizon: int) -> dict[str, float]:
-    """Errors on the episodes held out, as shares of those of "nothing changes"."""
+    """Errors on the episodes held out, as shares of those of "nothing changes", and reward AUC."""
     first = held_out(played)
     batch = Batch(*(values[first:] for values in played.batch))
-    errors = quality.prediction_errors(model.eval(), batch, played.hidden[first:], horizon)
-    return {
-        f"{k} ahead": float(errors[f"obs_error_{k}_step"] / errors[f"obs_nothing_changes_{k}_step"])
+    forecast = quality.foresee_latents(model.eval(), batch, played.hidden[first:], horizon)
+    errors = quality.prediction_errors(model, batch, forecast)
+    scores = quality.reward_scores(model, batch, forecast)
+    found = {
+        f"{k} ahead": errors[f"obs_error_{k}_step"] / errors[f"obs_nothing_changes_{k}_step"]
         for k in (1, horizon)
     }
+    found["reward AUC"] = scores.get(f"reward_auc_{horizon}_step", torch.tensor(torch.nan))
+    return {name: float(value) for name, value in found.items()}
 
 
 def main(
@@ -135,7 +139,7 @@ def main(
     ray.init(address="local", num_cpus=1, include_dashboard=False, logging_level="ERROR")
     played = read(checkpoint, episodes)
     ray.shutdown()
-    typer.echo("| settings | 1 ahead | 3 ahead | ms |\n|---|---:|---:|---:|")
+    typer.echo("| settings | 1 ahead | 3 ahead | reward AUC | ms |\n|---|---:|---:|---:|---:|")
     for text in ("", *(variant or [])):
         given = {k: yaml.safe_load(v) for k, v in (p.split("=") for p in text.split(";") if p)}
         model, took = train(played, MMSASettings(**given), updates, seed)

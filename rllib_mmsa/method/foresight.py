@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rllib_mmsa.method.kinds import MEASURES, Places, places_of, tally, typical
+from rllib_mmsa.method.kinds import MEASURES, Places, auc, places_of, r2, tally, typical
 from rllib_mmsa.method.networks import TeamNetworks
-from rllib_mmsa.method.quality import observations
+from rllib_mmsa.method.quality import Forecast, foretold_rewards, observations
 from rllib_mmsa.method.targets import greedy_actions
 
 
@@ -28,11 +28,13 @@ class Played(Protocol):
         obs: (L+1, N, D) float32, in the environment's units.
         action_mask: (L+1, N, A), 1 where legal.
         actions: (L, N), integers.
+        rewards: (L,).
     """
 
     obs: np.ndarray
     action_mask: np.ndarray
     actions: np.ndarray
+    rewards: np.ndarray
 
     def __len__(self) -> int: ...
 
@@ -46,11 +48,14 @@ class Foresight(NamedTuple):
             agents acted in the imagination; [t, 0] is the present, encoded and decoded.
         told: (L, K, N, D) float32; [t, k-1] is the same under the actions really taken. Where
             t + k > L there were none, and the numbers mean nothing (NaN where K > L).
+        rewards: (L, K) float32; [t, k-1] is what step t foretold of the reward of step t + k - 1,
+            as ``told``, in the unit that is learned from. NaN without a reward head.
     """
 
     seen: np.ndarray
     imagined: np.ndarray
     told: np.ndarray
+    rewards: np.ndarray
 
 
 class DepthErrors(NamedTuple):
@@ -63,6 +68,8 @@ class DepthErrors(NamedTuple):
         steps: (E, K) int, over how many steps each sum goes; 0 in episodes shorter than the depth.
         kinds: "imagined" and "told" -> (E, K, P, M, 2), the sums of ``kinds.tally``.
         entities: (P,) what stands in each place.
+        rewards: "auc" and "r2" -> (K,), those of kinds.py for the rewards foretold; NaN where there
+            is nothing to tell.
     """
 
     imagined: np.ndarray
@@ -71,6 +78,7 @@ class DepthErrors(NamedTuple):
     steps: np.ndarray
     kinds: dict[str, np.ndarray]
     entities: tuple[str, ...]
+    rewards: dict[str, np.ndarray]
 
     def mean(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """The mean over all steps and half its 95 % interval.
@@ -138,10 +146,14 @@ def foresee(nets: TeamNetworks, episode: Played, horizon: int) -> Foresight:
     latents = model.imagine(hidden, obs, greedy, horizon)
     present = model.posterior(hidden, obs).mean
     reach = min(horizon, len(episode))
-    told = torch.stack(model.predict(present[:, :-1], actions, reach), 2)
-    told = F.pad(told, (0, 0, 0, horizon - reach), value=torch.nan)
+    forecast = Forecast(present, model.predict(present[:, :-1], actions, reach))
+    told = F.pad(torch.stack(forecast.ahead, 2), (0, 0, 0, horizon - reach), value=torch.nan)
     foreseen = (observations(nets, each[0]).cpu().numpy() for each in (latents, told))
-    return Foresight(episode.obs, *foreseen)
+    rewards = np.full((len(episode), horizon), np.nan, np.float32)
+    for k in range(1, reach + 1) if model.outcome_net is not None else ():
+        foretold = foretold_rewards(model, forecast, actions, k)[0]
+        rewards[: len(foretold), k - 1] = foretold.cpu().numpy()
+    return Foresight(episode.obs, *foreseen, rewards)
 
 
 def depth_errors(
@@ -163,8 +175,10 @@ def depth_errors(
     kinds = np.zeros((2, len(episodes), depth, len(places.kinds), len(MEASURES), 2))
     sums = np.zeros((3, len(episodes), depth))
     steps = np.zeros((len(episodes), depth), int)
+    foretold = []
     for e, episode in enumerate(episodes):
         foresight = foresee(nets, episode, depth)
+        foretold.append(foresight.rewards)
         for k in range(1, min(depth, len(episode)) + 1):
             later = episode.obs[k:].astype(np.float64)
             reach = len(later)  # steps t with an observation at t + k
@@ -181,7 +195,30 @@ def depth_errors(
                 )
             steps[e, k - 1] = reach
     by_name = dict(zip(("imagined", "told"), kinds, strict=True))
-    return DepthErrors(sums[0], sums[1], sums[2], steps, by_name, places.kinds)
+    scores = reward_scores(foretold, [episode.rewards for episode in episodes])
+    return DepthErrors(sums[0], sums[1], sums[2], steps, by_name, places.kinds, scores)
+
+
+def reward_scores(
+    foretold: Sequence[np.ndarray], paid: Sequence[np.ndarray]
+) -> dict[str, np.ndarray]:
+    """How well rewards are foretold, by depth; of each episode (L, K) and (L,).
+
+    Returns:
+        "auc", of whether a step paid, and "r2", (K,) each: see ``DepthErrors.rewards``.
+    """
+    depth = foretold[0].shape[1]
+    scores = {name: np.full(depth, np.nan) for name in ("auc", "r2")}
+    for k in range(depth):
+        known = [each[: max(len(each) - k, 0), k] for each in foretold]
+        told = torch.from_numpy(np.concatenate(known))
+        rewards = torch.from_numpy(np.concatenate([each[k:] for each in paid]))
+        if len(told) == 0 or told.isnan().any():
+            continue
+        found = {"auc": auc(told, rewards > 0), "r2": r2(told, rewards)}
+        for name, score in found.items():
+            scores[name][k] = np.nan if score is None else score.item()
+    return scores
 
 
 def usual_of(places: Places, episodes: Sequence[Played]) -> Tensor:

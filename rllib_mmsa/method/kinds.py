@@ -240,17 +240,18 @@ def auc(scores: Tensor, labels: Tensor) -> Tensor | None:
 
 
 def r2(predicted: Tensor, actual: Tensor) -> Tensor | None:
-    """The share of the variance that is foretold: 1 - squared error / squared deviation.
+    """The share of the variance that a straight line over the prediction explains.
+
+    The squared correlation: the two may be in different units.
 
     Args:
         predicted, actual: (...), of one shape.
 
     Returns:
-        () float64, at most 1; 0 is as good as the mean of ``actual``, below it is worse. None where
-        ``actual`` is all the same.
+        () float64 from 0 to 1. None where ``actual`` is all the same.
     """
-    actual = actual.double()
-    spread = (actual - actual.mean()).square().sum()
-    if spread == 0:
+    x, y = (values.flatten().double() for values in (predicted, actual))
+    x, y = x - x.mean(), y - y.mean()
+    if y.square().sum() == 0:
         return None
-    return 1 - (predicted.double() - actual).square().sum() / spread
+    return (x @ y).square() / (x.square().sum() * y.square().sum()).clamp(min=1e-30)

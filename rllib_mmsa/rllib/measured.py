@@ -54,8 +54,5 @@ class Measured(TorchLearner):
         read = update.observe(module, played)
         hidden = module.agent.unroll(read.obs, read.actions)
         horizon = module.settings.rollout_horizon
-        errors = {
-            **quality.prediction_errors(module.world_model, read, hidden, horizon),
-            **quality.kind_errors(module, played, hidden, horizon, self.places),
-        }
+        errors = quality.judge(module, played, read, hidden, horizon, self.places)
         return {name: error.item() for name, error in errors.items()}

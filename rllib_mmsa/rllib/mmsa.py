@@ -114,8 +114,8 @@ class MMSA(QLearning):
             num_episodes: episodes to play.
 
         Returns:
-            See ``quality.prediction_errors`` and ``quality.kind_errors``; each error of k steps
-            stands beside the error of "nothing changes", or is a share of it.
+            See ``quality.judge``; each error of k steps stands beside the error of "nothing
+            changes", or is a share of it.
 
         Raises:
             ValueError: there is no world model.

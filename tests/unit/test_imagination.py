@@ -95,11 +95,11 @@ def test_errors_by_depth_against_a_slow_loop(trained):
 def test_the_interval_counts_episodes_and_depths_that_none_reached_are_nan():
     steps = np.array([[2, 1, 0], [2, 1, 0]])
     sums = np.array([[2.0, 3.0, 0.0], [6.0, 3.0, 0.0]])
-    mean, half = DepthErrors(sums, sums, sums, steps, {}, ()).mean("told")
+    mean, half = DepthErrors(sums, sums, sums, steps, {}, (), {}).mean("told")
     assert mean[:2].tolist() == [2.0, 3.0] and np.isnan(mean[2])
     # Episode means 1 and 3: deviation sqrt(2), standard error 1.
     assert half[0] == pytest.approx(1.96) and half[1] == 0
-    mean, half = DepthErrors(sums[:1], sums[:1], sums[:1], steps[:1], {}, ()).mean("told")
+    mean, half = DepthErrors(sums[:1], sums[:1], sums[:1], steps[:1], {}, (), {}).mean("told")
     assert mean[0] == 1.0 and np.isnan(half[0])
 
 
@@ -152,7 +152,7 @@ def test_errors_are_drawn_on_an_axis_on_which_curves_are_told_apart(monkeypatch,
     monkeypatch.setattr(Figure, "savefig", lambda self, *args, **kwargs: drawn.append(self))
     steps = np.full((3, 4), 5)
     small, large = np.full((3, 4), 0.01), np.array([[0.5, 1, 2, 4]] * 3)
-    draw_errors(tmp_path / "x.png", DepthErrors(small, small, large, steps, {}, ()), 2, "title")
+    draw_errors(tmp_path / "x.png", DepthErrors(small, small, large, steps, {}, (), {}), 2, "title")
     (axes,) = drawn[0].axes
     drawn[0].draw_without_rendering()
     height = {}
@@ -167,7 +167,7 @@ def test_errors_are_drawn_on_an_axis_on_which_curves_are_told_apart(monkeypatch,
     # Errors of 0, as of a game that does not change, have no place on it, and are drawn as well.
     nothing = np.zeros((3, 4))
     draw_errors(
-        tmp_path / "x.png", DepthErrors(nothing, nothing, nothing, steps, {}, ()), 2, "title"
+        tmp_path / "x.png", DepthErrors(nothing, nothing, nothing, steps, {}, (), {}), 2, "title"
     )
 
 

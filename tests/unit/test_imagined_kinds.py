@@ -106,6 +106,13 @@ def test_new_episodes_are_judged_as_rllib_imagine_judges_them(trained):
                 compared += 1
                 assert found[key] == pytest.approx(value, rel=1e-3), key
     assert compared >= 10
+    for name, scores in errors.rewards.items():
+        assert {key for key in found if name in key} == {
+            f"reward_{name}_{k}_step" for k in (1, horizon) if np.isfinite(scores[k - 1])
+        }
+        for k in (1, horizon):
+            score = found.get(f"reward_{name}_{k}_step", np.nan)
+            assert score == pytest.approx(scores[k - 1], rel=1e-3, nan_ok=True)
 
 
 def test_training_logs_them_without_nan(trained):

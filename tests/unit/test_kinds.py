@@ -141,7 +141,9 @@ def test_area_under_the_curve_by_hand():
 
 def test_share_of_the_variance_by_hand():
     actual = torch.tensor([1.0, 2, 3, 6])  # mean 3, squared deviations 4 + 1 + 0 + 9
-    assert r2(torch.tensor([1.0, 2, 3, 5]), actual).item() == pytest.approx(1 - 1 / 14)
-    assert r2(torch.full((4,), 3.0), actual).item() == 0.0
-    assert r2(torch.zeros(4), actual).item() == pytest.approx(1 - 50 / 14)
+    assert r2(3 - 2 * actual, actual).item() == pytest.approx(1.0)  # in whatever unit
+    predicted = torch.tensor([1.0, 2, 2, 5])
+    correlation = np.corrcoef(predicted, actual)[0, 1]
+    assert r2(predicted, actual).item() == pytest.approx(correlation**2)
+    assert r2(torch.zeros(4), actual).item() == 0.0
     assert r2(actual, torch.ones(4)) is None

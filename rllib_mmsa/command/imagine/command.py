@@ -50,13 +50,16 @@ class Imagined:
             f"checkpoint  {self.checkpoint}",
             f"MMSA on {self.env}, roll-out horizon {self.horizon}",
             f"mean squared error of observations, {self.episodes} greedy episodes:",
-            "  steps ahead   imagined   told the actions   nothing changes",
+            "  steps ahead   imagined   told the actions   nothing changes   "
+            "reward AUC   reward R2",
         ]
         for row in self.depths:
             if row["steps"]:
+                scores = (row["reward_auc"], row["reward_r2"])
+                auc, r2 = ("-" if score is None else f"{score:.3f}" for score in scores)
                 lines.append(
                     f"  {row['depth']:>11}   {row['imagined']:8.4g}   {row['told']:16.4g}   "
-                    f"{row['nothing_changes']:15.4g}"
+                    f"{row['nothing_changes']:15.4g}   {auc:>10}   {r2:>9}"
                 )
         from rllib_mmsa.command.imagine.kinds import kind_lines
 
@@ -206,6 +209,9 @@ def _rows(errors: Any) -> list[dict[str, Any]]:
         for row, mean, half in zip(rows, *errors.mean(name), strict=True):
             row[name] = None if np.isnan(mean) else float(mean)
             row[f"{name}_half_interval"] = None if np.isnan(half) else float(half)
+    for name, scores in errors.rewards.items():
+        for row, score in zip(rows, scores, strict=True):
+            row[f"reward_{name}"] = None if np.isnan(score) else float(score)
     return rows
 
 

@@ -101,7 +101,7 @@ def log_axis(axes: Any) -> None:
 
 
 def draw_errors(path: Path, errors: DepthErrors, horizon: int, title: str) -> None:
-    """Draw the errors by depth against "nothing changes", with 95 % intervals.
+    """Draw the errors by depth against "nothing changes", with 95 % intervals, and rewards beside.
 
     The axis is logarithmic: the model's errors may be a hundredth of those of "nothing changes".
 
@@ -111,8 +111,9 @@ def draw_errors(path: Path, errors: DepthErrors, horizon: int, title: str) -> No
         horizon: The roll-out horizon that was trained with; marked.
         title: Stands above.
     """
-    figure = Figure((6.4, 4.2), layout="constrained")
-    axes = figure.subplots()
+    rewards = {name: score for name, score in errors.rewards.items() if np.isfinite(score).any()}
+    figure = Figure((11 if rewards else 6.4, 4.2), layout="constrained")
+    axes, *beside = np.atleast_1d(figure.subplots(1, 2 if rewards else 1))
     means = {name: errors.mean(name) for name in LABELS}
     positive = np.concatenate([mean[mean > 0] for mean, _ in means.values()])
     lowest = float(positive.min()) / 2 if positive.size else 0.0
@@ -130,15 +131,27 @@ def draw_errors(path: Path, errors: DepthErrors, horizon: int, title: str) -> No
             depth, np.maximum(mean - half, lowest), mean + half,
             color=COLOURS[name], alpha=0.18, linewidth=0,
         )  # fmt: skip
+    if positive.size:
+        log_axis(axes)
+    _finish(axes, horizon, "mean squared error of observations")
+    for right in beside:
+        for name, score in rewards.items():
+            label = {"auc": "AUC: which steps pay", "r2": "R2: how much"}[name]
+            right.plot(np.arange(1, len(score) + 1), score, marker="o", markersize=4, label=label)
+        right.set(ylim=(-0.03, 1.03))
+        _finish(right, horizon, "rewards foretold, told the actions taken")
+    figure.suptitle(title)
+    figure.savefig(path, dpi=DPI)
+
+
+def _finish(axes: Any, horizon: int, what: str) -> None:
+    """Axes by depth: the horizon that was trained with, a grid, words."""
     axes.axvline(horizon, color="#c9c9c9", linestyle="--", linewidth=1, zorder=0)
     axes.annotate(
         f"horizon {horizon}", (horizon, 0), (3, 4), xycoords=("data", "axes fraction"),
         textcoords="offset points", fontsize=8, color="#707070",
     )  # fmt: skip
-    axes.set(xlabel="steps ahead", ylabel="mean squared error of observations", title=title)
-    if positive.size:
-        log_axis(axes)
+    axes.set(xlabel="steps ahead", ylabel=what)
     axes.grid(color="#e6e6e6", linewidth=0.7)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=False)
-    figure.savefig(path, dpi=DPI)
