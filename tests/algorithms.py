@@ -9,7 +9,8 @@ import torch
 
 import env_registry  # noqa: F401  (registers the environments)
 from env_registry.contract import TEAM
-from rllib_mmsa.method.update import Batch, draw_noise
+from rllib_mmsa.method.inputs import draw_noise
+from rllib_mmsa.method.update import Batch
 from rllib_mmsa.rllib import ALGORITHMS
 from rllib_mmsa.rllib.algorithm import QLearning
 from rllib_mmsa.rllib.batch import NOISE, TeamEpisode, Window, to_train_batch

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tests.reference_model import Episode, ModelReference, direct, encode, one_hot
+from tests.reference_uses import UsesReference, gated
 
 ILLEGAL = -1e9
 
@@ -28,7 +29,7 @@ def gru_cell(gru: Any, x: Tensor, h: Tensor) -> Tensor:
     return (1 - update) * torch.tanh(x_n + reset * h_n) + update * h
 
 
-class Reference:
+class Reference(UsesReference):
     """Losses of a team module on a batch, by loops.
 
     Args:
@@ -137,7 +138,9 @@ class Reference:
         if episode.terminated[t] or limit:
             return episode.rewards[t]
         share = self.config.td_lambda if t + 1 < episode.length else 0.0
-        value = (1 - share) * self.next_value(episode, online, target, t)
+        expands = getattr(self.config, "value_expansion", 0)
+        reached = self.expanded if expands else self.next_value
+        value = (1 - share) * reached(episode, online, target, t)
         if share:
             value = value + share * self.target(episode, online, target, t + 1)
         return episode.rewards[t] + self.config.gamma * value
@@ -160,7 +163,9 @@ class Reference:
         parts = [episode.state[t]] if getattr(self.config, "use_global_state", True) else []
         if self.module.world_model is not None:
             actions = self.next_actions(episode, online, target, t)
-            latents = self.model.imagine(target[t], episode.obs[t], actions)
+            latents, variances, _ = self.model.imagine_all(target[t], episode.obs[t], actions)
+            if self.config.gate_rollout:
+                latents = gated(self.agents, latents, variances)
             linear = getattr(self.module, f"{which}aggregator").linear
             parts.append(torch.tanh(linear(torch.cat(latents))))
         elif getattr(self.config, "mixer_reads", None) == "hidden":
@@ -195,9 +200,13 @@ class Reference:
         total, config = self.td_loss(), self.config
         if self.use_sale:
             total = total + config.sale_weight * self.sale_loss_observations()
+            if config.self_prediction_weight:
+                total = total + config.self_prediction_weight * self.self_prediction_loss()
         if self.module.world_model is None or config.mixer_reads == "untrained":
             return total
         losses = self.model.losses(self.played())
+        if config.value_expansion:
+            total = total + self.value_loss()
         if self.use_sale:
             total = total + config.sale_weight * losses["sale_latents"]
         total = total + config.kl_weight * losses["kl"] + config.policy_weight * losses["policy"]

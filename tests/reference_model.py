@@ -41,6 +41,13 @@ def direct(normaliser: str, sale: Any, pair: Tensor) -> Tensor:
     return normalise(normaliser, sale.phi_norm, sale.phi(pair))
 
 
+def mixture(members: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Mean and variance of a mixture of Gaussians, each a mean and a log deviation."""
+    mean = sum(m for m, _ in members) / len(members)
+    variance = sum(s.exp() ** 2 + (m - mean) ** 2 for m, s in members) / len(members)
+    return mean, variance
+
+
 class Episode:
     """One episode of a padded batch, at its own length; some have noise for the world model."""
 
@@ -100,15 +107,18 @@ class ModelReference:
         """The agents' one-hot actions side by side."""
         return torch.cat([one_hot(a, self.module.num_actions) for a in actions])
 
-    def prior(
+    def priors(
         self, model: Any, embeddings: Tensor, before: Tensor, actions: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Mean and log deviation; "residual": the network says how the latent before changes."""
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Each mean and log deviation; "residual": the network says how the latent changes."""
         sees_before = self.residual and self.use_sale
         x = torch.cat([embeddings, before]) if sees_before else embeddings
         x = torch.cat([x, actions]) if self.config.world_model_form == "direct" else x
-        mean, log_std = model.prior_net(x).chunk(2)
-        return (before + mean if self.residual else mean), log_std.clamp(-5, 2)
+        told = []
+        for net in (model.prior_net, *model.other_priors):
+            mean, log_std = net(x).chunk(2)
+            told.append((before + mean if self.residual else mean, log_std.clamp(-5, 2)))
+        return told
 
     def decode(self, model: Any, latent: Tensor) -> tuple[Tensor, list, list, list]:
         """Embeddings; h, o and mask logits per agent, h and o standardised."""
@@ -121,17 +131,29 @@ class ModelReference:
     @torch.no_grad()
     def imagine(self, hidden: list, obs: Any, actions: list[int]) -> list[Tensor]:
         """[s_t, ..., s_{t+K}] from the agents' states, observations and actions at step t."""
+        return self.imagine_all(hidden, obs, actions)[0]
+
+    @torch.no_grad()
+    def imagine_all(self, hidden: list, obs: Any, actions: list[int]) -> tuple[list, list, list]:
+        """``imagine``'s latents, and the K variances and actions that led from one to the next."""
         model = self.module.target_world_model
-        latents = [self.posterior(model, hidden, obs)[0]]
+        latents, variances, taken = [self.posterior(model, hidden, obs)[0]], [], []
         for _ in range(self.config.rollout_horizon):
-            latents.append(self.after(model, latents[-1], actions))
+            mean, variance = self.next(model, latents[-1], actions)
+            latents.append(mean)
+            variances.append(variance)
+            taken.append(actions)
             actions = [int(row.argmax()) for row in self.policy(model, latents[-1])]
-        return latents
+        return latents, variances, taken
+
+    def next(self, model: Any, latent: Tensor, actions: list[int]) -> tuple[Tensor, Tensor]:
+        """Mean and variance of the next step, over all priors."""
+        embeddings = self.embed(model, latent, actions)
+        return mixture(self.priors(model, embeddings, latent, self.one_hots(actions)))
 
     def after(self, model: Any, latent: Tensor, actions: list[int]) -> Tensor:
-        """The mean of the prior of the next step."""
-        embeddings = self.embed(model, latent, actions)
-        return self.prior(model, embeddings, latent, self.one_hots(actions))[0]
+        """The mean of the next step."""
+        return self.next(model, latent, actions)[0]
 
     def policy(self, model: Any, latent: Tensor) -> Any:
         """pi(z^s, phi^s): logits per agent."""
@@ -163,11 +185,13 @@ class ModelReference:
         before = torch.zeros(model.joint_dim, dtype=torch.float64)
         predicted = torch.zeros(())  # of the step before
         for t in episode.observations:
-            prior = self.prior(model, embeddings, before, taken)
+            priors = self.priors(model, embeddings, before, taken)
             mean, log_std = self.posterior(model, hidden[t], episode.obs[t])
             latent = mean + log_std.exp() * noise["posterior"][t]
-            self.add_kl(add, (mean, log_std), prior)
-            from_prior = prior[0] + prior[1].exp() * noise["prior"][t]
+            for prior in priors:
+                self.add_kl(add, (mean, log_std), prior)
+            told, variance = mixture(priors)
+            from_prior = told + variance.sqrt() * noise["prior"][t]
             sample = from_prior if (episode.row + t) % 2 else latent
             decoded = self.decode(model, sample)
             self.add_decoded(add, episode, hidden[t], decoded, t)

@@ -34,7 +34,7 @@ class Engine(Protocol):
 
         Args:
             batch: the fields of rllib_mmsa/rllib/batch.py, as they were played.
-            noise: see ``method.update.draw_noise``.
+            noise: see ``method.inputs.draw_noise``.
         """
         ...
 

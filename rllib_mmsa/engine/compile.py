@@ -14,8 +14,8 @@ from torch import Tensor
 
 from rllib_mmsa.engine.learned import Learned
 from rllib_mmsa.engine.plain import step
+from rllib_mmsa.method import inputs, update
 from rllib_mmsa.method import losses as equations
-from rllib_mmsa.method import update
 from rllib_mmsa.method.agents import AgentState
 from rllib_mmsa.method.settings import Settings
 from rllib_mmsa.method.update import Batch
@@ -52,7 +52,7 @@ class CompileEngine:
 
     def learn(self, batch: dict[str, Tensor], noise: Tensor | None) -> Learned:
         """One update up to its gradients; see ``Engine``."""
-        played = update.observe(self._module, Batch.of(batch))
+        played = inputs.observe(self._module, Batch.of(batch))
         total, losses = self._losses(*padded(played, noise))
         names, parameters = zip(*self._parameters.items(), strict=True)
         found = torch.autograd.grad(total, parameters, allow_unused=True)

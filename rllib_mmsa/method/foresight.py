@@ -147,13 +147,13 @@ def foresee(nets: TeamNetworks, episode: Played, horizon: int) -> Foresight:
     present = model.posterior(hidden, obs).mean
     reach = min(horizon, len(episode))
     forecast = Forecast(present, model.predict(present[:, :-1], actions, reach))
-    told = F.pad(torch.stack(forecast.ahead, 2), (0, 0, 0, horizon - reach), value=torch.nan)
-    foreseen = (observations(nets, each[0]).cpu().numpy() for each in (latents, told))
+    ahead = F.pad(torch.stack(forecast.ahead, 2), (0, 0, 0, horizon - reach), value=torch.nan)
+    imagined, told = (observations(nets, each[0]).cpu().numpy() for each in (latents, ahead))
     rewards = np.full((len(episode), horizon), np.nan, np.float32)
     for k in range(1, reach + 1) if model.outcome_net is not None else ():
         foretold = foretold_rewards(model, forecast, actions, k)[0]
         rewards[: len(foretold), k - 1] = foretold.cpu().numpy()
-    return Foresight(episode.obs, *foreseen, rewards)
+    return Foresight(episode.obs, imagined, told, rewards)
 
 
 def depth_errors(

@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rllib_mmsa.method import uses
 from rllib_mmsa.method.settings import MMSASettings, Settings
-from rllib_mmsa.method.targets import StepMean, ahead
+from rllib_mmsa.method.targets import StepMean, ahead, squared_error
 from rllib_mmsa.method.update import Batch, ModelStep, SaleStep, Step
 from rllib_mmsa.method.world_model import Foretold, Gaussian
 
@@ -30,7 +31,7 @@ def td_loss(step: Step, settings: Settings) -> Tensor:
 def kl_prior_loss(step: Step, settings: MMSASettings) -> Tensor:
     """KL[p(s_t | ...) || N(0, I)], the first term of L_KL."""
     model, mean = _model(step)
-    return mean(standard_normal_kl(model.prior))
+    return mean(torch.stack([standard_normal_kl(prior) for prior in model.priors]).mean(0))
 
 
 def kl_balanced_loss(step: Step, settings: MMSASettings) -> Tensor:
@@ -43,7 +44,8 @@ def kl_balanced_loss(step: Step, settings: MMSASettings) -> Tensor:
     model, mean = _model(step)
     of_posterior, of_prior = kl_shares(settings.kl_balance, settings.kl_balance_alpha)
     posterior = model.posterior.scale_gradient(of_posterior)
-    return mean(gaussian_kl(posterior, model.prior.scale_gradient(of_prior)))
+    kls = [gaussian_kl(posterior, p.scale_gradient(of_prior)) for p in model.priors]
+    return mean(torch.stack(kls).mean(0))
 
 
 def reconstruction_embeddings_loss(step: Step, settings: MMSASettings) -> Tensor:
@@ -132,6 +134,10 @@ def losses_of(settings: Settings) -> dict[str, Loss]:
         }
     if settings.use_sale:
         losses["sale_observation_loss"] = sale_observation_loss
+    if settings.loss_weights.get("self_prediction_loss"):
+        losses["self_prediction_loss"] = uses.self_prediction_loss
+    if settings.value_expansion:
+        losses["value_loss"] = uses.value_loss
     if settings.use_sale and settings.has_model:
         losses["sale_latent_loss"] = sale_latent_loss
     if settings.foretells:
@@ -162,11 +168,6 @@ def measures(step: Step) -> dict[str, Tensor]:
         agrees = model.policy.argmax(-1) == model.greedy
         measured["policy_agreement"] = mean(agrees.to(step.q_tot.dtype))
     return measured
-
-
-def squared_error(predicted: Tensor, target: Tensor) -> Tensor:
-    """(predicted - sg(target))^2, (...)."""
-    return F.mse_loss(predicted, target.detach(), reduction="none")
 
 
 def gaussian_kl(p: Gaussian, q: Gaussian) -> Tensor:

@@ -13,7 +13,7 @@ from torch import nn
 
 from rllib_mmsa.method.agents import RecurrentAgent, SaleAgent
 from rllib_mmsa.method.mixers import MAKE_MIXER, RolloutAggregator
-from rllib_mmsa.method.sale import SaleEncoder
+from rllib_mmsa.method.sale import SaleEncoder, perceptron
 from rllib_mmsa.method.settings import MMSASettings, Settings
 from rllib_mmsa.method.standardiser import Standardiser
 from rllib_mmsa.method.world_model import WorldModel
@@ -46,6 +46,7 @@ class TeamNetworks(Protocol):
     aggregator: RolloutAggregator | None
     world_model: Any  # WorldModel
     learned_sale: Any  # SaleEncoder
+    self_predictor: nn.Module
     target_agent: Any
     target_mixer: nn.Module
     target_aggregator: RolloutAggregator | None
@@ -87,6 +88,14 @@ def make_mixer(sizes: Sizes, state_size: int, settings: Settings) -> nn.Module:
 def make_world_model(sizes: Sizes, settings: MMSASettings) -> WorldModel:
     """The world model (section 4.3)."""
     return WorldModel(sizes.num_agents, sizes.num_actions, sizes.obs_size, settings)
+
+
+def make_self_predictor(sizes: Sizes, settings: MMSASettings) -> nn.Module | None:
+    """P(h, a) of ``self_prediction_loss``, from H + A numbers to E; None without it."""
+    if not settings.self_prediction_weight:
+        return None
+    inputs = settings.hidden_dim + sizes.num_actions
+    return perceptron(inputs, settings.sale_hidden_dim, settings.sale_dim)
 
 
 def learning_copy(acting: SaleEncoder) -> SaleEncoder:

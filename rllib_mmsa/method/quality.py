@@ -11,13 +11,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from rllib_mmsa.method.inputs import observe
 from rllib_mmsa.method.kinds import ERRORS, Places, auc, measures, r2, tally, typical
-from rllib_mmsa.method.losses import gaussian_kl, squared_error, standard_normal_kl
+from rllib_mmsa.method.losses import gaussian_kl, standard_normal_kl
 from rllib_mmsa.method.networks import TeamNetworks
 from rllib_mmsa.method.reduce import sum_over_learners
 from rllib_mmsa.method.settings import MMSASettings
-from rllib_mmsa.method.targets import StepMean
-from rllib_mmsa.method.update import Batch, believe, observe
+from rllib_mmsa.method.targets import StepMean, squared_error
+from rllib_mmsa.method.update import Batch, believe
+from rllib_mmsa.method.uses import mixture
 from rllib_mmsa.method.world_model import Gaussian, WorldModel
 
 #: Variance of a latent's posterior mean above which it is counted as active
@@ -39,7 +41,8 @@ def model_quality(
     played = played.every(settings.share_every)
     share, model, horizon = observe(nets, played), nets.world_model, settings.rollout_horizon
     hidden = nets.agent.unroll(share.obs, share.actions)
-    posterior, _, _, prior = believe(model, share, hidden, noise[0])
+    posterior, _, _, priors = believe(model, share, hidden, noise[0])
+    prior = mixture(priors)
     return {
         **latent_statistics(posterior, prior, share.read_mask),
         **judge(nets, played, share, hidden, horizon, places),

@@ -40,6 +40,9 @@ class Settings:
     use_world_model: ClassVar[bool] = False
     use_sale: ClassVar[bool] = False
     use_global_state: ClassVar[bool] = True
+    gate_rollout: ClassVar[bool] = False
+    value_expansion: ClassVar[int] = 0
+    model_updates: ClassVar[int] = 1
 
     gamma: float = 0.99
     td_lambda: float = 0.0
@@ -101,6 +104,13 @@ class MMSASettings(Settings):
         mixer_reads: what the mixer sees beside the state: the imagined "rollout"; or a control, to
             tell foresight from memory and size: the roll-out of an "untrained" model, or the
             target agents' "hidden" states without any model.
+        num_models: M, priors that foretell each step; their mean imagines.
+        gate_rollout: the mixer reads less of an imagined step the less the priors know of it
+            (method/uses.py).
+        value_expansion: imagined steps in y^tot, up to K; 0: none (method/uses.py).
+        model_updates: updates of the world model for each of the values; the further ones are of
+            other episodes of the batch.
+        self_prediction_weight: of the agents' prediction of their own next embedding; 0: none.
         model_batch_share: share of a batch's episodes that the world model and SALE learn from.
         kl_balance: which side of KL[posterior || prior] has ``kl_balance_alpha``: "prior" (the
             paper's prose, DreamerV2), "posterior" (its equation), or None (No-KLB, plain KL).
@@ -132,6 +142,11 @@ class MMSASettings(Settings):
     world_model_average: float | None = 0.99
     rollout_horizon: int = 3
     mixer_reads: str = "rollout"
+    num_models: int = 1
+    gate_rollout: bool = False  # type: ignore[misc]
+    value_expansion: int = 0  # type: ignore[misc]
+    model_updates: int = 1  # type: ignore[misc]
+    self_prediction_weight: float = 0.0
     model_batch_share: float = 0.25
     kl_balance: str | None = "prior"
     kl_balance_alpha: float = 0.8
@@ -165,7 +180,11 @@ class MMSASettings(Settings):
         }
         if self.mixer_reads == "untrained":
             of_model = dict.fromkeys(of_model, 0.0)
-        return {**super().loss_weights, "sale_observation_loss": self.sale_weight, **of_model}
+        of_agents = {
+            "sale_observation_loss": self.sale_weight,
+            "self_prediction_loss": self.self_prediction_weight,
+        }
+        return {**super().loss_weights, **of_agents, **of_model}
 
     @property
     def has_model(self) -> bool:

@@ -117,6 +117,11 @@ def ahead(x: Tensor, horizon: int) -> Tensor:
     return torch.stack([padded[:, k : k + x.shape[1]] for k in range(horizon)], 2)
 
 
+def squared_error(predicted: Tensor, target: Tensor) -> Tensor:
+    """(predicted - sg(target))^2, (...)."""
+    return F.mse_loss(predicted, target.detach(), reduction="none")
+
+
 class StepMean:
     """Means over the valid steps of a batch and over every trailing dimension.
 

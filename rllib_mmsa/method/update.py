@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rllib_mmsa.method import uses
 from rllib_mmsa.method.mixers import RolloutAggregator
 from rllib_mmsa.method.networks import TeamNetworks
 from rllib_mmsa.method.reduce import own_share
@@ -85,7 +86,7 @@ class ModelStep(NamedTuple):
         batch: that share.
         hidden: h_t, (B', T+1, N, H), detached.
         greedy: u_t, (B', T+1, N) int64.
-        posterior, prior: q(s_t | h_t) and p(s_t | ...), (B', T+1, J).
+        posterior, priors: q(s_t | h_t) and each p(s_t | ...), (B', T+1, J).
         embeddings: (z^sa, z^s, phi^sa)_t of the actions taken, (B', T, F).
         decoded: from samples of the posterior and of the prior in turn, (B', T+1, ...).
         policy: pi on the same samples, logits (B', T+1, N, A).
@@ -97,7 +98,7 @@ class ModelStep(NamedTuple):
     hidden: Tensor
     greedy: Tensor
     posterior: Gaussian
-    prior: Gaussian
+    priors: list[Gaussian]
     embeddings: Tensor
     decoded: Decoded
     policy: Tensor
@@ -113,9 +114,11 @@ class Step(NamedTuple):
         target: y^tot, (B, T, M), without.
         steps: the mean over the steps to learn from.
         networks: whose update it is.
+        next_q_tot: V_{t+1} of the target networks, (B, T, M).
         share_steps, share_observations: means over the model's share: over its steps to learn from,
             and over the observations around them.
         sale: of the agents' observations; None without SALE.
+        own: what agents foretell of their next embeddings, (B', T, N, E), or None.
         model: None without a world model.
     """
 
@@ -123,9 +126,11 @@ class Step(NamedTuple):
     target: Tensor
     steps: StepMean
     networks: TeamNetworks
+    next_q_tot: Tensor | None = None
     share_steps: StepMean | None = None
     share_observations: StepMean | None = None
     sale: SaleStep | None = None
+    own: Tensor | None = None
     model: ModelStep | None = None
 
 
@@ -165,14 +170,16 @@ def forward(
         rollout = h_target.flatten(-2).unsqueeze(-2)
 
     # Mixers and target (section 4.4): Q_tot(q, [s ; s^Rollout]) and y^tot.
-    q_tot = nets.mixer(q, mixer_state(nets.aggregator, s, rollout, settings)[:, :-1])
+    read = uses.gate(nets, rollout, u_target) if settings.gate_rollout else rollout
+    q_tot = nets.mixer(q, mixer_state(nets.aggregator, s, read, settings)[:, :-1])
     with torch.no_grad():
-        next_state = mixer_state(nets.target_aggregator, s, rollout, settings)[:, 1:]
+        next_state = mixer_state(nets.target_aggregator, s, read, settings)[:, 1:]
         next_q_tot = nets.target_mixer(q_target[:, 1:], next_state)
+        reached = uses.expand(nets, batch, rollout, u_target, next_q_tot)
         ended, returns = batch.ended(settings), (settings.gamma, settings.td_lambda)
-        y = td_targets(batch.rewards, ended, next_q_tot, *returns, batch.loss_mask, batch.truncated)
+        y = td_targets(batch.rewards, ended, reached, *returns, batch.loss_mask, batch.truncated)
 
-    step = Step(q_tot, y, StepMean(batch.loss_mask), nets)
+    step = Step(q_tot, y, StepMean(batch.loss_mask), nets, next_q_tot)
     return step if not isinstance(settings, MMSASettings) else add_model(step, batch, h, u, noise)
 
 
@@ -189,42 +196,12 @@ def add_model(step: Step, batch: Batch, h: Tensor, u: Tensor, noise: Tensor | No
     step = step._replace(share_steps=means[0], share_observations=means[1])
     if settings.use_sale:
         step = step._replace(sale=embed_observations(nets, share))
+    if settings.self_prediction_weight:
+        step = step._replace(own=uses.foretell_own(nets, share, h[::every]))
     if settings.has_model:
         hidden, greedy = h[::every].detach(), u[::every]
         step = step._replace(model=unroll_model(nets, share, hidden, greedy, noise))
     return step
-
-
-def observe(nets: TeamNetworks, batch: Batch) -> Batch:
-    """What the networks read of a batch (``normalise_observations``)."""
-    if nets.obs_scale is None or nets.state_scale is None:
-        return batch
-    return batch._replace(obs=nets.obs_scale(batch.obs), state=nets.state_scale(batch.state))
-
-
-def move_scales(nets: TeamNetworks, batch: Batch) -> None:
-    """Moves the running statistics of ``observe`` towards a batch as it was played.
-
-    They are part of the weights: acting, evaluation and checkpoints have those of the last update.
-    """
-    if nets.obs_scale is not None and nets.state_scale is not None:
-        nets.obs_scale.update(batch.obs, batch.read_mask)
-        nets.state_scale.update(batch.state, batch.read_mask)
-
-
-def draw_noise(nets: TeamNetworks, batch: Batch, settings: Settings, seed: int) -> Tensor | None:
-    """Noise for ``forward``, (2, B', T+1, J); None without a world model.
-
-    Several learners of one update draw what one would, and take the rows of their episodes.
-    """
-    if not (isinstance(settings, MMSASettings) and settings.has_model):
-        return None
-    generator = torch.Generator(batch.obs.device)
-    generator.manual_seed(seed)
-    steps = batch.state[:: settings.share_every, :, :1]
-    like = steps.expand(-1, -1, nets.world_model.joint_dim)
-    noise = [own_share(like, lambda rows: rows.normal_(generator=generator)) for _ in range(2)]
-    return torch.stack(noise)
 
 
 def mixer_state(
@@ -256,7 +233,8 @@ def unroll_model(
     if nets.training:
         model.hidden_scale.update(h, share.read_mask)
         model.obs_scale.update(o, share.read_mask)
-    posterior, latent, embeddings, prior = believe(model, share, h, noise[0])
+    posterior, latent, embeddings, priors = believe(model, share, h, noise[0])
+    prior = uses.mixture(priors)
 
     # A sample of each VAE is decoded in every second step: half the price of both everywhere.
     sample = torch.where(_chequered(latent), latent, prior.sample(noise[1]))
@@ -270,19 +248,19 @@ def unroll_model(
     if nets.settings.foretells:
         after, horizon = prior.mean[:, 1:], nets.settings.rollout_horizon
         foretold = model.follow(latent[:, :-1], after, a, horizon)
-    return ModelStep(share, h, u, posterior, prior, embeddings, decoded, policy, sale, foretold)
+    made = posterior, priors, embeddings, decoded, policy, sale, foretold
+    return ModelStep(share, h, u, *made)
 
 
 def believe(
     model: WorldModel, share: Batch, h: Tensor, noise: Tensor
-) -> tuple[Gaussian, Tensor, Tensor, Gaussian]:
-    """q(s_t | h_t), a sample of it, its embeddings with the action taken, and p(s_t | ...)."""
+) -> tuple[Gaussian, Tensor, Tensor, list[Gaussian]]:
+    """q(s_t | h_t), a sample of it, its embeddings with the action taken, and each p(s_t | ...)."""
     posterior = model.posterior(h, share.obs)
     latent = posterior.sample(noise)
     embeddings = model.embed(latent[:, :-1], share.actions)
     read = embeddings, latent[:, :-1], model.one_hot(share.actions)
-    prior = model.prior(*map(_one_step_later, read))
-    return posterior, latent, embeddings, prior
+    return posterior, latent, embeddings, model.priors(*map(_one_step_later, read))
 
 
 def _one_step_later(x: Tensor) -> Tensor:

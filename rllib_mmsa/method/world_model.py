@@ -9,7 +9,7 @@ the prior reads, K roll-out horizon.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,7 @@ from rllib_mmsa.method.sale import MAKE_NORMALISER, SaleEncoder, perceptron
 from rllib_mmsa.method.settings import MMSASettings
 from rllib_mmsa.method.standardiser import Standardiser
 from rllib_mmsa.method.targets import ahead
+from rllib_mmsa.method.uses import mixture
 
 #: Width of the hidden layer that foretells rewards and ends.
 OUTCOME_DIM = 64
@@ -114,25 +115,26 @@ class WorldModel(nn.Module):
         seen = self.hidden_dim + obs_size * self.residual
         self.posterior_net = ResidualNet(seen, outputs=2 * self.latent_dim, **dynamics)
         self.prior_reads_latent = self.residual and settings.use_sale  # else the embeddings hold it
-        inputs = self.embeddings_dim + joint * self.prior_reads_latent
+        prior_inputs = self.embeddings_dim + joint * self.prior_reads_latent
         one_hots = num_agents * num_actions
-        inputs += one_hots * self.prior_reads_actions
-        self.prior_net = ResidualNet(inputs, outputs=2 * joint, **dynamics)
+        prior_inputs += one_hots * self.prior_reads_actions
+        prior: dict[str, int] = {"inputs": prior_inputs, "outputs": 2 * joint, **dynamics}
+        self.prior_net = ResidualNet(**prior)
         self.embeddings_decoder = ResidualNet(joint, width, self.embeddings_dim)
         self.hidden_decoder = ResidualNet(self.embeddings_dim, width, num_agents * self.hidden_dim)
-        heads = obs_size + num_actions
-        self.obs_decoder = ResidualNet(self.latent_dim, outputs=heads, **dynamics)
+        self.obs_decoder = ResidualNet(self.latent_dim, outputs=obs_size + num_actions, **dynamics)
         self.outcome_net = None
         if settings.foretells:
             self.outcome_net = perceptron(2 * joint + one_hots, OUTCOME_DIM, 2)
         self.policy_phi = nn.Linear(joint, joint)
         self.policy_norm = MAKE_NORMALISER[normaliser](joint)
-        inputs = joint * (2 if settings.use_sale else 1)
-        self.policy_net = ResidualNet(inputs, width, one_hots)
+        self.policy_net = ResidualNet(joint * (2 if settings.use_sale else 1), width, one_hots)
         # The variance of a GRU state is about 0.005: a plain squared error on it asks for nothing,
         # and the posterior collapses.
-        self.hidden_scale = Standardiser(self.hidden_dim)
-        self.obs_scale = Standardiser(obs_size)
+        self.hidden_scale, self.obs_scale = Standardiser(self.hidden_dim), Standardiser(obs_size)
+        others = range(1, settings.num_models)
+        self.other_priors = nn.ModuleList(ResidualNet(**prior) for _ in others)
+        self.value_net = perceptron(joint, OUTCOME_DIM, 1) if settings.value_expansion else None
 
     def posterior(self, hidden: Tensor, obs: Tensor) -> Gaussian:
         """q(s_t | h_t), per agent with shared weights: (..., N, H), (..., N, D) to (..., J)."""
@@ -142,7 +144,9 @@ class WorldModel(nn.Module):
         mean, log_std = self.posterior_net(x).chunk(2, -1)
         return Gaussian(mean.flatten(-2), log_std.flatten(-2).clamp(*LOG_STD_RANGE))
 
-    def prior(self, embeddings: Tensor, before: Tensor, actions: Tensor) -> Gaussian:
+    def prior(
+        self, embeddings: Tensor, before: Tensor, actions: Tensor, member: int = 0
+    ) -> Gaussian:
         """p(s_t | z^sa_{t-1}, z^s_{t-1}, phi^sa_{t-1}), (..., J).
 
         Args:
@@ -150,12 +154,19 @@ class WorldModel(nn.Module):
             before: s_{t-1}, (..., J), from which all forms but the printed one start.
             actions: a_{t-1}, (..., N A), what ``one_hot`` returned; the "direct" form reads it:
                 embeddings that are still being learned blur which action it was.
+            member: whose, of ``num_models``.
         """
         x = torch.cat([embeddings, before], -1) if self.prior_reads_latent else embeddings
         if self.prior_reads_actions:
             x = torch.cat([x, actions], -1)
-        mean, log_std = self.prior_net(x).chunk(2, -1)
+        net = self.other_priors[member - 1] if member else self.prior_net
+        mean, log_std = net(x).chunk(2, -1)
         return Gaussian(before + mean if self.residual else mean, log_std.clamp(*LOG_STD_RANGE))
+
+    def priors(self, *read: Any) -> list[Gaussian]:
+        """``prior`` of every member."""
+        which: list[Any] = [{"member": 1 + m} for m in range(len(self.other_priors))]
+        return [self.prior(*read, **member) for member in ({}, *which)]
 
     def one_hot(self, actions: Tensor) -> Tensor:
         """(..., N) int64 to (..., N A), the agents' one-hot actions side by side."""
@@ -195,9 +206,13 @@ class WorldModel(nn.Module):
         logits = self.policy_net(torch.cat([*self.encode(latent), phi], -1))
         return logits.unflatten(-1, (self.num_agents, self.num_actions))
 
+    def next(self, latent: Tensor, actions: Tensor) -> Gaussian:
+        """p(s_{t+1} | s_t, a_t), over all priors: (..., J), (..., N) to (..., J)."""
+        return mixture(self.priors(self.embed(latent, actions), latent, self.one_hot(actions)))
+
     def go_on(self, latent: Tensor, actions: Tensor) -> Tensor:
-        """The mean of p(s_{t+1} | s_t, a_t): (..., J), (..., N) to (..., J)."""
-        return self.prior(self.embed(latent, actions), latent, self.one_hot(actions)).mean
+        """Its mean, (..., J)."""
+        return self.next(latent, actions).mean
 
     def foretell(self, before: Tensor, actions: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
         """r_t and the logit of the episode's end at t (the reward and end heads; Dreamer has both).

@@ -18,8 +18,9 @@ from torch import Tensor
 from env_registry.contract import TEAM
 from rllib_mmsa import engine
 from rllib_mmsa.method import losses as equations
-from rllib_mmsa.method import update
+from rllib_mmsa.method import uses
 from rllib_mmsa.method.gradients import clip, global_norm
+from rllib_mmsa.method.inputs import draw_noise, move_scales, observe
 from rllib_mmsa.method.networks import average_model, move, target_pairs
 from rllib_mmsa.method.update import Batch
 from rllib_mmsa.rllib import metrics as keys
@@ -86,9 +87,9 @@ class QLearner(Measured):
         module, played = self.team_module, Batch.of(batch[TEAM])
         # Noise derived from the update's number: a resumed run draws what it would have drawn.
         seed = (self.config.seed or 0) * 1_000_003 + self._num_updates
-        noise = update.draw_noise(module, played, module.settings, seed)
+        noise = draw_noise(module, played, module.settings, seed)
         if module.training:
-            update.move_scales(module, played)
+            move_scales(module, played)
         learned = self.engine.learn(batch[TEAM], noise)
         self.log_tensors(learned.losses)
         self._measure_model(played, noise)
@@ -97,7 +98,18 @@ class QLearner(Measured):
             if self.config.num_learners > 1:
                 stack.enter_context(self.module[TEAM].no_sync())
             self.apply_gradients(self.postprocess_gradients(gradients))
+        for part in range(1, module.settings.model_updates):
+            self._learn_model(played, part, seed)
         return {}, {TEAM: learned.total}, {}
+
+    def _learn_model(self, played: Batch, part: int, seed: int) -> None:
+        """``model_updates``: one more, of the world model alone, of another part of the batch."""
+        module = self.team_module
+        others = Batch(*(values.roll(-part, 0) for values in played))
+        noise = draw_noise(module, others, module.settings, seed + 500_009 * part)
+        losses = uses.model_losses(module, observe(module, others), noise, self.losses())
+        gradients = self.compute_gradients({TEAM: equations.total_loss(losses, module.settings)})
+        self.apply_gradients(self.postprocess_gradients(gradients))
 
     def learn_by_hooks(self, fields: dict[str, Tensor]) -> engine.Learned:
         """The losses and gradients of a batch by RLlib's hooks, which may be overridden.

@@ -10,7 +10,7 @@ from ray.rllib.policy.sample_batch import MultiAgentBatch
 from torch import Tensor
 
 from env_registry.contract import TEAM, Layout
-from rllib_mmsa.method import kinds, quality, update
+from rllib_mmsa.method import inputs, kinds, quality
 from rllib_mmsa.method.update import Batch
 
 
@@ -51,7 +51,7 @@ class Measured(TorchLearner):
         module = self.team_module
         fields = self._convert_batch_type(batch).policy_batches[TEAM]
         played = Batch.of(fields)
-        read = update.observe(module, played)
+        read = inputs.observe(module, played)
         hidden = module.agent.unroll(read.obs, read.actions)
         horizon = module.settings.rollout_horizon
         errors = quality.judge(module, played, read, hidden, horizon, self.places)

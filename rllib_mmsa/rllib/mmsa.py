@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
 
+UNTRAINED = "there is no world model that learns (use_world_model, mixer_reads)"
+
+
 class MMSAConfig(QLearningConfig):
     """The shared settings and MMSA's (``MMSASettings``).
 
@@ -74,6 +77,7 @@ class MMSAConfig(QLearningConfig):
             self.mixer_reads == "rollout" or self.use_world_model,
             "'rollout' with use_world_model: false, where the mixer reads the state alone",
         )
+        self._require_uses()
         share = self.model_batch_share
         self._require(
             "model_batch_share",
@@ -85,6 +89,27 @@ class MMSAConfig(QLearningConfig):
                 "use_world_model and use_global_state are both False: the mixer would see "
                 "nothing; keep one of them"
             )
+
+    def _require_uses(self) -> None:
+        """Checks what more of the world model is asked for (method/uses.py)."""
+        reads = self.has_world_model and self.mixer_reads == "rollout"
+        for name, off in (("num_models", 1), ("gate_rollout", False), ("model_updates", 1)):
+            self._require(name, reads or getattr(self, name) == off, f"{off}: {UNTRAINED}")
+        depth, horizon = self.value_expansion, self.rollout_horizon
+        self._require("value_expansion", reads or depth == 0, f"0: {UNTRAINED}")
+        self._require("value_expansion", depth <= horizon, f"rollout_horizon ({horizon}) at most")
+        heads = self.mixer is not None and self.reward_weight and self.end_weight
+        rule = "0 without a mixer, or where reward_weight or end_weight is 0"
+        self._require("value_expansion", bool(heads) or depth == 0, rule)
+        rule, off = "0 without SALE's embeddings (use_sale: false)", not self.self_prediction_weight
+        self._require("self_prediction_weight", self.use_sale or off, rule)
+        least = round(1 / self.model_batch_share)
+        self._require(
+            "model_updates",
+            self.model_updates <= least and (self.model_updates == 1 or self.num_learners < 2),
+            f"at most {least}, the parts of a batch that model_batch_share makes, and 1 with "
+            "several learners",
+        )
 
 
 MMSAConfig.training.__signature__ = shown(MMSATrainingOptions, MMSAConfig(QLearning))

@@ -18,7 +18,7 @@ from ray.rllib.utils.numpy import convert_to_numpy
 from torch import Tensor, nn
 
 from env_registry.contract import ACTION_MASK, OBS, STATE
-from rllib_mmsa.method import networks, update
+from rllib_mmsa.method import inputs, networks, update
 from rllib_mmsa.method.agents import RecurrentAgent
 from rllib_mmsa.method.mixers import RolloutAggregator
 from rllib_mmsa.method.settings import MMSASettings, Settings, names
@@ -89,7 +89,7 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
     def setup_training(self) -> None:
         """What only the learner has. Checkpoints keep the networks in this order."""
         settings, frozen_copy = self.settings, networks.frozen_copy
-        self.world_model = self.aggregator = self.learned_sale = None
+        self.world_model = self.aggregator = self.learned_sale = self.self_predictor = None
         self.target_world_model = self.target_aggregator = None
         state_size = self.state_size if settings.use_global_state else 0
         joint, horizon = self.num_agents * settings.hidden_dim, 0
@@ -108,11 +108,13 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
             self.target_aggregator = frozen_copy(self.aggregator)
         if settings.has_model:
             self.target_world_model = frozen_copy(self.world_model)
+        if settings.use_sale:
+            self.self_predictor = networks.make_self_predictor(self, settings)
 
     def get_non_inference_attributes(self) -> list[str]:
-        learned = ["mixer", "world_model", "aggregator", "learned_sale", "state_scale"]
+        learned = ["mixer", "world_model", "aggregator", "learned_sale", "self_predictor"]
         targets = ["target_agent", "target_mixer", "target_world_model", "target_aggregator"]
-        return [*learned, *targets]
+        return [*learned, "state_scale", *targets]
 
     def get_state(self, *args: Any, inference_only: bool = False, **kwargs: Any) -> dict[str, Any]:
         """RLlib's; for those who act, without walking through all that they do not need.
@@ -231,7 +233,7 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         Returns:
             {``STEP``: ``update.Step``}.
         """
-        played = update.observe(self, update.Batch.of(batch))
+        played = inputs.observe(self, update.Batch.of(batch))
         return {STEP: update.forward(self, played, self.settings, batch.get(NOISE))}
 
 

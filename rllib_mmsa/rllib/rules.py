@@ -160,6 +160,9 @@ RULES: dict[str, Rule] = {
     "world_model_form": Choice(WORLD_MODEL_FORMS),
     "preset": Choice((None, *presets.NAMES)),
     "rollout_horizon": Number(1, 1000, whole=True),
+    "num_models": Number(1, 100, whole=True),
+    "model_updates": Number(1, 1000, whole=True),
+    "value_expansion": AT_LEAST_0,
     "model_batch_share": Number(0, 1, above=True),
     "kl_balance_alpha": SHARE,
     "model_quality_interval": AT_LEAST_1,
@@ -214,12 +217,14 @@ RULES: dict[str, Rule] = {
     ),
     **dict.fromkeys(
         ("kl_weight", "reconstruction_weight", "observation_weight", "sale_weight",
-         "policy_weight", "open_loop_weight", "reward_weight", "end_weight"), NOT_NEGATIVE,
+         "policy_weight", "open_loop_weight", "reward_weight", "end_weight",
+         "self_prediction_weight"), NOT_NEGATIVE,
     ),
     **dict.fromkeys(
         ("double_q", "bootstrap_truncated", "observe_agent_id", "observe_last_action",
          "normalise_observations", "use_world_model", "use_sale", "use_global_state",
-         "standardise_rewards", "store_buffer_in_checkpoints", "overlap_sampling", "explore"), FLAG,
+         "gate_rollout", "standardise_rewards", "store_buffer_in_checkpoints",
+         "overlap_sampling", "explore"), FLAG,
     ),
 }  # fmt: skip
 

@@ -69,6 +69,11 @@ class MMSATrainingOptions(TrainingOptions, total=False):
     world_model_average: float | None
     rollout_horizon: int
     mixer_reads: str
+    num_models: int
+    gate_rollout: bool
+    value_expansion: int
+    model_updates: int
+    self_prediction_weight: float
     model_batch_share: float
     kl_balance: str | None
     kl_balance_alpha: float

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rllib_mmsa.engine.learned import Learned
-from rllib_mmsa.method import losses, networks, update
+from rllib_mmsa.method import inputs, losses, networks, update
 from rllib_mmsa.method.mixers import RolloutAggregator
 from rllib_mmsa.method.settings import MMSASettings, Settings
 from rllib_mmsa.method.update import Batch
@@ -154,7 +154,7 @@ def random_batch(
 
 
 def noise_for(team: Team, batch: Batch, seed: int) -> Tensor | None:
-    return update.draw_noise(team, batch, team.settings, seed)
+    return inputs.draw_noise(team, batch, team.settings, seed)
 
 
 def plain(team: Team, batch: Batch, noise: Tensor | None, dtype: torch.dtype) -> Learned:

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from rllib_mmsa.engine.native import bindings, unavailable, verify
+from rllib_mmsa.engine.native import PLAIN_ALONE, bindings, unavailable, verify
 from rllib_mmsa.engine.native.native import NativeEngine
 from rllib_mmsa.method.settings import PRESETS, MMSASettings, Settings
 from tests.engine import native_cases
@@ -71,7 +71,7 @@ def test_a_reading_is_computed_or_refused(reading):
     changed.pop("preset", None)
     mixer = {"VDN": "vdn", "IndependentQ": None}.get(name, "qmix")
     settings = (MMSASettings if name == "MMSA" else Settings)(**{"mixer": mixer, **changed})
-    refused = ("world_model_form", "normaliser", "dynamics_layers")
+    refused = ("world_model_form", "normaliser", "dynamics_layers", *PLAIN_ALONE)
     without_sale = not changed.get("use_sale", True)
     assert (verify(settings) is not None) == (without_sale or any(n in changed for n in refused))
     if verify(settings) is None:
@@ -215,6 +215,10 @@ def test_acting_follows_the_weights_however_they_are_written():
         ({"world_model_form": "printed"}, "printed is not compiled"),
         ({"world_model_form": "residual"}, "residual is not compiled"),
         ({"dynamics_layers": 1}, "dynamics_layers: 1 is not compiled"),
+        ({"num_models": 2}, "num_models: 2 is not compiled"),
+        ({"gate_rollout": True}, "gate_rollout: True is not compiled"),
+        ({"value_expansion": 1}, "value_expansion: 1 is not compiled"),
+        ({"self_prediction_weight": 0.5}, "self_prediction_weight: 0.5 is not compiled"),
         *(({"normaliser": n}, n) for n in ("none", "layer", "batch", "softmax", "l2")),
     ],
 )

@@ -168,10 +168,11 @@ def test_the_preset_paper_has_the_weights_as_printed():
     config = MMSAConfig().training(preset="paper")
     assert {name: getattr(config, name) for name in PRESETS["paper"]} == PRESETS["paper"]
     settings = MMSASettings(**PRESETS["paper"])
-    foretold = {"open_loop_loss", "reward_loss", "end_loss"}  # which section 4.4 does not have
+    # Section 4.4 does not have these.
+    added = {"open_loop_loss", "reward_loss", "end_loss", "self_prediction_loss"}
     weights = settings.loss_weights
-    assert {name for name, weight in weights.items() if weight == 0.0} == foretold
-    assert {weights[name] for name in weights.keys() - foretold} == {1.0}  # it weighs nothing
+    assert {name for name, weight in weights.items() if weight == 0.0} == added
+    assert {weights[name] for name in weights.keys() - added} == {1.0}  # it weighs nothing
     assert settings.share_every == 1
 
 

@@ -218,11 +218,13 @@ def test_both_mixers_read_the_copy_of_the_world_model(average):
 )
 def test_kl_balance_says_which_side_moves(kl_balance, moved):
     algorithm, module, step = one_step(kl_balance=kl_balance, kl_balance_alpha=1.0)
+    [prior] = step.model.priors
     sides = {
-        side: Gaussian(*(v.detach().requires_grad_() for v in getattr(step.model, side)))
-        for side in ("prior", "posterior")
+        side: Gaussian(*(v.detach().requires_grad_() for v in gaussian))
+        for side, gaussian in (("prior", prior), ("posterior", step.model.posterior))
     }
-    step = step._replace(model=step.model._replace(**sides))
+    model = step.model._replace(priors=[sides["prior"]], posterior=sides["posterior"])
+    step = step._replace(model=model)
     losses_of(module.settings)["kl_balanced_loss"](step, module.settings).backward()
     for side, gaussian in sides.items():
         assert all(bool(v.grad.any()) == (side in moved) for v in gaussian), side

@@ -23,7 +23,7 @@ from rllib_mmsa import ALGORITHMS
 from rllib_mmsa.command.checkpoints import locate
 from rllib_mmsa.command.evaluate import evaluate, read_config
 from rllib_mmsa.errors import ConfigError
-from rllib_mmsa.method import update
+from rllib_mmsa.method import inputs, update
 from rllib_mmsa.older import modules
 from rllib_mmsa.rllib.module import STEP
 from rllib_mmsa.whole import CLASS_FILE
@@ -87,7 +87,7 @@ def test_its_values_are_those_of_the_older_version(restored):
     algorithm, expected = restored
     module = learner(algorithm).team_module
     fields = batch_of(algorithm, list(algorithm.replay._episodes)[:4])[TEAM]
-    played = update.observe(module, update.Batch.of(fields))
+    played = inputs.observe(module, update.Batch.of(fields))
     state, values = module.agent.initial_state(4), []
     for t in range(expected["q_values"].shape[1]):
         q_values, state = module.agent.step(played.obs[:, t], state)

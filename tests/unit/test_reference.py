@@ -48,6 +48,19 @@ READINGS = {
     "every episode": ("MMSA", {"model_batch_share": 1.0}),
     "weights": ("MMSA", {"kl_weight": 0.3, "sale_weight": 0.7, "policy_weight": 0.4}),
     "other weights": ("MMSA", {"reconstruction_weight": 0.6, "observation_weight": 2.0}),
+    "three priors": ("MMSA", {"num_models": 3}),
+    "three priors, printed": ("MMSA", {"num_models": 3, "preset": "paper"}),
+    "gated": ("MMSA", {"gate_rollout": True}),
+    "gated by two priors": ("MMSA", {"gate_rollout": True, "num_models": 2}),
+    "expanded": ("MMSA", {"value_expansion": 2}),
+    "expanded, gated, lambda-returns": (
+        "MMSA", {"value_expansion": 2, "gate_rollout": True, "td_lambda": 0.6},
+    ),
+    "expanded, a time limit is an end": (
+        "MMSA", {"value_expansion": 1, "bootstrap_truncated": False, "double_q": False},
+    ),
+    "self-prediction": ("MMSA", {"self_prediction_weight": 0.5}),
+    "self-prediction, no model": ("MMSA", {"self_prediction_weight": 2, "use_world_model": False}),
     **{n: ("MMSA", {"normaliser": n}) for n in ("none", "layer", "softmax", "l2")},
 }  # fmt: skip
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from env_registry.contract import TEAM
-from rllib_mmsa.method import update
+from rllib_mmsa.method import inputs, update
 from rllib_mmsa.rllib import algorithm as q_learning
 from rllib_mmsa.rllib.module import STEP
 from tests.algorithms import FORAGING, batch_of, build, learner, weights
@@ -90,7 +90,7 @@ def test_normalised_observations_follow_training_alone(name):
     np.testing.assert_allclose(before["mean"], seen.mean(0), atol=0.1)
     np.testing.assert_allclose(before["variance"], seen.var(0), atol=0.05)
     batch = update.Batch.of(batch_of(algorithm, every[:4])[TEAM])
-    read = update.observe(module, batch)
+    read = inputs.observe(module, batch)
     torch.testing.assert_close(read.obs, module.obs_scale(batch.obs))
     torch.testing.assert_close(read.state, module.state_scale(batch.state))
     assert read.actions is batch.actions

@@ -15,6 +15,9 @@ from rllib_mmsa.engine.native.bindings import unavailable
 from rllib_mmsa.engine.native.native import NativeEngine
 from rllib_mmsa.method.settings import MMSASettings, Settings
 
+#: Options that are off by default, and not compiled.
+PLAIN_ALONE = ("num_models", "gate_rollout", "value_expansion", "self_prediction_weight")
+
 
 def verify(settings: Settings) -> str | None:
     """Why these settings are not known; None if they are known whole."""
@@ -26,6 +29,9 @@ def verify(settings: Settings) -> str | None:
         return f"world_model_form: {settings.world_model_form} is not compiled"
     if settings.has_model and settings.dynamics_layers != 2:
         return f"dynamics_layers: {settings.dynamics_layers} is not compiled, 2 is"
+    for name in PLAIN_ALONE:
+        if getattr(settings, name) != getattr(MMSASettings, name):
+            return f"{name}: {getattr(settings, name)} is not compiled"
     if settings.use_sale and settings.normaliser != "avg_l1":
         return f"normaliser: {settings.normaliser} is not compiled"
     return None

@@ -12,8 +12,8 @@ from torch import Tensor
 from rllib_mmsa.engine import plain
 from rllib_mmsa.engine.learned import Learned
 from rllib_mmsa.engine.native import bindings, optimiser, weights
+from rllib_mmsa.method import inputs
 from rllib_mmsa.method import losses as equations
-from rllib_mmsa.method import update
 from rllib_mmsa.method.agents import AgentState
 from rllib_mmsa.method.update import Batch
 
@@ -66,7 +66,7 @@ class NativeEngine:
 
     def learn(self, batch: dict[str, Tensor], noise: Tensor | None) -> Learned:
         """One update up to its gradients; see ``Engine``."""
-        played = update.observe(self._module, Batch.of(batch))
+        played = inputs.observe(self._module, Batch.of(batch))
         sizes = _sizes(self._module, played)
         _check_noise(noise, sizes)
         read = _as_read(played)  # stands until the call returns: C has addresses alone
