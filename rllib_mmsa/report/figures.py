@@ -68,7 +68,7 @@ def curves(study: Study, metric: str, *, seconds: bool) -> Picture | None:
     drawing.legend(figure, list(shown.values()))
     over = "wall-clock" if seconds else "env steps"
     caption = (
-        f"{METRICS[metric].capitalize()} of greedy episodes over {over}: {band(study)} over runs; "
+        f"{METRICS[metric].capitalize()} of test episodes over {over}: {band(study)} over runs; "
         f"thin lines are single runs (bands and single runs up to {MAX_THIN} groups); dotted "
         "where fewer runs of the group have got so far. "
         f"Ends of runs that did not finish: {END_WORDS}.{interval(study, metric)}"

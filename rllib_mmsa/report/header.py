@@ -13,6 +13,7 @@ from rllib_mmsa.report.runs import FINISHED, VERSION
 from rllib_mmsa.report.study import MEAN, Study
 from rllib_mmsa.report.tables import digits
 
+EVALUATION_EPSILON = "evaluation_epsilon"
 EPOCH = (
     "SOURCE_DATE_EPOCH"  # reproducible-builds.org: the date of what has to be the same each time
 )
@@ -31,7 +32,25 @@ def render(study: Study) -> str:
     return (
         f"<p>{_many(len(every), 'run')}, {finished} of them finished, in "
         f"{_many(len(study.every), 'group')}. Compared at these env steps: {html.escape(at)}. "
-        f"Test returns are those of greedy episodes.</p>\n<dl>\n{facts}</dl>\n{_shared(study)}"
+        f"{html.escape(_tests(study))}</p>\n<dl>\n{facts}</dl>\n{_shared(study)}"
+    )
+
+
+def _tests(study: Study) -> str:
+    """How the agents acted in tests: greedily, or with a share of random actions."""
+    shares: dict[str, list[str]] = {}
+    for group in study.every:
+        for share in {run.settings.get(EVALUATION_EPSILON, "0") for run in group.runs}:
+            shares.setdefault(share, []).append(f"{group.label} on {group.task}")
+    random = {share: groups for share, groups in shares.items() if float(share)}
+    if not random:
+        return "Test returns are those of greedy episodes."
+    if len(shares) == 1:
+        return f"Test returns are those of episodes with a share of {min(shares)} random actions."
+    those = "; ".join(f"{share} in {', '.join(groups)}" for share, groups in random.items())
+    return (
+        "Test returns are those of greedy episodes, but with a share of random actions of "
+        f"{those}: these do not compare."
     )
 
 

@@ -69,7 +69,7 @@ class Run:
         test_episodes: Episodes of one evaluation; 0 where not known.
         env_steps: (E,) env steps at each evaluation, increasing.
         seconds: (E,) seconds of training and evaluation until then (`time_total_s`).
-        test_return: (E,) mean return of the greedy episodes.
+        test_return: (E,) mean return of the test episodes.
         win_rate: (E,) part of them that was won; NaN where a game cannot be won.
         extra: Other result keys -> (E,) values, NaN where absent.
         absolute: The absolute metric.

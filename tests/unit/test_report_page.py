@@ -158,6 +158,29 @@ def test_header_says_date_versions_and_settings(monkeypatch):
     assert "1 setting that every run was given" in text
 
 
+@pytest.mark.parametrize(
+    ("shares", "words"),
+    [
+        (("0", "0"), "Test returns are those of greedy episodes."),
+        (("0.05", "0.05"), "those of episodes with a share of 0.05 random actions."),
+        (
+            ("0", "0.05"),
+            "a share of random actions of 0.05 in QMIX on lbf 8x8-2p-2f-v2: these do not",
+        ),
+        ((None, None), "Test returns are those of greedy episodes."),
+    ],
+)
+def test_header_says_how_the_agents_acted_in_tests(shares, words):
+    found = []
+    for algorithm, share in zip(("MMSA", "QMIX"), shares, strict=True):
+        settings = {} if share is None else {"evaluation_epsilon": share}
+        found += [
+            make_run(s, algorithm=algorithm, settings=settings, configuration="") for s in (1, 2)
+        ]
+    text = page_of.render(study.build(groups.group(found), Options()), [], [])
+    assert words in text
+
+
 def test_no_heading_stands_twice(out):
     text = (out / report.PAGE).read_text(encoding="utf-8")
     for section in re.findall(r"<section id=.*?</section>", text, re.DOTALL):
