@@ -21,6 +21,13 @@ def command_name() -> str:
     return _typed(called) if called.name == "rllib" else "rllib"
 
 
+def command_words() -> list[str]:
+    """What starts this command again in a process of its own, by the name it was called by."""
+    script = Path(sys.argv[0])
+    called = [str(script)] if script.name == "rllib" and script.exists() else ["-m", "rllib_mmsa"]
+    return [sys.executable, *called]
+
+
 def tool_name(tool: str) -> str:
     """The same for a program that is installed beside this one, such as `tensorboard`."""
     beside = Path(sys.executable).with_name(tool)

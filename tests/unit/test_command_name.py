@@ -71,10 +71,10 @@ def test_what_is_typed_to_resume_is_quoted_for_the_shell(monkeypatch):
     experiment = parse_experiment(
         "a", {"run": "QMIX", "env": "lbf", "storage_path": "/tmp/my runs/$x"}
     )
-    line = launch._resume_command(experiment, launch.LaunchOptions())
+    line = launch.resume_command(experiment, launch.LaunchOptions())
     assert line == "rllib train resume '/tmp/my runs/$x/a'"
     options = launch.LaunchOptions(resume_command="train file f.yaml --config '{seed: {x}}'")
-    assert launch._resume_command(experiment, options) == (
+    assert launch.resume_command(experiment, options) == (
         "rllib train file f.yaml --config '{seed: {x}}'"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,28 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rllib_mmsa.command.cli.checkpoints import ImportOption
+from rllib_mmsa.command.cli.options import (
+    AddressOption,
+    AlgoOption,
+    AtOnceOption,
+    CheckpointOption,
+    ConfigOption,
+    CpusOption,
+    DryRunOption,
+    EnvConfigOption,
+    EnvOption,
+    FileConfigOption,
+    FileNameOption,
+    FreshOption,
+    NameOption,
+    OnlyOption,
+    OverrideArgument,
+    RestoreOption,
+    SamplesOption,
+    StopOption,
+    StorageOption,
+    VerboseOption,
+)
 from rllib_mmsa.command.exits import mistakes
 from rllib_mmsa.errors import ConfigError
 
@@ -23,64 +46,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-# What one experiment is, without a file.
-AlgoOption = Annotated[
-    str | None, typer.Option("--algo", "--run", "-a", "-r", help="See `rllib algorithms`.")
-]
-EnvOption = Annotated[str | None, typer.Option("--env", "-e", help="See `rllib envs`.")]
-EnvConfigOption = Annotated[str | None, typer.Option(help="Its options, as YAML or JSON.")]
-ConfigOption = Annotated[
-    str | None, typer.Option("--config", "-c", help="RLlib options, as YAML or JSON.")
-]
-NameOption = Annotated[
-    str | None, typer.Option("--experiment-name", "-n", help="Default: <algo>_<env>.")
-]
-SamplesOption = Annotated[int, typer.Option(help="Repetitions of the grid.")]
-CheckpointOption = Annotated[
-    int | None, typer.Option(help="Iterations between checkpoints; 0: one at the end. Default: 50.")
-]
-StopOption = Annotated[
-    str | None,
-    typer.Option("--stop", "-s", help="Stop criteria, as YAML or JSON: metric: value, ..."),
-]
-
-# What is put over a file's values.
-OverrideArgument = Annotated[
-    list[str] | None,
-    typer.Argument(help="Values over the file's: config.lr=5e-4 config.env_config.task=..."),
-]
-FileConfigOption = Annotated[
-    str | None, typer.Option("--config", "-c", help="Options over the file's, as YAML or JSON.")
-]
-FileNameOption = Annotated[
-    str | None,
-    typer.Option("--experiment-name", "-n", help="Another name for a file's one experiment."),
-]
-
-# How it is run.
-StorageOption = Annotated[
-    str | None,
-    typer.Option(
-        "--storage-path", "--local-dir", help="Folder above the results. Default: ~/ray_results."
-    ),
-]
-RestoreOption = Annotated[
-    str | None, typer.Option("--restore", help="A checkpoint that the new run begins from.")
-]
-FreshOption = Annotated[
-    bool,
-    typer.Option("--fresh", help="Begin anew where an unfinished run lies: it cannot go on then."),
-]
-VerboseOption = Annotated[
-    bool, typer.Option("--log-info", "-v", help="Show the logs of Ray and of the workers.")
-]
-AddressOption = Annotated[
-    str | None, typer.Option(help="Run on the Ray cluster at this address ('auto': this host's).")
-]
-CpusOption = Annotated[
-    int | None, typer.Option(min=1, help="CPUs that Ray may use here. Default: all.")
-]
 
 
 @app.callback(invoke_without_command=True)
@@ -159,11 +124,14 @@ def train_file(
     ] = False,
     fresh: FreshOption = False,
     restore: RestoreOption = None,
+    only: OnlyOption = None,
+    at_once: AtOnceOption = None,
+    dry_run: DryRunOption = False,
     verbose: VerboseOption = False,
     ray_address: AddressOption = None,
     ray_num_cpus: CpusOption = None,
 ) -> None:
-    """Train every experiment of a YAML file, one after another.
+    """Train every experiment of a YAML file, side by side as far as there are CPUs.
 
     rllib train file tuned_examples/mmsa_lbf.yaml --stop '{training_iteration: 5}'
 
@@ -176,22 +144,19 @@ def train_file(
         stack.enter_context(overrides.named(changed))
         experiments = files.load_file(
             config_file, stop=stop, storage_path=storage_path, overrides=changed,
-            name=experiment_name,
+            name=experiment_name, only=only or (),
         )  # fmt: skip
-        again = {
-            "--config": config,
-            "--stop": stop,
-            "--experiment-name": experiment_name,
-            "--storage-path": storage_path,
-            "--restore": restore,
-            "--ray-address": ray_address,
-        }
-        command = ["train", "file", config_file, *(override or []), "--resume"]
-        command += [text for option in again.items() if option[1] for text in option]
+        if dry_run:
+            return _say_plan(experiments, ray_address, ray_num_cpus)
+        typed = {
+            "--config": config, "--stop": stop, "--experiment-name": experiment_name,
+            "--storage-path": storage_path, "--restore": restore, "--ray-address": ray_address,
+        }  # fmt: skip
+        given = [text for option in typed.items() if option[1] for text in option if text]
         _train(
             experiments, resume=resume, stop=_said_stop(changed, stop), fresh=fresh,
-            verbose=verbose, ray_address=ray_address, num_cpus=ray_num_cpus,
-            resume_command=shlex.join(command),
+            verbose=verbose, ray_address=ray_address, num_cpus=ray_num_cpus, at_once=at_once,
+            command=["train", "file", config_file, *(override or [])], typed=given, only=only or (),
         )  # fmt: skip
 
 
@@ -259,11 +224,48 @@ def _train(
     verbose: bool,
     ray_address: str | None,
     num_cpus: int | None,
-    resume_command: str = "train resume {path}",
+    command: Sequence[str] = (),
+    typed: Sequence[str] = (),
+    only: Sequence[str] = (),
+    at_once: int | None = None,
 ) -> None:
-    """Check everything, then start Ray and train; leaves with the exit code."""
-    import os
+    """Check everything, then start Ray and train; leaves with the exit code.
 
+    Args:
+        command: The arguments that name a file, to run it again; none without a file.
+        typed: The options that came with them.
+        only: The experiments of it that were asked for; none: all.
+        at_once: Of several experiments, how many at a time; None: as many as there are CPUs.
+    """
+    _check(experiments, ray_address, num_cpus)
+    from rllib_mmsa.command.run import interrupt, launch, side_by_side
+
+    orders = side_by_side.orders()
+    at_once = min(at_once or num_cpus or os.cpu_count() or 1, len(experiments))
+    if orders or at_once > 1:
+        experiments = side_by_side.share_cores(experiments)
+    options = launch.LaunchOptions(
+        resume=resume,
+        stop=stop or {},
+        fresh=fresh,
+        verbose=verbose,
+        ray_address=orders.address if orders else ray_address,
+        num_cpus=num_cpus,
+        resume_command=orders.resume_command if orders else _to_resume(command, typed, only),
+        one_of_several=orders is not None,
+    )
+    if at_once > 1:
+        flags = {"--resume": resume, "--fresh": fresh, "--log-info": verbose}
+        again = [*command, *(flag for flag, asked in flags.items() if asked), *typed]
+        code = side_by_side.run(experiments, again, options, at_once)
+    else:
+        code = launch.run(experiments, options)
+    interrupt.deafen()
+    raise typer.Exit(code)
+
+
+def _check(experiments: Sequence[Experiment], ray_address: str | None, cpus: int | None) -> None:
+    """Check everything, before Ray starts."""
     from rllib_mmsa.command import streams
     from rllib_mmsa.command.experiment import imports, preflight
 
@@ -271,18 +273,20 @@ def _train(
     for experiment in experiments:
         imports.load(experiment.imports)
     on_cluster = bool(ray_address or os.environ.get("RAY_ADDRESS"))
-    preflight.check(experiments, local=not on_cluster, num_cpus=num_cpus)
-    from rllib_mmsa.command.run import interrupt, launch
+    preflight.check(experiments, local=not on_cluster, num_cpus=cpus)
 
-    options = launch.LaunchOptions(
-        resume=resume,
-        stop=stop or {},
-        fresh=fresh,
-        verbose=verbose,
-        ray_address=ray_address,
-        num_cpus=num_cpus,
-        resume_command=resume_command,
-    )
-    code = launch.run(experiments, options)
-    interrupt.deafen()
-    raise typer.Exit(code)
+
+def _say_plan(experiments: Sequence[Experiment], ray_address: str | None, cpus: int | None) -> None:
+    """Check everything, and say what would run."""
+    _check(experiments, ray_address, cpus)
+    from rllib_mmsa.command.run import plan
+
+    for line in plan.lines(experiments, cpus or os.cpu_count() or 1):
+        typer.echo(line)
+
+
+def _to_resume(command: Sequence[str], typed: Sequence[str], only: Sequence[str]) -> str:
+    """What goes on with a file's experiments, or with the one in a folder."""
+    named = [text for name in only for text in ("--only", name)]
+    again = [*command, "--resume", *typed, *named]
+    return shlex.join(again) if command else "train resume {path}"

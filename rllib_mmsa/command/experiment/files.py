@@ -15,7 +15,7 @@ from rllib_mmsa.command.experiment import checks, structure
 from rllib_mmsa.command.experiment.experiment import Experiment
 from rllib_mmsa.command.experiment.overrides import Override, apply
 from rllib_mmsa.command.experiment.yaml_text import parse_yaml
-from rllib_mmsa.errors import ConfigError, nearest, shortened
+from rllib_mmsa.errors import ConfigError, nearest, shortened, unknown
 
 MAX_FILE_BYTES = 1_000_000
 
@@ -74,6 +74,14 @@ def _read_text(path: Path) -> str:
         ) from None
 
 
+def _wanted(content: Mapping[str, Any], only: Sequence[str], path: str | Path) -> Mapping[str, Any]:
+    """The experiments of `--only`, in the file's order; all without it."""
+    for name in only:
+        if name not in content:
+            raise unknown("--only", name, content, str(path))
+    return {name: entry for name, entry in content.items() if name in only or not only}
+
+
 def load_file(
     path: str | Path,
     *,
@@ -81,6 +89,7 @@ def load_file(
     storage_path: str | None = None,
     overrides: Sequence[Override] = (),
     name: str | None = None,
+    only: Sequence[str] = (),
 ) -> list[Experiment]:
     """Read an experiment file and check its structure.
 
@@ -90,6 +99,7 @@ def load_file(
         storage_path: Folder above the results; wins over the file's.
         overrides: Values that are put over those of every experiment.
         name: Another name for the file's one experiment.
+        only: Names of the experiments that are wanted; none: all.
 
     Returns:
         The experiments in the file's order.
@@ -107,7 +117,7 @@ def load_file(
             f"{', '.join(content)}."
         )
     experiments = []
-    for own_name, entry in content.items():
+    for own_name, entry in _wanted(content, only, path).items():
         if not isinstance(entry, Mapping):
             raise ConfigError(
                 f"{path}: experiment '{own_name}' must be a mapping with run, env, stop and "

@@ -108,7 +108,7 @@ class _Handler:
                 raise KeyboardInterrupt
 
 
-def _numbers() -> list[int]:
+def stopping_signals() -> list[int]:
     """The signals that stop a run, where the system has them and `nohup` does not ignore them."""
     numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
     ignored = [n for n in numbers if signal.getsignal(n) == signal.SIG_IGN]
@@ -117,7 +117,7 @@ def _numbers() -> list[int]:
 
 def deafen() -> None:
     """Ignore these signals from now on: the run has ended, and its exit code stands."""
-    for number in _numbers():
+    for number in stopping_signals():
         signal.signal(number, signal.SIG_IGN)
 
 
@@ -153,7 +153,7 @@ def graceful() -> Iterator[None]:
     _ending.clear()
     _paused.clear()
     handler = _Handler()
-    previous = {number: signal.signal(number, handler) for number in _numbers()}
+    previous = {number: signal.signal(number, handler) for number in stopping_signals()}
     # Tune ends its loop by an event that its own handler of SIGUSR1 sets; ours is set instead.
     tunes, tune._setup_signal_catching = tune._setup_signal_catching, lambda: _paused
     try:

@@ -57,6 +57,7 @@ class LaunchOptions:
             for the results folder.
         stop: Criteria that replace those of the same name in a run that is resumed.
         fresh: Begin anew even where an unfinished run lies, which can then not be resumed.
+        one_of_several: Whether others run beside it: to resume it is not to have begun it.
     """
 
     resume: bool = False
@@ -66,6 +67,7 @@ class LaunchOptions:
     resume_command: str = "train resume {path}"
     stop: Mapping[str, float] = dataclasses.field(default_factory=dict)
     fresh: bool = False
+    one_of_several: bool = False
 
 
 def run(experiments: Sequence[Experiment], options: LaunchOptions) -> int:
@@ -86,7 +88,7 @@ def run(experiments: Sequence[Experiment], options: LaunchOptions) -> int:
             experiments = _due(experiments, options)
             if not experiments:
                 return 0
-            _start_ray(experiments, options)
+            start_ray(experiments, options)
             if interrupt.requested.is_set():
                 raise KeyboardInterrupt  # swallowed on its way through Ray
             return _run_all(experiments, options)
@@ -101,7 +103,8 @@ def run(experiments: Sequence[Experiment], options: LaunchOptions) -> int:
 def _due(experiments: Sequence[Experiment], options: LaunchOptions) -> list[Experiment]:
     """The experiments that have something to do; a mistake ends here, before Ray starts."""
     if options.resume:
-        _check_resumable(experiments)
+        if not options.one_of_several:
+            check_resumable(experiments)
         for experiment in experiments:
             if not experiment.is_remote:
                 recover.prepare(experiment.path)
@@ -111,11 +114,11 @@ def _due(experiments: Sequence[Experiment], options: LaunchOptions) -> list[Expe
         return [e if _has_state(e) else beginning.with_checkpoint(e) for e in due]
     for experiment in experiments:
         if not (options.fresh or experiment.is_remote):
-            going_on.refuse_to_bury(experiment, _resume_command(experiment, options))
+            going_on.refuse_to_bury(experiment, resume_command(experiment, options))
     return [beginning.with_checkpoint(experiment) for experiment in experiments]
 
 
-def _start_ray(experiments: Sequence[Experiment], options: LaunchOptions) -> None:
+def start_ray(experiments: Sequence[Experiment], options: LaunchOptions) -> None:
     """Start Ray, or connect to a cluster."""
     names = tuple(dict.fromkeys(name for e in experiments for name in e.imports))
     try:
@@ -133,7 +136,7 @@ def _run_all(experiments: Sequence[Experiment], options: LaunchOptions) -> int:
     """Run one after another; the exit code."""
     code = 0
     for experiment in experiments:
-        resume = f"resume:     {_resume_command(experiment, options)}"
+        resume = f"resume:     {resume_command(experiment, options)}"
 
         def lost(resume: str = resume) -> None:
             typer.echo("what came after the last checkpoint is lost", err=True)
@@ -226,7 +229,7 @@ def _has_state(experiment: Experiment) -> bool:
     return tune.Tuner.can_restore(str(experiment.path))
 
 
-def _check_resumable(experiments: Sequence[Experiment]) -> None:
+def check_resumable(experiments: Sequence[Experiment]) -> None:
     """Refuse to resume where nothing was run; warn where the settings have changed since."""
     if not any(_has_state(experiment) for experiment in experiments):
         raise ConfigError(
@@ -235,7 +238,7 @@ def _check_resumable(experiments: Sequence[Experiment]) -> None:
         )
 
 
-def _resume_command(experiment: Experiment, options: LaunchOptions) -> str:
+def resume_command(experiment: Experiment, options: LaunchOptions) -> str:
     """What the user types to resume."""
     path = shlex.quote(str(experiment.path))
     return f"{command_name()} {options.resume_command.replace('{path}', path)}"
@@ -271,7 +274,7 @@ def report(experiment: Experiment, results: tune.ResultGrid, options: LaunchOpti
     elif interrupted:
         typer.echo("no checkpoint yet: the first iteration had not begun")
     if interrupted or failed:
-        typer.echo(f"resume:     {_resume_command(experiment, options)}")
+        typer.echo(f"resume:     {resume_command(experiment, options)}")
     curves = shlex.quote(str(experiment.path))
     typer.echo(f"curves:     {tool_name('tensorboard')} --logdir {curves}")
     if interrupted:
