@@ -7,7 +7,6 @@ them, passes signals on, and waits.
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
 import json
 import os
@@ -22,6 +21,7 @@ from typing import Any
 
 import ray
 import typer
+from ray._private import utils as ray_utils
 
 from rllib_mmsa.command.exits import EXIT_INTERRUPTED
 from rllib_mmsa.command.experiment import search
@@ -31,7 +31,6 @@ from rllib_mmsa.command.run import going_on, interrupt, launch
 
 VARIABLE = "RLLIB_MMSA_SIDE_BY_SIDE"
 LOOK_S = 0.2
-PR_SET_PDEATHSIG = 1  # Linux's prctl: a signal when the parent ends
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,8 +57,8 @@ def orders() -> Orders | None:
     if not text:
         return None
     told = Orders(**json.loads(text))
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if ray_utils.detect_fate_sharing_support_linux():
+        ray_utils.set_kill_on_parent_death_linux()
     if os.getppid() != told.parent:  # it ended before that
         sys.exit(EXIT_INTERRUPTED)
     return told
