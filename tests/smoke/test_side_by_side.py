@@ -108,3 +108,9 @@ def test_one_of_a_file_alone(tmp_path):
     assert [len(iterations(tmp_path, name)) for name in NAMES] == [0, 0, 2]
     refused = rllib(tmp_path, *args, "--only", "fourth")
     assert refused.returncode == 2 and "fourth" in refused.stderr and "third" in refused.stderr
+    nothing = rllib(tmp_path, *args, "--resume", "--only", "first")
+    assert nothing.returncode == 2 and "nothing to resume" in nothing.stderr
+    # On with the third, and the others from their beginning.
+    done = rllib(tmp_path, *args, "--go-on", "--stop", "{training_iteration: 3}", timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert [iterations(tmp_path, name) for name in NAMES] == [[1, 2, 3]] * 3

@@ -69,6 +69,12 @@ OnlyOption = Annotated[
     list[str] | None,
     typer.Option("--only", help="One of the file's experiments; repeatable."),
 ]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Go on with what is unfinished, from its checkpoints.")
+]
+GoOnOption = Annotated[
+    bool, typer.Option("--go-on", help="As --resume, and begin what has not begun.")
+]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Check all, and say what would run and how long.")
 ]

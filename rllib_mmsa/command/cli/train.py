@@ -25,10 +25,12 @@ from rllib_mmsa.command.cli.options import (
     FileConfigOption,
     FileNameOption,
     FreshOption,
+    GoOnOption,
     NameOption,
     OnlyOption,
     OverrideArgument,
     RestoreOption,
+    ResumeOption,
     SamplesOption,
     StopOption,
     StorageOption,
@@ -119,9 +121,8 @@ def train_file(
     stop: StopOption = None,
     experiment_name: FileNameOption = None,
     storage_path: StorageOption = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with what is unfinished, from its checkpoints.")
-    ] = False,
+    resume: ResumeOption = False,
+    go_on: GoOnOption = False,
     fresh: FreshOption = False,
     restore: RestoreOption = None,
     only: OnlyOption = None,
@@ -152,12 +153,17 @@ def train_file(
             "--config": config, "--stop": stop, "--experiment-name": experiment_name,
             "--storage-path": storage_path, "--restore": restore, "--ray-address": ray_address,
         }  # fmt: skip
-        given = [text for option in typed.items() if option[1] for text in option if text]
         _train(
-            experiments, resume=resume, stop=_said_stop(changed, stop), fresh=fresh,
+            experiments, resume=resume, go_on=go_on, stop=_said_stop(changed, stop), fresh=fresh,
             verbose=verbose, ray_address=ray_address, num_cpus=ray_num_cpus, at_once=at_once,
-            command=["train", "file", config_file, *(override or [])], typed=given, only=only or (),
+            command=["train", "file", config_file, *(override or [])], typed=_given(typed),
+            only=only or (),
         )  # fmt: skip
+
+
+def _given(options: Mapping[str, str | None]) -> list[str]:
+    """The options that were given, as they are typed."""
+    return [text for name, value in options.items() if value for text in (name, value)]
 
 
 def _from_here(restore: str | None) -> list[Override]:
@@ -219,6 +225,7 @@ def _train(
     experiments: Sequence[Experiment],
     *,
     resume: bool = False,
+    go_on: bool = False,
     stop: Mapping[str, float] | None = None,
     fresh: bool = False,
     verbose: bool,
@@ -245,17 +252,17 @@ def _train(
     if orders or at_once > 1:
         experiments = side_by_side.share_cores(experiments)
     options = launch.LaunchOptions(
-        resume=resume,
+        resume=resume or go_on,
+        begin=go_on or orders is not None,
         stop=stop or {},
         fresh=fresh,
         verbose=verbose,
         ray_address=orders.address if orders else ray_address,
         num_cpus=num_cpus,
         resume_command=orders.resume_command if orders else _to_resume(command, typed, only),
-        one_of_several=orders is not None,
     )
     if at_once > 1:
-        flags = {"--resume": resume, "--fresh": fresh, "--log-info": verbose}
+        flags = {"--resume": resume or go_on, "--fresh": fresh, "--log-info": verbose}
         again = [*command, *(flag for flag, asked in flags.items() if asked), *typed]
         code = side_by_side.run(experiments, again, options, at_once)
     else:

@@ -57,7 +57,7 @@ class LaunchOptions:
             for the results folder.
         stop: Criteria that replace those of the same name in a run that is resumed.
         fresh: Begin anew even where an unfinished run lies, which can then not be resumed.
-        one_of_several: Whether others run beside it: to resume it is not to have begun it.
+        begin: With `resume`, also begin what has not begun, even where nothing has.
     """
 
     resume: bool = False
@@ -67,7 +67,7 @@ class LaunchOptions:
     resume_command: str = "train resume {path}"
     stop: Mapping[str, float] = dataclasses.field(default_factory=dict)
     fresh: bool = False
-    one_of_several: bool = False
+    begin: bool = False
 
 
 def run(experiments: Sequence[Experiment], options: LaunchOptions) -> int:
@@ -103,7 +103,7 @@ def run(experiments: Sequence[Experiment], options: LaunchOptions) -> int:
 def _due(experiments: Sequence[Experiment], options: LaunchOptions) -> list[Experiment]:
     """The experiments that have something to do; a mistake ends here, before Ray starts."""
     if options.resume:
-        if not options.one_of_several:
+        if not options.begin:
             check_resumable(experiments)
         for experiment in experiments:
             if not experiment.is_remote:

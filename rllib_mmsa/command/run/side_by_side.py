@@ -81,7 +81,7 @@ def run(
     Returns:
         The highest exit code; 130 where the user interrupted.
     """
-    if options.resume:
+    if options.resume and not options.begin:
         launch.check_resumable(experiments)
     for experiment in experiments:
         if not (options.resume or options.fresh or experiment.is_remote):
