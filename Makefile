@@ -14,7 +14,7 @@ comma := ,
 STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test test-slow test-learning bench results lint stamp sanitize clean
+.PHONY: help install train test test-slow test-learning bench campaign results lint stamp sanitize clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ test-learning: $(STAMP) ## The learning tests (long: they train)
 bench: ## Speed and memory as a table and JSON (docs/performance.md)
 	@$(MAKE) --no-print-directory EXTRAS=lbf,mamujoco,smax,dev install
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+campaign: $(STAMP) ## Run the studies of docs/results.md as far as they are missing, then rebuild it (days; ARGS="campaign_lbf")
+	@$(BIN)/python -m scripts.campaign $(ARGS)
 
 results: $(STAMP) ## Rebuild the figures and tables of docs/results.md from the data beside them
 	@$(BIN)/python scripts/results.py

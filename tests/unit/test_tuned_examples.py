@@ -32,7 +32,7 @@ def test_every_tuned_example_is_valid(path):
 STUDIES = (
     *("mmsa_search_horizon_lr", "mmsa_search_asha"),
     *("mmsa_ablations", "mmsa_world_model", "compare_lbf", "compare_smacv2"),
-    "qmix_lbf_epymarl",
+    *("qmix_lbf_epymarl", "campaign_lbf"),
 )
 PLAIN = [path for path in EXAMPLES if path.stem not in STUDIES]
 
@@ -94,6 +94,26 @@ def test_the_arms_of_the_world_model_differ_in_what_the_mixer_reads():
     }
     (full, *_) = load_file(ROOT / "tuned_examples/mmsa_world_model.yaml")
     assert qmix.run == "QMIX" and qmix.config == full.config
+
+
+def test_the_campaign_s_arms_differ_where_their_names_say():
+    full, *others = load_file(ROOT / "tuned_examples/campaign_lbf.yaml")
+    tuned = {"preset": "epymarl", "num_envs_per_env_runner": 1}
+    expected = {
+        "no_model": ("MMSA", 5, {"use_world_model": False}),
+        "qmix": ("QMIX", 5, {}),
+        "vdn": ("VDN", 3, {}),
+        "independentq": ("IndependentQ", 3, {}),
+        "qmix_tuned": ("QMIX", 3, tuned),
+    }
+    for other in others:
+        run, seeds, changed = expected.pop(other.name.removeprefix("campaign_lbf_"))
+        assert (other.run, other.num_samples, other.stop) == (run, seeds, full.stop)
+        assert other.config == {**full.config, **changed}
+    assert not expected
+    (paper,) = load_file(ROOT / "tuned_examples/mmsa_lbf_paper.yaml")
+    tasks = full.config["env_config"]["task"]["grid_search"]
+    assert sorted(tasks) == sorted(paper.config["env_config"]["task"]["grid_search"])
 
 
 def test_the_ablations_are_those_of_the_figure_and_differ_from_mmsa_in_one_setting():

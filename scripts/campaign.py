@@ -1,0 +1,50 @@
+"""Runs the studies behind docs/results.md, as far as they are missing (`make campaign`).
+
+Each study is a file of tuned_examples. What of it has not begun is begun, what was interrupted goes
+on in the middle of its trials, and what is finished stands. The evaluations then become a data file
+beside docs/results.md, and its figures and tables are built anew.
+"""
+
+from __future__ import annotations
+
+import enum
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rllib_mmsa import report
+from rllib_mmsa.command.experiment.files import load_file
+from rllib_mmsa.report.study import Options
+from scripts import results
+
+ROOT = Path(__file__).resolve().parents[1]
+#: File of tuned_examples -> the data file that its runs make.
+STUDIES = {"mmsa_world_model": "lbf_arms", "campaign_lbf": "lbf"}
+Study = enum.Enum("Study", {name: name for name in STUDIES})
+
+
+def main(
+    studies: Annotated[list[Study] | None, typer.Argument(help="Default: all.")] = None,
+    storage_path: Annotated[str, typer.Option(help="Folder above the results.")] = "~/ray_results",
+    no_training: Annotated[bool, typer.Option("--no-training", help="Take what is there.")] = False,
+) -> None:
+    """Run studies as far as they are missing, and rebuild docs/results.md from them."""
+    for study in [each.value for each in studies or Study]:
+        file = ROOT / "tuned_examples" / f"{study}.yaml"
+        if not no_training:
+            train = ["train", "file", str(file), "--go-on", "--storage-path", storage_path]
+            code = subprocess.run([sys.executable, "-m", "rllib_mmsa", *train]).returncode
+            if code:
+                raise typer.Exit(code)
+        folders = [each.path for each in load_file(file, storage_path=storage_path)]
+        data = results.DOCS / "results" / "data" / f"{STUDIES[study]}.csv"
+        for line in report.run([str(f) for f in folders if f.exists()], None, data, Options()):
+            typer.echo(line)
+    results.main()
+
+
+if __name__ == "__main__":
+    typer.run(main)
