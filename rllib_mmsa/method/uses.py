@@ -29,8 +29,8 @@ OF_VALUES = ("td_loss", "value_loss", "sale_observation_loss", "self_prediction_
 def mixture(members: Sequence[Gaussian]) -> Gaussian:
     """``num_models``: mean and deviation of the mixture of Gaussians (..., J).
 
-    Lakshminarayanan et al., 2017, "Deep ensembles", section 2.4: the variance is the mean of the
-    members' variances and of the squared deviations of their means.
+    Lakshminarayanan et al., 2017, "Deep ensembles": the variance is the mean of the members'
+    variances plus the variance of their means.
     """
     if len(members) == 1:
         return members[0]
@@ -78,9 +78,9 @@ def expand(nets: Any, batch: Batch, rollout: Any, actions: Tensor, next_q_tot: T
     """``value_expansion``: V_{t+1}, averaged with values after 1 to H imagined steps.
 
     V^k_t = sum_{j<k} gamma^j r_{t+j} + gamma^k v(s_{t+k}), along the roll-out (Feinberg et al.,
-    2018, "Model-based value expansion", eq. 4); V^0_t is the target networks'. Depth k counts
-    1 / (E_0 + E_k), as in an inverse-variance mean (Buckman et al., 2018, "STEVE", eq. 7), with
-    measured errors for variances: see ``depth_errors``.
+    2018, "Model-based value expansion"); V^0_t is the target networks'. Depth k counts
+    1 / (E_0 + E_k), an inverse-variance mean (Buckman et al., 2018, "STEVE") with measured errors
+    for variances: see ``depth_errors``.
 
     Args:
         nets: with a world model that has a value head.
@@ -208,7 +208,7 @@ def self_prediction_loss(step: Step, settings: Any) -> Tensor:
     """(P(h_t, a_t) - sg z^o_{t+1})^2 of each agent.
 
     Self-prediction with a stop-gradient target (Ni et al., 2024, "Bridging state and history
-    representations", section 4), here of the embedding that SALE learns.
+    representations"), here of the embedding that SALE learns.
     """
     assert step.own is not None and step.sale is not None and step.share_steps is not None
     return step.share_steps(squared_error(step.own, step.sale.z[:, 1:]))

@@ -113,8 +113,8 @@ def _run_all(
             while waiting and len(running) < at_once and not signals:
                 name = waiting.popleft().name
                 arguments = [*command_words(), *command, "--only", name]
-                # In a group of its own: the terminal's Ctrl-C comes by way of this process, once.
-                running.append(subprocess.Popen(arguments, env=environment, process_group=0))
+                # In a session of its own: the terminal's Ctrl-C comes by way of this process, once.
+                running.append(subprocess.Popen(arguments, env=environment, start_new_session=True))
             time.sleep(LOOK_S)
             codes += [child.returncode for child in running if child.poll() is not None]
             running = [child for child in running if child.returncode is None]
