@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         QMIXConfig,
         VDNConfig,
     )
+    from rllib_mmsa.team import load_team
 
 __all__ = [
     "ALGORITHMS",
@@ -36,6 +37,7 @@ __all__ = [
     "MMSAConfig",
     "QMIXConfig",
     "VDNConfig",
+    "load_team",
     "register",
 ]
 
@@ -50,6 +52,10 @@ def __getattr__(name: str) -> Any:
             f". Did you mean: '{other}{name[len(name.removesuffix('Config')) :]}'?" if other else ""
         )
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
+    if name == "load_team":
+        from rllib_mmsa.team import load_team
+
+        return load_team
     from rllib_mmsa import rllib
 
     return getattr(rllib, name)

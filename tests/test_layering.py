@@ -31,16 +31,18 @@ class Rule(NamedTuple):
     packages: tuple[str, ...] | None = None
 
 
-METHOD, ENGINE, RLLIB, ERRORS, OLDER = (
-    f"rllib_mmsa.{layer}" for layer in ("method", "engine", "rllib", "errors", "older")
+METHOD, ENGINE, RLLIB, ERRORS, OLDER, ACTING = (
+    f"rllib_mmsa.{layer}" for layer in ("method", "engine", "rllib", "errors", "older", "team")
 )
 WHOLE = "rllib_mmsa.whole"
-ALGORITHMS = (METHOD, RLLIB, ERRORS, OLDER, WHOLE, "env_registry.contract")
+ALGORITHMS = (METHOD, RLLIB, ACTING, ERRORS, OLDER, WHOLE, "env_registry.contract")
 
 # The longest matching prefix decides.
 RULES = {
     METHOD: Rule((METHOD,), forbidden=("ctypes",), packages=("torch", "numpy")),
     ENGINE: Rule((METHOD, ENGINE), forbidden=("ray",)),
+    # Acts where there is no trainer.
+    ACTING: Rule((METHOD, ACTING), packages=("torch", "numpy", "safetensors")),
     RLLIB: Rule(ALGORITHMS),
     # An engine is chosen in two places: for updates, and for the steps of acting.
     f"{RLLIB}.learner": Rule((*ALGORITHMS, ENGINE)),
@@ -53,7 +55,7 @@ RULES = {
     WHOLE: Rule((), packages=()),
     "rllib_mmsa.registration": Rule((RLLIB,)),
     OLDER: Rule((), packages=()),
-    "rllib_mmsa.__init__": Rule((RLLIB, "rllib_mmsa.registration", OLDER, "env_registry")),
+    "rllib_mmsa.__init__": Rule((RLLIB, ACTING, "rllib_mmsa.registration", OLDER, "env_registry")),
     "rllib_mmsa.__main__": Rule(("rllib_mmsa.command.cli",)),
     "env_registry": Rule(("env_registry",)),
 }

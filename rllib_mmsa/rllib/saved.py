@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
 from pyarrow.fs import LocalFileSystem
 from ray.rllib.algorithms.algorithm import Algorithm
+from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE
 
+from env_registry.contract import TEAM
 from rllib_mmsa import whole
+from rllib_mmsa.method.agents import RecurrentAgent, SaleAgent
 from rllib_mmsa.rllib import meaning, messages
 from rllib_mmsa.rllib.collect import Collected, EpisodeCollector
 from rllib_mmsa.rllib.latest_test import LatestTest
 from rllib_mmsa.rllib.replay import EpisodeReplay
+from rllib_mmsa.rllib.version import version
+from rllib_mmsa.team import files
 
 
 class Saved(Algorithm):
@@ -44,10 +51,27 @@ class Saved(Algorithm):
         path = super().save_to_path(path, **kwargs)
         if kwargs.get("filesystem") is None:
             meaning.save(self._meaning, path)
+            self._save_team(Path(path))
             if Path(path).is_dir():  # on this machine
                 so_far = {"training_iteration": self.iteration, "time_total_s": self._time_total}
                 whole.mark(Path(path), {**so_far, **(self._last_result or {})})
         return path
+
+    def _save_team(self, folder: Path) -> None:
+        """The team as `rllib_mmsa.load_team` reads it; not where its network is the user's own."""
+        module = self.get_module(TEAM)
+        if type(module.agent) not in (RecurrentAgent, SaleAgent):
+            return
+        weights = self.learner_group.get_state(
+            components=f"{COMPONENT_LEARNER}/{COMPONENT_RL_MODULE}", inference_only=True
+        )[COMPONENT_LEARNER][COMPONENT_RL_MODULE][TEAM]
+        said = {
+            "algorithm": type(self).__name__,
+            "settings": dataclasses.asdict(module.settings),
+            "environment": self._meaning,
+            "version": version(),
+        }
+        files.write(folder, said, {name: torch.as_tensor(w) for name, w in weights.items()})
 
     def save(self, checkpoint_dir: str | None = None) -> Any:
         """Tune's; half a checkpoint, which a full disk leaves, gives its room back at once."""

@@ -45,6 +45,7 @@ class TeamAccess(Algorithm):
 
 def _old(method: str) -> ConfigError:
     return ConfigError(
-        f"{method}() is of RLlib's old API stack; get_module() returns the team's module, whose "
-        "forward_inference() acts for all agents (README.md, 'From Python', shows how)."
+        f"{method}() is of RLlib's old API stack; rllib_mmsa.load_team(CHECKPOINT).act(obs) acts "
+        "for all agents (README.md, 'From Python', shows how), and get_module() returns the team's "
+        "module."
     )
