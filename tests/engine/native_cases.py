@@ -41,6 +41,7 @@ class Team(nn.Module):
         self.mixer = networks.make_mixer(self, size, settings)
         if settings.use_sale:
             self.learned_sale = networks.learning_copy(self.agent.sale)
+            self.self_predictor = networks.make_self_predictor(self, settings)
         for name in ("agent", "mixer", "aggregator", "world_model"):
             if getattr(self, name) is not None:
                 setattr(self, f"target_{name}", networks.frozen_copy(getattr(self, name)))

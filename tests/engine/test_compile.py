@@ -12,6 +12,12 @@ from tests.engine import native_cases
 
 SMALL = {"hidden_dim": 8, "mixing_embed_dim": 8, "hypernet_embed_dim": 8}
 MODEL = {"latent_dim": 3, "sale_dim": 5, "sale_hidden_dim": 12, "world_model_dim": 10}
+USES = {
+    "num_models": 2,
+    "gate_rollout": True,
+    "value_expansion": 2,
+    "self_prediction_weight": 1.0,
+}
 SIZES = 2, 4, 5, 6
 
 
@@ -26,7 +32,8 @@ def prepared(settings) -> tuple:
     [
         Settings(**SMALL),
         Settings(**SMALL, td_lambda=0.6),
-        MMSASettings(**SMALL, **MODEL),
+        pytest.param(MMSASettings(**SMALL, **MODEL), marks=pytest.mark.slow),
+        pytest.param(MMSASettings(**SMALL, **MODEL, **USES), marks=pytest.mark.slow),
     ],
 )
 def test_losses_and_gradients_are_plains(settings):

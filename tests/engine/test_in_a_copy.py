@@ -48,6 +48,7 @@ def native_runs(copy: Path) -> bool:
     return "engine: native" in run(copy, "-c", TRAIN)
 
 
+@pytest.mark.slow
 def test_an_edit_in_place_acts_and_is_said(copy):
     if not native_runs(copy):
         pytest.skip("there is no native engine here")
@@ -75,6 +76,7 @@ def test_a_comment_or_a_docstring_is_no_edit(copy):
     assert "MMSA engine: native" in run(copy, "-c", TRAIN)
 
 
+@pytest.mark.slow
 def test_without_the_fast_engines_the_product_trains(copy):
     shutil.rmtree(copy / "rllib_mmsa" / "engine" / "native")
     (copy / "rllib_mmsa" / "engine" / "compile.py").unlink()

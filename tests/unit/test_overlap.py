@@ -40,6 +40,7 @@ def test_weights_are_one_round_old_and_no_older():
     overlapped.stop()
 
 
+@pytest.mark.slow
 def test_a_round_in_flight_survives_a_checkpoint(tmp_path):
     straight = build("QMIX", **SETTINGS)
     for _ in range(3):
