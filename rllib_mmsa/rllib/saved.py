@@ -19,7 +19,6 @@ from rllib_mmsa.rllib import meaning, messages
 from rllib_mmsa.rllib.collect import Collected, EpisodeCollector
 from rllib_mmsa.rllib.latest_test import LatestTest
 from rllib_mmsa.rllib.replay import EpisodeReplay
-from rllib_mmsa.rllib.version import version
 from rllib_mmsa.team import files
 
 
@@ -36,6 +35,7 @@ class Saved(Algorithm):
     _episodes_not_restored: int
     _evaluations_done: int
     _reported_at: int
+    _version: str
 
     def _find_meaning(self) -> dict[str, Any]:
         """What the numbers of the environments mean, in all processes alike.
@@ -69,7 +69,7 @@ class Saved(Algorithm):
             "algorithm": type(self).__name__,
             "settings": dataclasses.asdict(module.settings),
             "environment": self._meaning,
-            "version": version(),
+            "version": self._version,
         }
         files.write(folder, said, {name: torch.as_tensor(w) for name, w in weights.items()})
 
