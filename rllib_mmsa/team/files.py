@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 DESCRIPTION = "team.json"
@@ -35,7 +35,8 @@ def write(folder: str | Path, said: Mapping[str, Any], weights: Mapping[str, Ten
     """
     text = json.dumps({"format": FORMAT, **said}, indent=2)
     Path(folder, DESCRIPTION).write_text(text + "\n", encoding="utf-8")
-    save_file({k: v.detach().cpu().contiguous() for k, v in weights.items()}, Path(folder, WEIGHTS))
+    packed = save({k: v.detach().cpu().contiguous() for k, v in weights.items()})
+    Path(folder, WEIGHTS).write_bytes(packed)  # a full disk is an OSError then
 
 
 def read(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
