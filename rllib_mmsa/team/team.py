@@ -185,19 +185,18 @@ class Agent:
         Raises:
             ValueError: See ``Team.act``.
         """
-        shapes = self._alone
+        team = self._alone
         seen = np.asarray(observation, np.float32)
-        _check(torch.as_tensor(seen), "observation", (shapes.obs_size,))
-        legal = (
-            np.ones((*seen.shape[:-1], shapes.num_actions)) if action_mask is None else action_mask
-        )
-        legal = np.asarray(legal)
-        _check(torch.as_tensor(legal), "action_mask", (shapes.num_actions,))
+        _check(torch.as_tensor(seen), "observation", (team.obs_size,))
         # The others' rows: nothing seen, everything legal.
-        obs = np.zeros((*seen.shape[:-1], shapes.num_agents, shapes.obs_size), np.float32)
-        mask = np.ones((*seen.shape[:-1], shapes.num_agents, shapes.num_actions))
-        obs[..., self.index, :], mask[..., self.index, :] = seen, legal
-        actions = self._alone.act({OBS: obs, MASK: mask})[..., self.index]
+        obs = np.zeros((*seen.shape[:-1], team.num_agents, team.obs_size), np.float32)
+        mask = np.ones((*seen.shape[:-1], team.num_agents, team.num_actions))
+        obs[..., self.index, :] = seen
+        if action_mask is not None:
+            legal = np.asarray(action_mask)
+            _check(torch.as_tensor(legal), "action_mask", (team.num_actions,))
+            mask[..., self.index, :] = legal
+        actions = team.act({OBS: obs, MASK: mask})[..., self.index]
         return actions if actions.ndim else int(actions)
 
 

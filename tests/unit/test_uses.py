@@ -66,7 +66,7 @@ def test_values_after_imagined_steps():
 
 
 def test_a_depth_that_errs_does_not_count():
-    """Values are 10 everywhere, rewards 0, gamma 1; the model says 10, or 1000."""
+    """Values are 10 everywhere, rewards 1, gamma 1; the model says 10, or 1000."""
     batch = Batch(
         obs=torch.zeros(1, 4, 1, 1), action_mask=torch.ones(1, 4, 1, 2), state=torch.zeros(1, 4, 1),
         actions=torch.zeros(1, 3, 1, dtype=torch.int64), rewards=torch.full((1, 3), 1.0),
