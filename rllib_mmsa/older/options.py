@@ -58,10 +58,6 @@ _SHALLOW: dict[str, Any] = {
 }
 
 
-#: Settings without which an older version's world model does not fit today's networks.
-OF_OLDER_MODELS = ("world_model_form", "dynamics_dim", *_SHALLOW)
-
-
 def from_older(saved: Mapping[str, Any]) -> dict[str, Any]:
     """Settings that an older version saved, in today's names.
 
@@ -93,6 +89,8 @@ def from_older(saved: Mapping[str, Any]) -> dict[str, Any]:
         today["world_model_form"] = "residual" if form == {True} else "printed"
     if "world_model_dim" in saved and "dynamics_dim" not in saved:
         today |= {"dynamics_dim": saved["world_model_dim"], **_SHALLOW}
+    if "double_q" in saved:
+        today.setdefault("td_lambda", 0.0)  # what y^tot was before there was the setting
     if "compiled_kernels" in saved:
         today["engine"] = "auto" if saved["compiled_kernels"] else "plain"
     return today

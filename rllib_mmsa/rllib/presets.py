@@ -32,6 +32,7 @@ _EPYMARL: dict[str, Any] = {
     "epsilon": [[0, 1.0], [200_000, 0.05]],
     # EPyMARL's.
     "gamma": 0.99,
+    "td_lambda": 0.0,
     "optim": "adam",
     "optim_eps": 1e-8,  # PyTorch's default; its `optim_eps` is not read
     "grad_clip": 10.0,

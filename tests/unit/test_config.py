@@ -138,6 +138,8 @@ PRINTED = ("posterior_sees_obs", "prior_residual", "prior_sees_latent")
         (dict.fromkeys(PRINTED, False), {"world_model_form": "printed"}),
         ({"compiled_kernels": True}, {"engine": "auto"}),
         ({"compiled_kernels": False}, {"engine": "plain"}),
+        ({"double_q": True}, {"double_q": True, "td_lambda": 0.0}),
+        ({"double_q": True, "td_lambda": 0.6}, {"double_q": True, "td_lambda": 0.6}),
     ],
 )
 def test_what_an_older_version_saved_is_read_in_todays_names(saved, today):

@@ -134,6 +134,7 @@ def test_rllib_train_resume_finishes_it(name, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     assert locate(folder).name > before
+    assert read_config(locate(folder))[1].td_lambda == 0.0  # as it began
     assert len(next(folder.glob("*/progress.csv")).read_text().splitlines()) == 1 + 5
 
 
@@ -143,6 +144,7 @@ def test_an_option_that_is_gone_is_translated_where_today_does_the_same(tmp_path
     name, config = read_config(checkpoint)
     assert (name, config.engine, config.world_model_form) == ("MMSA", "plain", "residual")
     config.validate()
+    assert config.td_lambda == 0.0  # there was no such setting; today's default is another
 
 
 def test_a_reading_that_is_gone_is_refused_in_words(ray_session, tmp_path):

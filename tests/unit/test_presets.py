@@ -19,6 +19,7 @@ SHARED = {
     "optim_eps": 1e-8,
     "grad_clip": 10.0,
     "grad_clip_by": "global_norm",
+    "td_lambda": 0.0,
     "double_q": True,
     "standardise_rewards": True,
     "epsilon": [[0, 1.0], [200_000, 0.05]],

@@ -54,7 +54,8 @@ def test_reward_standardisation_scales_what_is_learned_from():
 @pytest.mark.parametrize("ends_by", ["truncation", "termination"])
 def test_a_time_limit_bootstraps_unless_it_is_learned_as_an_end(ends_by, bootstrap, monkeypatch):
     ends = {"env_config": {"ends_by": ends_by}}
-    algorithm = build("QMIX", engine="plain", bootstrap_truncated=bootstrap, **ends)
+    options = {"td_lambda": 0.0, "bootstrap_truncated": bootstrap, **ends}
+    algorithm = build("QMIX", engine="plain", **options)
     module = learner(algorithm).team_module
     fields = batch_of(algorithm, algorithm.env_runner.sample(num_episodes=4))[TEAM]
     assert fields["truncated"].sum() == (4 if ends_by == "truncation" else 0)

@@ -21,7 +21,7 @@ from rllib_mmsa.command.run import rewind, state
 from rllib_mmsa.command.run.announce import AnnounceStop
 from rllib_mmsa.command.run.logs import CsvLog, JsonLog
 from rllib_mmsa.errors import ConfigError
-from rllib_mmsa.older.options import OF_OLDER_MODELS
+from rllib_mmsa.method.settings import names
 from rllib_mmsa.rllib.latest_test import met
 
 
@@ -124,7 +124,7 @@ def _repair(folder: Path, trial: dict[str, Any], said: dict[str, Any]) -> None:
         )
         results[number] = result
     if found:
-        _keep_older_model(trial, found[max(found)])
+        _keep_settings(trial, found[max(found)])
     before = storage.current_checkpoint_index
     _set_checkpoints(manager, results, _latest(folder, name, latest, results, before))
     storage.current_checkpoint_index = max([before, *there])
@@ -134,8 +134,8 @@ def _repair(folder: Path, trial: dict[str, Any], said: dict[str, Any]) -> None:
         _remove_halves(there[number] for number in there.keys() - found.keys())
 
 
-def _keep_older_model(trial: dict[str, Any], checkpoint: Path) -> None:
-    """Give a trial the settings of an older world model, where it leaves them to the defaults.
+def _keep_settings(trial: dict[str, Any], checkpoint: Path) -> None:
+    """Give a trial the settings that it began with, where today's defaults are others.
 
     Args:
         trial: Tune's state of a trial; changed.
@@ -145,8 +145,9 @@ def _keep_older_model(trial: dict[str, Any], checkpoint: Path) -> None:
         _, config = evaluate.read_config(checkpoint)
     except ConfigError:
         return  # said by who restores it
-    if getattr(config, "world_model_form", None) == "residual":
-        for name in OF_OLDER_MODELS:
+    default = type(config)()
+    for name in names(config.settings_class):
+        if getattr(config, name) != getattr(default, name):
             trial["config"].setdefault(name, getattr(config, name))
 
 
