@@ -17,6 +17,7 @@ from typing import Any
 
 COMPLETE = "complete.json"
 CLASS_FILE = "class_and_ctor_args.pkl"  # RLlib's; marks a checkpoint of the new API stack
+TEAM_FILE = "team.json"  # beside it, or alone: a team that acts (rllib_mmsa/team)
 TEAM = "team"
 MODULES = "learner_group/learner/rl_module"
 MODULE_FOLDER = f"{MODULES}/{TEAM}"

@@ -42,7 +42,7 @@ RULES = {
     METHOD: Rule((METHOD,), forbidden=("ctypes",), packages=("torch", "numpy")),
     ENGINE: Rule((METHOD, ENGINE), forbidden=("ray",)),
     # Acts where there is no trainer.
-    ACTING: Rule((METHOD, ACTING), packages=("torch", "numpy", "safetensors")),
+    ACTING: Rule((METHOD, ACTING, WHOLE), packages=("torch", "numpy", "safetensors")),
     RLLIB: Rule(ALGORITHMS),
     # An engine is chosen in two places: for updates, and for the steps of acting.
     f"{RLLIB}.learner": Rule((*ALGORITHMS, ENGINE)),

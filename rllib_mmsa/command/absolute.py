@@ -37,6 +37,8 @@ def best_checkpoint(path: str | Path) -> Path:
         ConfigError: If there is none, or no telling which was when.
     """
     newest = checkpoints.locate(path)
+    if checkpoints.is_exported(newest):
+        raise ConfigError(f"--absolute is of a trial, and '{path}' is an exported team.")
     kept = checkpoints.checkpoints(newest.parent)
     if len(kept) < 2 or newest == Path(path).expanduser().resolve():
         return newest

@@ -17,8 +17,9 @@ def locate(path: str | Path) -> Path:
     """Find the checkpoint that a path means.
 
     Args:
-        path: A checkpoint, a trial's folder (its latest whole checkpoint is taken), or the folder
-            of an experiment: its one trial, the newest run's, or a search's best is taken.
+        path: A checkpoint, an exported team, a trial's folder (its latest whole checkpoint is
+            taken), or the folder of an experiment: its one trial, the newest run's, or a search's
+            best is taken.
 
     Returns:
         The checkpoint's folder.
@@ -31,6 +32,8 @@ def locate(path: str | Path) -> Path:
     if not folder.is_dir():
         what = "is not a directory" if folder.exists() else "does not exist"
         raise ConfigError(f"checkpoint '{path}' {what}; name a folder such as checkpoint_000000.")
+    if is_exported(folder):
+        return folder.resolve()
     if (folder / whole.CLASS_FILE).exists() or re.fullmatch(r"checkpoint_\d+", folder.name):
         _refuse_damaged(folder)
         return folder.resolve()
@@ -52,6 +55,11 @@ def locate(path: str | Path) -> Path:
         f"'{path}' {empty}; name a checkpoint_000000 folder, or the folder of the trial above it "
         "(`rllib train` prints it at the end)."
     )
+
+
+def is_exported(folder: Path) -> bool:
+    """Whether a folder holds a team that acts and nothing to train it further."""
+    return (folder / whole.TEAM_FILE).exists() and not (folder / whole.CLASS_FILE).exists()
 
 
 def _refuse_damaged(folder: Path) -> None:

@@ -14,11 +14,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rllib_mmsa.command.checkpoints import locate
+from rllib_mmsa.command.checkpoints import is_exported, locate
 from rllib_mmsa.command.experiment import imports, preflight
 from rllib_mmsa.command.experiment.experiment import RECORD
 from rllib_mmsa.command.experiment.files import read_record
 from rllib_mmsa.command.film import Film
+from rllib_mmsa.command.opened import Opened, without_pickles
 from rllib_mmsa.errors import ConfigError
 from rllib_mmsa.report.names import task_name
 from rllib_mmsa.whole import CLASS_FILE, MODULE_FOLDER, TEAM
@@ -93,6 +94,11 @@ def read_config(checkpoint: Path, files: Sequence[str] = ()) -> tuple[str, Algor
     Raises:
         ConfigError: If it is damaged, or no checkpoint of an algorithm that acts as ours do.
     """
+    if is_exported(checkpoint):
+        raise ConfigError(
+            f"'{checkpoint}' is an exported team: it acts, and has no world model nor anything to "
+            "train on with; name a checkpoint of the run."
+        )
     _import_users_modules(checkpoint, files)
     from rllib_mmsa.rllib import ALGORITHMS
 
@@ -167,10 +173,11 @@ def evaluate(
     if render and not render.lower().endswith(".gif"):
         raise ConfigError(f"--render writes a GIF; '{render}' does not end in .gif.")
     checkpoint = locate(path)
-    name, config = read_config(checkpoint, files)
+    team = without_pickles(checkpoint, files) or with_pickles(checkpoint, files)
+    name, config = team.algorithm, team.config
     preflight.quiet_logs()  # after the import of RLlib, which sets its level
     film = Film() if render else None
-    runner = build_runner(config, checkpoint, seed=seed, film=film, epsilon=epsilon)
+    runner = build_runner(team, checkpoint, seed=seed, film=film, epsilon=epsilon)
     try:
         env = task_name(config.env, (config.env_config or {}).get("task"), runner.env_backend)
         if film:
@@ -191,8 +198,29 @@ def evaluate(
     )
 
 
+def with_pickles(checkpoint: Path, files: Sequence[str] = ()) -> Opened:
+    """Read a team from RLlib's files.
+
+    Args:
+        checkpoint: Its folder.
+        files: Modules or Python files to import, in place of recorded ones that were moved.
+
+    Raises:
+        ConfigError: See `read_config`.
+    """
+    from rllib_mmsa.rllib import meaning
+
+    name, config = read_config(checkpoint, files)
+    if not (checkpoint / MODULE_FOLDER).is_dir():
+        raise ConfigError(f"'{checkpoint}' lacks {MODULE_FOLDER}; is the copy complete?")
+    try:
+        return Opened(name, config, meaning.of_checkpoint(checkpoint), weights=None)
+    except meaning.MeaningError as err:
+        raise ConfigError(str(err)) from None
+
+
 def build_runner(
-    config: AlgorithmConfig,
+    team: Opened,
     checkpoint: Path,
     *,
     seed: int | None,
@@ -200,7 +228,7 @@ def build_runner(
     epsilon: float | None = None,
 ) -> Any:
     """Build the environment runner of an evaluation and load the acting module into it."""
-    settings = config.get_evaluation_config_object().copy(copy_frozen=False)
+    settings = team.config.get_evaluation_config_object().copy(copy_frozen=False)
     settings.update_from_dict({"seed": seed, "explore": False, "num_env_runners": 0})
     settings.in_evaluation = True
     if epsilon is not None:
@@ -208,13 +236,13 @@ def build_runner(
     if film:
         settings.num_envs_per_env_runner = 1  # one after another, as a film needs them
         settings.callbacks(on_episode_start=film.on_episode_start, on_episode_step=film.on_frame)
-    module = checkpoint / MODULE_FOLDER
-    if not module.is_dir():
-        raise ConfigError(f"'{checkpoint}' lacks {MODULE_FOLDER}; is the copy complete?")
     runner = settings.env_runner_cls(config=settings)
-    _compare_meaning(checkpoint, runner)
+    _compare_meaning(team, checkpoint, runner)
     with finite_weights(checkpoint):
-        runner.module[TEAM].restore_from_path(module)
+        if team.weights is None:
+            runner.module[TEAM].restore_from_path(checkpoint / MODULE_FOLDER)
+        else:
+            runner.module[TEAM].set_state(dict(team.weights))
     if runner.module[TEAM].num_repaired:
         raise ConfigError(
             f"'{checkpoint}' cannot be evaluated: its running statistics of observations are not "
@@ -234,12 +262,12 @@ def finite_weights(checkpoint: Path) -> Iterator[None]:
         raise ConfigError(f"'{checkpoint}': {err}.") from None
 
 
-def _compare_meaning(checkpoint: Path, runner: Any) -> None:
+def _compare_meaning(team: Opened, checkpoint: Path, runner: Any) -> None:
     """Refuse to evaluate where the checkpoint means another environment (rllib/meaning.py)."""
     from rllib_mmsa.rllib import meaning
 
     try:
-        meaning.compare(meaning.of_checkpoint(checkpoint), runner.meaning, checkpoint)
+        meaning.compare(team.record, runner.meaning, checkpoint)
     except meaning.MeaningError as err:
         runner.stop()
         raise ConfigError(str(err)) from None

@@ -15,7 +15,7 @@ from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE
 from env_registry.contract import TEAM
 from rllib_mmsa import whole
 from rllib_mmsa.method.agents import RecurrentAgent, SaleAgent
-from rllib_mmsa.rllib import meaning, messages
+from rllib_mmsa.rllib import meaning, messages, tested
 from rllib_mmsa.rllib.collect import Collected, EpisodeCollector
 from rllib_mmsa.rllib.latest_test import LatestTest
 from rllib_mmsa.rllib.replay import EpisodeReplay
@@ -69,6 +69,8 @@ class Saved(Algorithm):
             "algorithm": type(self).__name__,
             "settings": dataclasses.asdict(module.settings),
             "environment": self._meaning,
+            "tests": tested.said_of(self.config),
+            "seed": self.config.seed,
             "version": self._version,
         }
         files.write(folder, said, {name: torch.as_tensor(w) for name, w in weights.items()})

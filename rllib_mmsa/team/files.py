@@ -14,7 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-DESCRIPTION = "team.json"
+from rllib_mmsa.whole import TEAM_FILE as DESCRIPTION
+
 WEIGHTS = "team.safetensors"
 #: Of both files; counted up when an older version could not read them.
 FORMAT = 1

@@ -25,6 +25,7 @@ app.command()(checkpoints.evaluate)
 app.command()(report.report)
 app.command()(catalogue.algorithms)
 app.command()(checkpoints.imagine)
+app.command()(checkpoints.export)
 app.add_typer(train.app, name="train")
 app.add_typer(catalogue.envs_app, name="envs")
 
@@ -61,6 +62,10 @@ def main(
     [bold]Evaluate[/bold] what was learnt, and watch it:
 
       rllib evaluate ~/ray_results/mmsa_lbf --episodes 100 --render mmsa.gif
+
+    [bold]Take away[/bold] the team, for a machine without the trainer:
+
+      rllib export ~/ray_results/mmsa_lbf --out my_team
 
     [bold]Compare[/bold] many runs:
 

@@ -1,4 +1,4 @@
-"""`rllib evaluate` and `rllib imagine`: what the policy and the world model have learnt."""
+"""`rllib evaluate`, `imagine` and `export`: what was learnt, and to take it elsewhere."""
 
 from __future__ import annotations
 
@@ -85,3 +85,24 @@ def imagine(
             checkpoint, out=out, steps=wanted, episodes=episodes, seed=seed, files=files or ()
         )
         typer.echo(result.summary())
+
+
+def export(
+    checkpoint: Annotated[
+        str, typer.Argument(help="A checkpoint, a trial's folder, or an experiment's of one trial.")
+    ],
+    out: Annotated[str, typer.Option(help="Folder to write to; new or empty.")] = "team",
+    onnx: Annotated[bool, typer.Option(help="Write team.onnx as well.")] = True,
+    license_id: Annotated[
+        str | None,
+        typer.Option("--license", help="Of the weights, such as CC-BY-4.0, for their page."),
+    ] = None,
+) -> None:
+    """Write a trained team for others: safetensors, ONNX and a page about it; no pickles.
+
+    rllib export ~/ray_results/mmsa_lbf --out my_team
+    """
+    with mistakes():
+        from rllib_mmsa.command.export import export as write
+
+        typer.echo(write(checkpoint, out, onnx=onnx, license_id=license_id).summary())

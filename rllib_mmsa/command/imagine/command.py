@@ -14,6 +14,7 @@ import numpy as np
 from env_registry.contract import checked_layout
 from rllib_mmsa.command import checkpoints, evaluate
 from rllib_mmsa.command.experiment import preflight
+from rllib_mmsa.command.opened import Opened
 from rllib_mmsa.errors import ConfigError
 from rllib_mmsa.report.names import task_name
 
@@ -110,12 +111,12 @@ def run(
         ConfigError: If the checkpoint has no world model, or the episode not these steps.
     """
     checkpoint = checkpoints.locate(path)
-    config = _read_config(checkpoint, files)
+    team = _open(checkpoint, files)
     preflight.quiet_logs()
-    played, env = _play(config, checkpoint, episodes, seed)
+    played, env = _play(team, checkpoint, episodes, seed)
     longest = max(played, key=len)  # they come in the order they ended: the first is short
     steps = _drawn_steps(steps, len(longest))
-    return _draw(checkpoint, config, played, longest, env, steps, Path(out).expanduser(), seed)
+    return _draw(checkpoint, team.config, played, longest, env, steps, Path(out).expanduser(), seed)
 
 
 def _drawn_steps(steps: list[int] | None, length: int) -> list[int]:
@@ -167,9 +168,10 @@ def _draw(
     return result
 
 
-def _read_config(checkpoint: Path, files: Sequence[str] = ()) -> Any:
-    """The options of an MMSA checkpoint with a world model, or an error in words."""
-    name, config = evaluate.read_config(checkpoint, files)
+def _open(checkpoint: Path, files: Sequence[str]) -> Opened:
+    """An MMSA checkpoint with a world model, or an error in words."""
+    team = evaluate.with_pickles(checkpoint, files)
+    name, config = team.algorithm, team.config
     if name != "MMSA":
         raise ConfigError(f"'{checkpoint}' was made by {name}, which imagines nothing; only MMSA.")
     if not config.has_world_model:
@@ -177,7 +179,7 @@ def _read_config(checkpoint: Path, files: Sequence[str] = ()) -> Any:
             f"'{checkpoint}' was trained without world model (use_world_model: "
             f"{config.use_world_model}, mixer_reads: {config.mixer_reads})."
         )
-    return config
+    return team
 
 
 def _load_module(checkpoint: Path) -> Any:
@@ -193,9 +195,9 @@ def _load_module(checkpoint: Path) -> Any:
     return module
 
 
-def _play(config: Any, checkpoint: Path, episodes: int, seed: int | None) -> tuple[list, Any]:
+def _play(team: Opened, checkpoint: Path, episodes: int, seed: int | None) -> tuple[list, Any]:
     """Greedy episodes, and an environment, which knows how it is drawn."""
-    runner = evaluate.build_runner(config, checkpoint, seed=seed, film=None, epsilon=0.0)
+    runner = evaluate.build_runner(team, checkpoint, seed=seed, film=None, epsilon=0.0)
     try:
         return runner.sample(num_episodes=episodes, explore=False), runner.env.envs[0]
     finally:
