@@ -9,11 +9,14 @@ No Ray, no torch.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from rllib_mmsa import seal
 
 COMPLETE = "complete.json"
 CLASS_FILE = "class_and_ctor_args.pkl"  # RLlib's; marks a checkpoint of the new API stack
@@ -43,9 +46,13 @@ def mark(checkpoint: Path, result: Mapping[str, Any] | None) -> None:
         if path.is_file() and path != place
     }
     said = {k: v for k, v in (result or {}).items() if k != "config"}
-    aside = place.with_name(f".{COMPLETE}.new")
-    aside.write_text(json.dumps({"files": sizes, "result": said}, default=_plain))
-    os.replace(aside, place)
+    _write(checkpoint, {"files": sizes, "result": said, "seal": seal.of(checkpoint)})
+
+
+def _write(checkpoint: Path, said: Mapping[str, Any]) -> None:
+    aside = checkpoint / f".{COMPLETE}.new"
+    aside.write_text(json.dumps(said, default=_plain))
+    os.replace(aside, checkpoint / COMPLETE)
 
 
 def _plain(value: Any) -> Any:
@@ -63,6 +70,20 @@ def saved_result(checkpoint: Path) -> dict[str, Any]:
         return dict(_said(checkpoint)["result"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}
+
+
+def is_own(checkpoint: Path) -> bool:
+    """Whether this user wrote a checkpoint's pickles, or has trusted them (seal.py)."""
+    try:
+        return seal.fits(checkpoint, _said(checkpoint).get("seal"))
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def seal_as_own(checkpoint: Path) -> None:
+    """Take a checkpoint for this user's own from now on, where it can be written."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        _write(checkpoint, {**_said(checkpoint), "seal": seal.of(checkpoint)})
 
 
 def _said(checkpoint: Path) -> dict[str, Any]:

@@ -1,12 +1,16 @@
 """What all tests share: one thread, a quiet Ray, one Ray session, a folder for results."""
 
 import os
+import tempfile
 
 # Before torch and Ray are imported, and inherited by every subprocess and Ray worker.
 os.environ["OMP_NUM_THREADS"] = "1"  # one thread: the same sums in the same order, and no crowding
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else a warning at every init
 os.environ.setdefault("MPLBACKEND", "Agg")  # no window
+
+# The key that checkpoints are sealed with: of this run alone.
+os.environ["RLLIB_MMSA_KEY"] = os.path.join(tempfile.mkdtemp(), "key")
 
 from collections.abc import Iterator
 from pathlib import Path

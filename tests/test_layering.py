@@ -34,7 +34,7 @@ class Rule(NamedTuple):
 METHOD, ENGINE, RLLIB, ERRORS, OLDER, ACTING = (
     f"rllib_mmsa.{layer}" for layer in ("method", "engine", "rllib", "errors", "older", "team")
 )
-WHOLE = "rllib_mmsa.whole"
+WHOLE, SEAL = "rllib_mmsa.whole", "rllib_mmsa.seal"
 ALGORITHMS = (METHOD, RLLIB, ACTING, ERRORS, OLDER, WHOLE, "env_registry.contract")
 
 # The longest matching prefix decides.
@@ -52,7 +52,8 @@ RULES = {
     # Reads what runs wrote, on a machine that need not be able to run anything.
     "rllib_mmsa.report": Rule(("rllib_mmsa.report", ERRORS), forbidden=("ray", "torch")),
     ERRORS: Rule((), packages=()),
-    WHOLE: Rule((), packages=()),
+    WHOLE: Rule((SEAL,), packages=()),
+    SEAL: Rule((), packages=()),
     "rllib_mmsa.registration": Rule((RLLIB,)),
     OLDER: Rule((), packages=()),
     "rllib_mmsa.__init__": Rule((RLLIB, ACTING, "rllib_mmsa.registration", OLDER, "env_registry")),

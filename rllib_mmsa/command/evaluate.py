@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rllib_mmsa.command import trust
 from rllib_mmsa.command.checkpoints import is_exported, locate
 from rllib_mmsa.command.experiment import imports, preflight
 from rllib_mmsa.command.experiment.experiment import RECORD
@@ -206,10 +207,12 @@ def with_pickles(checkpoint: Path, files: Sequence[str] = ()) -> Opened:
         files: Modules or Python files to import, in place of recorded ones that were moved.
 
     Raises:
-        ConfigError: See `read_config`.
+        ConfigError: See `read_config`; or it is not the user's own, nor trusted.
     """
     from rllib_mmsa.rllib import meaning
 
+    if not is_exported(checkpoint):
+        trust.require(checkpoint)
     name, config = read_config(checkpoint, files)
     if not (checkpoint / MODULE_FOLDER).is_dir():
         raise ConfigError(f"'{checkpoint}' lacks {MODULE_FOLDER}; is the copy complete?")

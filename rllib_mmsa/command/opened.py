@@ -1,4 +1,4 @@
-"""What plays a checkpoint: the team's own two files, or RLlib's pickles where they do not say all."""
+"""What plays a checkpoint: the team's two files, or RLlib's pickles where they do not say all."""
 
 from __future__ import annotations
 

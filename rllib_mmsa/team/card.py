@@ -28,7 +28,8 @@ actions = team.act(observations)  # the environment's {{"team": ...}}, or an arr
 ```
 """
 _EVALUATE = """
-`rllib evaluate path/of/this/folder --episodes 100` plays it. Nothing here is a pickle: reading this folder runs no code.
+`rllib evaluate path/of/this/folder --episodes 100` plays it. Nothing here is a pickle: reading this
+folder runs no code.
 """
 _ONNX = """
 `team.onnx` acts without PyTorch, for any number E of environments at once:
@@ -40,8 +41,8 @@ _ONNX = """
 | `hidden` | (E, {num_agents}, {hidden_dim}) | float32 | zeros |
 | `last_action` | (E, {num_agents}) | int64 | {num_actions} |
 
-Outputs: `actions` (E, {num_agents}), the greedy legal ones; `q_values`; `next_hidden`, the next step's `hidden`. `actions` are the next
-step's `last_action`.
+Outputs: `actions` (E, {num_agents}), the greedy legal ones; `q_values`; `next_hidden`. At the next
+step, `next_hidden` is `hidden`, and `actions` are `last_action`.
 """
 _TRAINED = """
 ## How it was trained

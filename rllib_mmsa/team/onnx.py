@@ -10,6 +10,7 @@ import logging
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -67,7 +68,7 @@ def write(team: Team, path: str | Path) -> None:
     environments = {0: torch.export.Dim("environments")}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of PyTorch about its own code
-        program = torch.onnx.export(
+        program: Any = torch.onnx.export(
             _Step(team.network).eval(),
             (obs, mask, state["hidden"], state["last_action"]),
             input_names=INPUTS,

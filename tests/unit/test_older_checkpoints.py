@@ -20,6 +20,7 @@ from ray.rllib.algorithms.algorithm import Algorithm
 
 from env_registry.contract import TEAM
 from rllib_mmsa import ALGORITHMS
+from rllib_mmsa.command import trust
 from rllib_mmsa.command.checkpoints import locate
 from rllib_mmsa.command.evaluate import evaluate, read_config
 from rllib_mmsa.errors import ConfigError
@@ -46,6 +47,12 @@ def with_option(checkpoint: Path, option: str, value: object) -> None:
     content = pickle.loads(file.read_bytes())
     content["ctor_args_and_kwargs"][0][0][option] = value
     file.write_bytes(cloudpickle.dumps(content))
+
+
+@pytest.fixture(autouse=True)
+def trusted(monkeypatch):
+    """Older checkpoints have no seal (docs/cli.md)."""
+    monkeypatch.setenv(trust.VARIABLE, "1")
 
 
 @pytest.fixture(scope="module", params=NAMES)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from rllib_mmsa.command.cli.options import TrustOption
 from rllib_mmsa.command.exits import mistakes
 
 ImportOption = Annotated[
@@ -35,6 +36,7 @@ def evaluate(
         ),
     ] = False,
     files: ImportOption = None,
+    trusted: TrustOption = False,
 ) -> None:
     """Play episodes with a checkpoint on fresh environments, as the tests of its training.
 
@@ -70,6 +72,7 @@ def imagine(
     episodes: Annotated[int, typer.Option(min=1, help="Episodes that errors are of.")] = 20,
     seed: Annotated[int | None, typer.Option(help="Seed of the environments.")] = None,
     files: ImportOption = None,
+    trusted: TrustOption = False,
 ) -> None:
     """Draw what MMSA's world model foresaw beside what happened, and its error by depth.
 

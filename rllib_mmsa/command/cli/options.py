@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from rllib_mmsa.command import trust
+
 # What one experiment is, without a file.
 AlgoOption = Annotated[
     str | None, typer.Option("--algo", "--run", "-a", "-r", help="See `rllib algorithms`.")
@@ -49,6 +51,12 @@ StorageOption = Annotated[
 ]
 RestoreOption = Annotated[
     str | None, typer.Option("--restore", help="A checkpoint that the new run begins from.")
+]
+TrustOption = Annotated[
+    bool,
+    typer.Option(
+        "--trust", help="Open pickles that others made; they may run code.", callback=trust.give
+    ),
 ]
 FreshOption = Annotated[
     bool,

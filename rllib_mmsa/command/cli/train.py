@@ -34,6 +34,7 @@ from rllib_mmsa.command.cli.options import (
     SamplesOption,
     StopOption,
     StorageOption,
+    TrustOption,
     VerboseOption,
 )
 from rllib_mmsa.command.exits import mistakes
@@ -64,6 +65,7 @@ def train(
     storage_path: StorageOption = None,
     fresh: FreshOption = False,
     restore: RestoreOption = None,
+    trusted: TrustOption = False,
     verbose: VerboseOption = False,
     ray_address: AddressOption = None,
     ray_num_cpus: CpusOption = None,
@@ -125,6 +127,7 @@ def train_file(
     go_on: GoOnOption = False,
     fresh: FreshOption = False,
     restore: RestoreOption = None,
+    trusted: TrustOption = False,
     only: OnlyOption = None,
     at_once: AtOnceOption = None,
     dry_run: DryRunOption = False,
@@ -189,6 +192,7 @@ def train_resume(
     results: Annotated[Path, typer.Argument(help="An experiment's folder of results.")],
     stop: StopOption = None,
     files: ImportOption = None,
+    trusted: TrustOption = False,
     verbose: VerboseOption = False,
     ray_address: AddressOption = None,
     ray_num_cpus: CpusOption = None,
@@ -198,24 +202,15 @@ def train_resume(
     A finished one trains on with a later stop: --stop '{num_env_steps_sampled_lifetime: 400000}'
     """
     with mistakes():
-        from rllib_mmsa.command.experiment import checks, imports, structure
+        from rllib_mmsa.command import trust
+        from rllib_mmsa.command.experiment import checks
         from rllib_mmsa.command.experiment import files as experiment_files
-        from rllib_mmsa.command.experiment.experiment import DEFAULT_STORAGE, RECORD
 
-        folder = results.expanduser().resolve()
-        record = folder / RECORD
-        if not record.exists():
-            raise ConfigError(
-                f"'{results}' holds no {RECORD}; name the folder of an experiment, "
-                f"such as {DEFAULT_STORAGE}/mmsa_lbf."
-            )
-        # The folder may have been moved or renamed since.
-        entry = experiment_files.read_record(record)
-        entry["storage_path"] = str(folder.parent)
-        entry["import"] = list(imports.found_again(entry.get("import", []), folder, files or ()))
+        experiment = experiment_files.recorded(results.expanduser().resolve(), files or ())
+        trust.require_run(experiment.path)
         more_stop = experiment_files.parse_option(stop, "--stop")
         _train(
-            [structure.parse_experiment(folder.name, entry, exists=True)],
+            [experiment],
             resume=True, stop=checks.stop_criteria(more_stop, "--stop"), verbose=verbose,
             ray_address=ray_address, num_cpus=ray_num_cpus,
         )  # fmt: skip

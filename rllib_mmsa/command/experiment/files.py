@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rllib_mmsa.command.experiment import checks, structure
-from rllib_mmsa.command.experiment.experiment import Experiment
+from rllib_mmsa.command.experiment import checks, imports, structure
+from rllib_mmsa.command.experiment.experiment import DEFAULT_STORAGE, RECORD, Experiment
 from rllib_mmsa.command.experiment.overrides import Override, apply
 from rllib_mmsa.command.experiment.yaml_text import parse_yaml
 from rllib_mmsa.errors import ConfigError, nearest, shortened, unknown
@@ -45,6 +45,28 @@ def read_record(path: Path) -> dict[str, Any]:
             f"{path} must hold the one experiment of its folder, but holds {len(entries)}."
         )
     return checks.mapping(entries[0], str(path))
+
+
+def recorded(folder: Path, given: Sequence[str] = ()) -> Experiment:
+    """The experiment whose results a folder holds; the folder may have been moved or renamed.
+
+    Args:
+        folder: Its absolute path.
+        given: Modules and files to import, in place of recorded ones that were moved.
+
+    Raises:
+        ConfigError: If it is none, or an imported file is not there.
+    """
+    record = folder / RECORD
+    if not record.exists():
+        raise ConfigError(
+            f"'{folder}' holds no {RECORD}; name the folder of an experiment, "
+            f"such as {DEFAULT_STORAGE}/mmsa_lbf."
+        )
+    entry = read_record(record)
+    entry["storage_path"] = str(folder.parent)
+    entry["import"] = list(imports.found_again(entry.get("import", []), folder, given))
+    return structure.parse_experiment(folder.name, entry, exists=True)
 
 
 def _read_text(path: Path) -> str:

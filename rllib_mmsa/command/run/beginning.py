@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 
-from rllib_mmsa.command import evaluate
-from rllib_mmsa.command.checkpoints import locate
+from rllib_mmsa.command import evaluate, trust
+from rllib_mmsa.command.checkpoints import is_exported, locate
 from rllib_mmsa.command.experiment import preflight
 from rllib_mmsa.command.experiment.experiment import Experiment
 from rllib_mmsa.errors import ConfigError
@@ -34,6 +34,8 @@ def with_checkpoint(experiment: Experiment) -> Experiment:
     where = f"{experiment.name}: restore"
     try:
         checkpoint = locate(experiment.restore)
+        if not is_exported(checkpoint):
+            trust.require(checkpoint)
         made_by, _ = evaluate.read_config(checkpoint, experiment.imports)
     except ConfigError as err:
         raise ConfigError(f"{where}: {err}") from None

@@ -1,0 +1,64 @@
+"""The question before a stranger's pickles are opened."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import typer
+
+from rllib_mmsa import whole
+from rllib_mmsa.command import checkpoints
+from rllib_mmsa.errors import ConfigError
+
+#: Set to 1, it is the option `--trust`, for batch jobs too.
+VARIABLE = "RLLIB_MMSA_TRUST"
+
+
+def give(trusted: bool) -> None:
+    """Take `--trust`; processes that are started from here have it as well."""
+    if trusted:
+        os.environ[VARIABLE] = "1"
+
+
+def require(checkpoint: Path) -> None:
+    """Ask before a checkpoint's pickles are opened that this user did not write.
+
+    What was trusted once is sealed as the user's own.
+
+    Args:
+        checkpoint: Its folder.
+
+    Raises:
+        ConfigError: If the user does not trust it, or cannot be asked.
+    """
+    if whole.is_own(checkpoint):
+        return
+    if not _asked(checkpoint):
+        raise ConfigError(
+            f"'{checkpoint}' was not written by you on this machine, or by an older version. It "
+            "holds pickles, and opening them runs whatever code is in them. If you trust who made "
+            "it, add --trust."
+        )
+    whole.seal_as_own(checkpoint)
+
+
+def require_run(folder: Path) -> None:
+    """The same for a folder of results, by the newest checkpoint of each trial."""
+    trials = [each for each in sorted(folder.iterdir()) if each.is_dir()]
+    for newest in filter(None, map(checkpoints.latest, trials)):
+        require(newest)
+
+
+def _asked(checkpoint: Path) -> bool:
+    if os.environ.get(VARIABLE) == "1":
+        return True
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    typer.echo(
+        f"'{checkpoint}' was not written by you on this machine, or by an older version.\n"
+        "It holds pickles, and opening them runs whatever code is in them.",
+        err=True,
+    )
+    return typer.confirm("Do you trust who made it?", err=True)

@@ -1,0 +1,152 @@
+"""A stranger's pickles are opened when the user says so, and his own without a question."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import stat
+
+import pytest
+from typer.testing import CliRunner
+
+from rllib_mmsa import seal, whole
+from rllib_mmsa.command import absolute, evaluate, trust
+from rllib_mmsa.command.cli import app
+from rllib_mmsa.errors import ConfigError
+from tests.algorithms import build
+from tests.checkpoints import make_checkpoint
+from tests.unit.test_team import Hostile
+
+REFUSED = "was not written by you on this machine.*runs whatever code.*add --trust"
+
+
+@pytest.fixture(autouse=True)
+def own_key(monkeypatch, tmp_path):
+    monkeypatch.setenv(seal.VARIABLE, str(tmp_path / "config" / "key"))
+    monkeypatch.delenv(trust.VARIABLE, raising=False)
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    return make_checkpoint(tmp_path / "results" / "trial" / "checkpoint_000000")
+
+
+def hostile(checkpoint):
+    """Every pickle is a stranger's, and the checkpoint is whole."""
+    for path in checkpoint.rglob("*.pkl"):
+        path.write_bytes(pickle.dumps(Hostile()))
+    sealed = whole._said(checkpoint)["seal"]
+    whole.mark(checkpoint, None)
+    whole._write(checkpoint, {**whole._said(checkpoint), "seal": sealed})
+
+
+def test_what_the_user_saved_is_his_own(ray_session, tmp_path):
+    algorithm = build("QMIX")
+    algorithm.save_to_path(str(tmp_path / "saved"))
+    algorithm.stop()
+    moved = shutil.move(tmp_path / "saved", tmp_path / "elsewhere")
+    trust.require(tmp_path / "elsewhere")
+    assert evaluate.with_pickles(moved).algorithm == "QMIX"
+    key = seal.key_file()
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600 and list(key.parent.iterdir()) == [key]
+
+
+def test_any_other_pickle_is_a_stranger_s(checkpoint):
+    whole.mark(checkpoint, None)
+    trust.require(checkpoint)
+    (checkpoint / "more.pkl").write_bytes(b"")
+    with pytest.raises(ConfigError, match=REFUSED):
+        trust.require(checkpoint)
+    (checkpoint / "more.pkl").rename(checkpoint / "more.txt")
+    trust.require(checkpoint)
+    seal.key_file().unlink()  # on another machine
+    with pytest.raises(ConfigError, match=REFUSED):
+        trust.require(checkpoint)
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"[]", b'{"files": {}}', b'{"files": {}, "seal": 7}', b'{"seal": "0"}']
+)
+def test_a_checkpoint_that_says_nothing_of_it_is_a_stranger_s(checkpoint, said):
+    (checkpoint / whole.COMPLETE).write_bytes(said)
+    with pytest.raises(ConfigError, match=REFUSED):
+        trust.require(checkpoint)
+    (checkpoint / whole.COMPLETE).unlink()
+    with pytest.raises(ConfigError, match=REFUSED):
+        trust.require(checkpoint)
+
+
+def test_no_stranger_s_pickle_runs_before_the_question(checkpoint, capsys):
+    whole.mark(checkpoint, None)
+    hostile(checkpoint)
+    trial, experiment = checkpoint.parent, checkpoint.parent.parent
+    (experiment / "experiment.yaml").write_text(
+        f"results: {{run: QMIX, env: lbf, import: [{experiment / 'theirs.py'}]}}"
+    )
+    (experiment / "theirs.py").write_text("print('this ran')")
+    shutil.copytree(checkpoint, trial / "checkpoint_000001")  # two: --absolute chooses
+    for command in (
+        ["evaluate", str(checkpoint)],
+        ["evaluate", str(experiment), "--absolute"],
+        ["imagine", str(checkpoint)],
+        ["train", "resume", str(experiment)],
+        ["train", "--run", "QMIX", "--env", "two_step", "--restore", str(checkpoint)],
+    ):
+        done = CliRunner().invoke(app, command)
+        assert done.exit_code == 2 and "add --trust" in done.output, (command, done.output)
+        assert "this ran" not in done.output + capsys.readouterr().out
+
+
+def test_what_was_trusted_once_is_not_asked_about_again(checkpoint, monkeypatch):
+    whole.mark(checkpoint, {"training_iteration": 3})
+    seal.key_file().unlink()
+    monkeypatch.setenv(trust.VARIABLE, "1")
+    trust.require(checkpoint)
+    monkeypatch.delenv(trust.VARIABLE)
+    trust.require(checkpoint)
+    assert whole.saved_result(checkpoint) == {"training_iteration": 3}
+    assert whole.damage(checkpoint) is None
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_a_terminal_is_asked(checkpoint, monkeypatch, answer):
+    seal.key_file().unlink()
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setattr(trust.typer, "confirm", lambda text, err: answer == "y")
+    if answer == "y":
+        trust.require(checkpoint)
+    else:
+        with pytest.raises(ConfigError, match=REFUSED):
+            trust.require(checkpoint)
+
+
+def test_where_no_key_can_be_kept_nothing_breaks(checkpoint, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(seal.VARIABLE, str(tmp_path / "file" / "key"))
+    whole.mark(checkpoint, None)
+    assert whole._said(checkpoint)["seal"] is None and whole.damage(checkpoint) is None
+    with pytest.raises(ConfigError, match=REFUSED):
+        trust.require(checkpoint)
+
+
+def test_the_option_is_for_the_processes_below_as_well(monkeypatch):
+    monkeypatch.setenv(trust.VARIABLE, "")
+    trust.give(False)
+    assert os.environ[trust.VARIABLE] == ""
+    trust.give(True)
+    assert os.environ[trust.VARIABLE] == "1"
+
+
+def test_the_key_is_where_the_user_keeps_such_things(monkeypatch, tmp_path):
+    monkeypatch.delenv(seal.VARIABLE)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert seal.key_file() == tmp_path / "rllib-mmsa" / "key"
+
+
+def test_an_older_checkpoint_s_steps_are_a_pickle(checkpoint):
+    (checkpoint / absolute.STEPS_FILE).parent.mkdir(exist_ok=True)
+    (checkpoint / absolute.STEPS_FILE).write_bytes(pickle.dumps(Hostile()))
+    with pytest.raises(ConfigError, match=REFUSED):
+        absolute._steps_of_older(checkpoint)
