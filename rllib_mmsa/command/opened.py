@@ -64,8 +64,7 @@ def without_pickles(folder: Path, files: Sequence[str] = ()) -> Opened | None:
     if not known:
         raise ConfigError(
             f"'{folder}' does not say how it is tested: its algorithm ({said['algorithm']}), its "
-            "environment or its callbacks are the user's own. rllib_mmsa.load_team plays it "
-            "(docs/teams.md)."
+            "environment or its callbacks are the user's own. rllib_mmsa.load_team plays it."
         )
     imports.load(files)
     return Opened(said["algorithm"], tested.config_of(said), said["environment"], weights)

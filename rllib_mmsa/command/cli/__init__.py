@@ -24,6 +24,7 @@ app = typer.Typer(
 app.command()(checkpoints.evaluate)
 app.command()(report.report)
 app.command()(catalogue.algorithms)
+app.command()(catalogue.examples)
 app.command()(checkpoints.imagine)
 app.command()(checkpoints.export)
 app.add_typer(train.app, name="train")
@@ -38,6 +39,10 @@ def _version(show: bool) -> None:
         for package in ("rllib-mmsa", "ray", "torch"):
             with contextlib.suppress(metadata.PackageNotFoundError):
                 typer.echo(f"{package} {metadata.version(package)}")
+        from rllib_mmsa.engine import native  # last: it imports torch
+
+        reason = native.unavailable()
+        typer.echo(f"native engine: {f'no; {reason}' if reason else 'yes'}")
         raise typer.Exit
 
 

@@ -1,4 +1,4 @@
-"""`rllib envs` and `rllib algorithms`: what can be trained, and whether it works here."""
+"""`rllib envs`, `algorithms` and `examples`: what can be trained, and whether it works here."""
 
 from __future__ import annotations
 
@@ -83,3 +83,26 @@ def algorithms() -> None:
     for name, algorithm in ALGORITHMS.items():
         table.add_row(name, (algorithm.__doc__ or "").strip().split("\n")[0])
     Console().print(table)
+
+
+def examples(
+    name: Annotated[str | None, typer.Argument(help="One of them, to be printed.")] = None,
+) -> None:
+    """List the tuned examples, or print one, to be changed.
+
+    rllib examples mmsa_lbf > my_lbf.yaml
+    """
+    with mistakes():
+        from rllib_mmsa.command import examples as tuned
+
+        if name:
+            typer.echo(tuned.path_of(name).read_text(encoding="utf-8"), nl=False)
+            return
+        from rich.console import Console
+        from rich.table import Column, Table
+
+        table = Table(Column("name", no_wrap=True), "run", "env", title="Tuned examples")
+        for each in map(tuned.read, tuned.names()):
+            table.add_row(each.name, ", ".join(each.runs), each.env)
+        Console().print(table)
+        typer.echo("rllib train example NAME trains one; rllib examples NAME prints it.")

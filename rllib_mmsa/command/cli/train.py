@@ -38,7 +38,6 @@ from rllib_mmsa.command.cli.options import (
     VerboseOption,
 )
 from rllib_mmsa.command.exits import mistakes
-from rllib_mmsa.errors import ConfigError
 
 if TYPE_CHECKING:
     from rllib_mmsa.command.experiment.experiment import Experiment
@@ -78,9 +77,9 @@ def train(
     if ctx.invoked_subcommand:
         return
     with mistakes():
-        from rllib_mmsa.command.experiment import structure
+        from rllib_mmsa.command.experiment import files, structure
 
-        entry = _entry(algo, env, env_config, config, stop)
+        entry = files.entry_of_options(algo, env, env_config, config, stop)
         entry["num_samples"] = num_samples
         entry["checkpoint_freq"] = checkpoint_freq
         entry["storage_path"] = storage_path
@@ -92,32 +91,13 @@ def train(
         )  # fmt: skip
 
 
-def _entry(
-    algo: str | None, env: str | None, env_config: str | None, config: str | None, stop: str | None
-) -> dict[str, object]:
-    """The options as the entry of an experiment file that says the same.
-
-    Raises:
-        ConfigError: If the algorithm or the environment is missing, or a text is not valid YAML.
-    """
-    from rllib_mmsa.command.experiment import checks
-    from rllib_mmsa.command.experiment.files import parse_option
-
-    if not algo or not env:
-        raise ConfigError(
-            "name both --algo and --env, or a file: rllib train file "
-            "tuned_examples/mmsa_lbf.yaml (rllib train --help says more)."
-        )
-    settings = parse_option(config, "--config")
-    if env_config:
-        before = checks.mapping(settings.get("env_config"), "--config: env_config")
-        settings["env_config"] = {**before, **parse_option(env_config, "--env-config")}
-    return {"run": algo, "env": env, "config": settings, "stop": parse_option(stop, "--stop")}
-
-
+@app.command("example", help="Train a tuned example; `rllib examples` lists them.")
 @app.command("file")
 def train_file(
-    config_file: Annotated[str, typer.Argument(help="YAML: name -> run, env, stop, config ...")],
+    ctx: typer.Context,
+    config_file: Annotated[
+        str, typer.Argument(help="YAML: name -> run, env, stop, config ...; or an example's name.")
+    ],
     override: OverrideArgument = None,
     config: FileConfigOption = None,
     stop: StopOption = None,
@@ -147,26 +127,31 @@ def train_file(
         changed = [*overrides.parse(override or [], config), *_from_here(restore)]
         stack.enter_context(overrides.named(changed))
         experiments = files.load_file(
-            config_file, stop=stop, storage_path=storage_path, overrides=changed,
+            _file(ctx, config_file), stop=stop, storage_path=storage_path, overrides=changed,
             name=experiment_name, only=only or (),
         )  # fmt: skip
         if dry_run:
             return _say_plan(experiments, ray_address, ray_num_cpus)
-        typed = {
-            "--config": config, "--stop": stop, "--experiment-name": experiment_name,
-            "--storage-path": storage_path, "--restore": restore, "--ray-address": ray_address,
-        }  # fmt: skip
         _train(
             experiments, resume=resume, go_on=go_on, stop=_said_stop(changed, stop), fresh=fresh,
             verbose=verbose, ray_address=ray_address, num_cpus=ray_num_cpus, at_once=at_once,
-            command=["train", "file", config_file, *(override or [])], typed=_given(typed),
-            only=only or (),
+            command=["train", str(ctx.info_name), config_file, *(override or [])],
+            typed=_given(ctx), only=only or (),
         )  # fmt: skip
 
 
-def _given(options: Mapping[str, str | None]) -> list[str]:
-    """The options that were given, as they are typed."""
-    return [text for name, value in options.items() if value for text in (name, value)]
+def _file(ctx: typer.Context, named: str) -> str | Path:
+    """The file that a command names, or that its example is."""
+    from rllib_mmsa.command import examples
+
+    return examples.path_of(named) if ctx.info_name == "example" else named
+
+
+def _given(ctx: typer.Context) -> list[str]:
+    """The options that say which run it is, as they are typed."""
+    named = ("config", "stop", "experiment_name", "storage_path", "restore", "ray_address")
+    given = ((f"--{name.replace('_', '-')}", ctx.params[name]) for name in named)
+    return [text for name, value in given if value for text in (name, value)]
 
 
 def _from_here(restore: str | None) -> list[Override]:

@@ -25,6 +25,26 @@ def parse_option(text: str | None, where: str) -> dict[str, Any]:
     return checks.mapping(parse_yaml(text or "{}", where), where)
 
 
+def entry_of_options(
+    algo: str | None, env: str | None, env_config: str | None, config: str | None, stop: str | None
+) -> dict[str, Any]:
+    """The options as the entry of an experiment file that says the same.
+
+    Raises:
+        ConfigError: If the algorithm or the environment is missing, or a text is not valid YAML.
+    """
+    if not algo or not env:
+        raise ConfigError(
+            "name both --algo and --env, or an example: rllib train example mmsa_lbf "
+            "(rllib train --help says more)."
+        )
+    settings = parse_option(config, "--config")
+    if env_config:
+        before = checks.mapping(settings.get("env_config"), "--config: env_config")
+        settings["env_config"] = {**before, **parse_option(env_config, "--env-config")}
+    return {"run": algo, "env": env, "config": settings, "stop": parse_option(stop, "--stop")}
+
+
 def read_file(path: str | Path) -> dict[str, Any]:
     """Read an experiment file into a mapping of experiment names."""
     path = Path(path)
