@@ -255,11 +255,14 @@ def _check(experiments: Sequence[Experiment], ray_address: str | None, cpus: int
     """Check everything, before Ray starts."""
     from rllib_mmsa.command import streams
     from rllib_mmsa.command.experiment import imports, preflight
+    from rllib_mmsa.command.run import loggers
 
     streams.outlive_readers()
     for experiment in experiments:
         imports.load(experiment.imports)
     on_cluster = bool(ray_address or os.environ.get("RAY_ADDRESS"))
+    for experiment in experiments:
+        loggers.check(experiment)
     preflight.check(experiments, local=not on_cluster, num_cpus=cpus)
 
 

@@ -25,6 +25,8 @@ class Experiment:
         max_concurrent_trials: Upper limit of trials at a time; None: as the machine allows.
         max_failures: Retries of a failed trial from its last checkpoint.
         scheduler: What `search.check_scheduler` returned; empty: every trial runs to its end.
+        search_alg: What `search_alg.check` returned; empty: grids and random samples.
+        loggers: What `loggers.check` returned.
         storage_path: Absolute path above the results.
         imports: Modules or Python files that register the user's own environments.
         restore: Path of a checkpoint that each trial begins from.
@@ -40,6 +42,8 @@ class Experiment:
     max_concurrent_trials: int | None = None
     max_failures: int = 0
     scheduler: dict[str, Any] = dataclasses.field(default_factory=dict)
+    search_alg: dict[str, Any] = dataclasses.field(default_factory=dict)
+    loggers: tuple[dict[str, Any], ...] = ()
     storage_path: str = DEFAULT_STORAGE
     imports: tuple[str, ...] = ()
     restore: str | None = None
@@ -65,6 +69,8 @@ class Experiment:
             "max_concurrent_trials": self.max_concurrent_trials,
             "max_failures": self.max_failures,
             "scheduler": self.scheduler,
+            "search_alg": self.search_alg,
+            "loggers": list(self.loggers),
             "import": list(self.imports),
             "restore": self.restore,
             "config": self.config,

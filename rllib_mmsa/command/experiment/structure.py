@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rllib_mmsa.command.experiment import checks, search
+from rllib_mmsa.command.experiment import checks, loggers, search, search_alg
 from rllib_mmsa.command.experiment.experiment import DEFAULT_STORAGE, Experiment
 from rllib_mmsa.errors import ConfigError, shortened, unknown
 
@@ -20,6 +20,8 @@ EXPERIMENT_KEYS = (
     "max_concurrent_trials",
     "max_failures",
     "scheduler",
+    "search_alg",
+    "loggers",
     "checkpoint_config",
     "checkpoint_freq",
     "checkpoint_at_end",
@@ -84,6 +86,10 @@ def parse_experiment(
         config=config,
         stop=stop,
         scheduler=scheduler,
+        search_alg=search_alg.check(
+            entry.get("search_alg"), f"{name}: search_alg", config, scheduler
+        ),
+        loggers=loggers.check(entry.get("loggers"), f"{name}: loggers"),
         checkpoint=_checkpoint_settings(entry, name, kept=search.checkpoints_kept(scheduler)),
         storage_path=_storage(entry, name),
         imports=import_list(entry.get("import"), f"{name}: import", base),

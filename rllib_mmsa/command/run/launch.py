@@ -24,6 +24,7 @@ from rllib_mmsa.command.run import (
     going_on,
     interrupt,
     labels,
+    loggers,
     mistaken_env,
     ownership,
     record,
@@ -165,7 +166,9 @@ def _run_all(experiments: Sequence[Experiment], options: LaunchOptions) -> int:
 
 def build_tuner(experiment: Experiment) -> tune.Tuner:
     """Turn a checked experiment into a Tune run."""
-    config, num_samples = search.with_seeds(experiment.config, experiment.num_samples)
+    config, num_samples = experiment.config, experiment.num_samples
+    if not experiment.search_alg:  # which proposes settings, and repeats none
+        config, num_samples = search.with_seeds(config, num_samples)
     if experiment.max_concurrent_trials != 1:
         config = search.with_threads(config, num_samples)
     scheduler = schedulers.build(experiment.scheduler)
@@ -176,6 +179,7 @@ def build_tuner(experiment: Experiment) -> tune.Tuner:
             num_samples=num_samples,
             max_concurrent_trials=experiment.max_concurrent_trials,
             scheduler=scheduler,
+            search_alg=schedulers.build_search(experiment.search_alg),
             trial_dirname_creator=labels.folder,
         ),
         run_config=tune.RunConfig(
@@ -193,6 +197,7 @@ def build_tuner(experiment: Experiment) -> tune.Tuner:
                 interrupt.EndWhenPaused(),
                 schedulers.KeepRungs(scheduler),
                 *recover.callbacks(),
+                *loggers.build(experiment),
             ],
             verbose=0,
         ),

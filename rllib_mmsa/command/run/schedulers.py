@@ -14,6 +14,7 @@ from ray.tune.schedulers import (
     PopulationBasedTraining,
     TrialScheduler,
 )
+from ray.tune.search import Searcher
 
 from rllib_mmsa.command.experiment import checks, search
 from rllib_mmsa.command.run import interrupt
@@ -71,6 +72,22 @@ def build(scheduler: Mapping[str, Any]) -> TrialScheduler:
         for name, space in settings["hyperparam_mutations"].items()
     }
     return PausingPBT(**settings)
+
+
+def build_search(search_alg: Mapping[str, Any]) -> Searcher | None:
+    """Build Tune's searcher.
+
+    Args:
+        search_alg: What `search_alg.check` returned.
+
+    Returns:
+        Optuna's (Akiba et al., 2019), or None: Tune's own grids and random samples.
+    """
+    if not search_alg:
+        return None
+    from ray.tune.search.optuna import OptunaSearch
+
+    return OptunaSearch(**{key: value for key, value in search_alg.items() if key != "type"})
 
 
 def search_space(settings: Mapping[str, Any]) -> dict[str, Any]:
