@@ -18,13 +18,9 @@ def rllib(*arguments: object) -> str:
     return done.stdout
 
 
-def test_two_trials_that_optuna_proposed_are_logged_and_trained_on(tmp_path):
-    for package in ("wandb", "mlflow", "sqlalchemy", "optuna"):
-        pytest.importorskip(package)
-    from mlflow import MlflowClient
-
-    store = f"sqlite:///{tmp_path / 'runs.db'}"
-    entry = {
+def search(store: str) -> dict:
+    """Two trials, short."""
+    return {
         "run": "QMIX",
         "env": "two_step",
         "stop": {"num_env_steps_sampled_lifetime": 1000},
@@ -38,7 +34,15 @@ def test_two_trials_that_optuna_proposed_are_logged_and_trained_on(tmp_path):
             "evaluation_duration": 10,
         },
     }
-    (tmp_path / "search.yaml").write_text(yaml.safe_dump({"search": entry}))
+
+
+def test_two_trials_that_optuna_proposed_are_logged_and_trained_on(tmp_path):
+    for package in ("wandb", "mlflow", "sqlalchemy", "optuna"):
+        pytest.importorskip(package)
+    from mlflow import MlflowClient
+
+    store = f"sqlite:///{tmp_path / 'runs.db'}"
+    (tmp_path / "search.yaml").write_text(yaml.safe_dump({"search": search(store)}))
     rllib("train", "file", tmp_path / "search.yaml", "--storage-path", tmp_path)
 
     folder = tmp_path / "search"
