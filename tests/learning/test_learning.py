@@ -8,6 +8,7 @@ pytestmark = pytest.mark.usefixtures("ray_session")
 
 TWO_STEP = {
     "epsilon": 1.0,
+    "td_lambda": 0.0,  # targets of several steps would hold the value of the random play
     "target_update_episodes": 100,
     "num_envs_per_env_runner": 8,
     "updates_per_episode": 0.5,

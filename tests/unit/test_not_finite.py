@@ -17,6 +17,7 @@ from ray.tune.registry import register_env
 
 from env_registry.contract import AGENT_REWARDS, OBS, STATE, TEAM
 from env_registry.toy import CounterEnv
+from rllib_mmsa import team
 from rllib_mmsa.command.evaluate import evaluate
 from rllib_mmsa.errors import ConfigError
 from rllib_mmsa.method import gradients
@@ -143,12 +144,15 @@ def test_one_that_recovers_by_a_reset_is_not_made_anew():
 
 
 def poisoned(checkpoint: str, *names: str) -> str:
-    """Fills arrays of the module in a checkpoint with NaN; returns the checkpoint."""
+    """Fills arrays of the module and the team in a checkpoint with NaN; returns the checkpoint."""
     file = Path(checkpoint) / "learner_group/learner/rl_module/team/module_state.pkl"
     state = pickle.loads(file.read_bytes())
     for name in names:
         state[name] = np.full_like(state[name], NAN)
     file.write_bytes(pickle.dumps(state))
+    said, acting = team.read(checkpoint)
+    acting |= {name: torch.full_like(acting[name], NAN) for name in names if name in acting}
+    team.write(checkpoint, said, acting)
     (Path(checkpoint) / COMPLETE).unlink(missing_ok=True)  # what is in it: older ones do not say
     return checkpoint
 

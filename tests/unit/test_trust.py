@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 from rllib_mmsa import seal, whole
 from rllib_mmsa.command import absolute, evaluate, trust
 from rllib_mmsa.command.cli import app
+from rllib_mmsa.command.experiment.structure import parse_experiment
+from rllib_mmsa.command.run import beginning
 from rllib_mmsa.errors import ConfigError
 from tests.algorithms import build
 from tests.checkpoints import make_checkpoint
@@ -91,11 +93,14 @@ def test_no_stranger_s_pickle_runs_before_the_question(checkpoint, capsys):
         ["evaluate", str(experiment), "--absolute"],
         ["imagine", str(checkpoint)],
         ["train", "resume", str(experiment)],
-        ["train", "--run", "QMIX", "--env", "two_step", "--restore", str(checkpoint)],
     ):
         done = CliRunner().invoke(app, command)
         assert done.exit_code == 2 and "add --trust" in done.output, (command, done.output)
         assert "this ran" not in done.output + capsys.readouterr().out
+    new = {"run": "QMIX", "env": "two_step", "restore": str(checkpoint)}
+    with pytest.raises(ConfigError, match=f"new: restore: .*{REFUSED}"):
+        beginning.with_checkpoint(parse_experiment("new", new))
+    assert "this ran" not in capsys.readouterr().out
 
 
 def test_what_was_trusted_once_is_not_asked_about_again(checkpoint, monkeypatch):

@@ -39,9 +39,11 @@ def _version(show: bool) -> None:
         for package in ("rllib-mmsa", "ray", "torch"):
             with contextlib.suppress(metadata.PackageNotFoundError):
                 typer.echo(f"{package} {metadata.version(package)}")
-        from rllib_mmsa.engine import native  # last: it imports torch
+        reason = "its folder is not there"  # it may be deleted
+        with contextlib.suppress(ModuleNotFoundError):
+            from rllib_mmsa.engine import native  # last: it imports torch
 
-        reason = native.unavailable()
+            reason = native.unavailable()
         typer.echo(f"native engine: {f'no; {reason}' if reason else 'yes'}")
         raise typer.Exit
 
