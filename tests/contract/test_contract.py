@@ -58,7 +58,6 @@ CASES: list[Any] = [  # name, env_config
         {"task": "5m_vs_6m", "observation_type": "conic", "scale_state": False},
         marks=pytest.mark.slow,  # compiling
     ),
-    ("gymnasium", {"task": "lbforaging:Foraging-8x8-2p-2f-v3", "team_reward": "mean"}),
     ("gymnasium", {"env_kwargs": {"msg_bits": 1}, "max_episode_steps": 50}),
     ("counter", {"ends_by": "truncation", "n_agents": 5, "n_actions": 2}),
     ("counter", {"ends_by": "mixed"}),

@@ -250,4 +250,6 @@ def test_lbforaging_s_own_ids(monkeypatch: Any) -> None:
     monkeypatch.setattr(game, "spawn_players", on_an_empty_board)
     env = env_registry.make("gymnasium", task="lbforaging:Foraging-8x8-3p-2f-v3")
     check_env(env)
+    shared = {"task": "lbforaging:Foraging-8x8-2p-2f-v3", "team_reward": "mean"}
+    check_env(env_registry.make("gymnasium", **shared), episodes=3)
     assert (env.n_agents, env.n_actions, env.obs_size) == (3, 6, 15)
