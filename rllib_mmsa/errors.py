@@ -7,6 +7,7 @@ into a `ConfigError`.
 from __future__ import annotations
 
 import difflib
+import importlib.util
 from collections.abc import Iterable, Mapping
 
 
@@ -67,3 +68,11 @@ def unknown(
     if len(names) <= 20:
         text += f" Valid: {', '.join(names)}."
     return ConfigError(text)
+
+
+def require_extra(package: str, where: str) -> None:
+    """Refuse what needs a package that is not installed; the extra that brings it has its name."""
+    if importlib.util.find_spec(package) is None:
+        raise ConfigError(
+            f"{where}: {package} is not installed; pip install 'rllib-mmsa[{package}]'."
+        )

@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import json
 import math
-import pickle
 from pathlib import Path
 
 import numpy as np
 
 from rllib_mmsa import whole
 from rllib_mmsa.command import checkpoints, evaluate, trust
+from rllib_mmsa.command.experiment.search import ENV_STEPS
 from rllib_mmsa.errors import ConfigError
 from rllib_mmsa.report import tune
 from rllib_mmsa.report.runs import Run
 
 EPISODES = 320
-STEPS = "num_env_steps_sampled_lifetime"
-STEPS_FILE = "env_runner/state.pkl"
 
 
 def best_checkpoint(path: str | Path) -> Path:
@@ -57,19 +55,16 @@ def best_checkpoint(path: str | Path) -> Path:
 
 def _score(run: Run, checkpoint: Path) -> float:
     """The return of the evaluation nearest to a checkpoint; NaN where that cannot be told."""
-    steps = whole.saved_result(checkpoint).get(STEPS) or _steps_of_older(checkpoint)
+    steps = whole.saved_result(checkpoint).get(ENV_STEPS) or _steps_of_older(checkpoint)
     if not steps or not run.env_steps.size:
         return math.nan
     return float(run.test_return[np.argmin(np.abs(run.env_steps - steps))])
 
 
-def _steps_of_older(checkpoint: Path) -> float | None:
-    """Env steps of a checkpoint that an older version wrote; None where it does not say."""
+def _steps_of_older(checkpoint: Path) -> int:
+    """Env steps of a checkpoint that an older version wrote; 0 where it does not say."""
     trust.require(checkpoint)
-    try:
-        return pickle.loads((checkpoint / STEPS_FILE).read_bytes())[STEPS]
-    except (OSError, pickle.UnpicklingError, KeyError, TypeError, EOFError):
-        return None
+    return checkpoints.pickled_env_steps(checkpoint)
 
 
 def save(result: evaluate.Evaluation) -> Path:

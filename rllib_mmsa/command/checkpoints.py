@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,11 @@ from pathlib import Path
 import typer
 
 from rllib_mmsa import whole
+from rllib_mmsa.command.experiment.search import ENV_STEPS
 from rllib_mmsa.command.trials import choose
 from rllib_mmsa.errors import ConfigError
+
+STEPS_FILE = "env_runner/state.pkl"
 
 
 def locate(path: str | Path) -> Path:
@@ -60,6 +64,14 @@ def locate(path: str | Path) -> Path:
 def is_exported(folder: Path) -> bool:
     """Whether a folder holds a team that acts and nothing to train it further."""
     return (folder / whole.TEAM_FILE).exists() and not (folder / whole.CLASS_FILE).exists()
+
+
+def pickled_env_steps(checkpoint: Path) -> int:
+    """Env steps sampled up to a checkpoint that is trusted, by its pickle; 0: it does not say."""
+    try:
+        return int(pickle.loads((checkpoint / STEPS_FILE).read_bytes())[ENV_STEPS])
+    except Exception:  # a damaged pickle raises anything
+        return 0
 
 
 def _refuse_damaged(folder: Path) -> None:

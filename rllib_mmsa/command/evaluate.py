@@ -211,8 +211,7 @@ def with_pickles(checkpoint: Path, files: Sequence[str] = ()) -> Opened:
     """
     from rllib_mmsa.rllib import meaning
 
-    if not is_exported(checkpoint):
-        trust.require(checkpoint)
+    trust.require(checkpoint)
     name, config = read_config(checkpoint, files)
     if not (checkpoint / MODULE_FOLDER).is_dir():
         raise ConfigError(f"'{checkpoint}' lacks {MODULE_FOLDER}; is the copy complete?")

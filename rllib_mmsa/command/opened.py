@@ -67,4 +67,4 @@ def without_pickles(folder: Path, files: Sequence[str] = ()) -> Opened | None:
             "environment or its callbacks are the user's own. rllib_mmsa.load_team plays it."
         )
     imports.load(files)
-    return Opened(said["algorithm"], tested.config_of(said), said["environment"], weights)
+    return Opened(said["algorithm"], tested.config_of(said, tests), said["environment"], weights)

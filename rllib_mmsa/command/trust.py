@@ -25,7 +25,7 @@ def give(trusted: bool) -> None:
 def require(checkpoint: Path) -> None:
     """Ask before a checkpoint's pickles are opened that this user did not write.
 
-    What was trusted once is sealed as the user's own.
+    What was trusted once is sealed as the user's own. An exported team has no pickles.
 
     Args:
         checkpoint: Its folder.
@@ -33,14 +33,14 @@ def require(checkpoint: Path) -> None:
     Raises:
         ConfigError: If the user does not trust it, or cannot be asked.
     """
-    if whole.is_own(checkpoint):
+    if checkpoints.is_exported(checkpoint) or whole.is_own(checkpoint):
         return
-    if not _asked(checkpoint):
-        raise ConfigError(
-            f"'{checkpoint}' was not written by you on this machine, or by an older version. It "
-            "holds pickles, and opening them runs whatever code is in them. If you trust who made "
-            "it, add --trust."
-        )
+    why = (
+        f"'{checkpoint}' was not written by you on this machine, or by an older version. It holds "
+        "pickles, and opening them runs whatever code is in them."
+    )
+    if not _asked(why):
+        raise ConfigError(f"{why} If you trust who made it, add --trust.")
     whole.seal_as_own(checkpoint)
 
 
@@ -51,14 +51,10 @@ def require_run(folder: Path) -> None:
         require(newest)
 
 
-def _asked(checkpoint: Path) -> bool:
+def _asked(why: str) -> bool:
     if os.environ.get(VARIABLE) == "1":
         return True
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
-    typer.echo(
-        f"'{checkpoint}' was not written by you on this machine, or by an older version.\n"
-        "It holds pickles, and opening them runs whatever code is in them.",
-        err=True,
-    )
+    typer.echo(why, err=True)
     return typer.confirm("Do you trust who made it?", err=True)

@@ -49,15 +49,16 @@ def of_team(said: Mapping[str, Any]) -> dict[str, Any] | None:
     return {name: said["environment"][name] for name in ("env", "env_config")}
 
 
-def config_of(said: Mapping[str, Any]) -> AlgorithmConfig:
+def config_of(said: Mapping[str, Any], tests: Mapping[str, Any]) -> AlgorithmConfig:
     """The configuration that plays a team's tests.
 
     Args:
-        said: Its description; the algorithm is one of ``ALGORITHMS``, and there are tests.
+        said: Its description; the algorithm is one of ``ALGORITHMS``.
+        tests: What ``of_team`` returned.
     """
     from rllib_mmsa.rllib import ALGORITHMS
 
-    tests = dict(of_team(said) or {})
+    tests = dict(tests)
     config = ALGORITHMS[said["algorithm"]].get_default_config()
     config.environment(tests.pop("env"), env_config=tests.pop("env_config"))
     config.evaluation_num_envs = tests.pop("num_envs_per_env_runner", config.evaluation_num_envs)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.smoke.test_cli import rllib
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-def rllib(*arguments: object) -> str:
-    command = [sys.executable, "-m", "rllib_mmsa", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=400)
+def rllib_ends_well(folder: Path, *arguments: str) -> None:
+    done = rllib(folder, *arguments, timeout=400)
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def search(store: str) -> dict:
@@ -43,7 +42,7 @@ def test_two_trials_that_optuna_proposed_are_logged_and_trained_on(tmp_path):
 
     store = f"sqlite:///{tmp_path / 'runs.db'}"
     (tmp_path / "search.yaml").write_text(yaml.safe_dump({"search": search(store)}))
-    rllib("train", "file", tmp_path / "search.yaml", "--storage-path", tmp_path)
+    rllib_ends_well(tmp_path, "train", "file", "search.yaml", "--storage-path", str(tmp_path))
 
     folder = tmp_path / "search"
     assert len(list(folder.glob("wandb/offline-run-*/*.wandb"))) == 2
@@ -57,7 +56,9 @@ def test_two_trials_that_optuna_proposed_are_logged_and_trained_on(tmp_path):
         assert steps[-1] >= 1000
 
     # What is logged goes on with the run.
-    rllib("train", "resume", folder, "--stop", "{num_env_steps_sampled_lifetime: 2000}")
+    run(
+        tmp_path, "train", "resume", str(folder), "--stop", "{num_env_steps_sampled_lifetime: 2000}"
+    )
     steps = [
         each.step
         for run in client.search_runs([experiment.experiment_id])

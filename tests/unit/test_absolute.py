@@ -6,7 +6,7 @@ import pickle
 import pytest
 
 from rllib_mmsa import whole
-from rllib_mmsa.command import absolute, evaluate
+from rllib_mmsa.command import absolute, checkpoints, evaluate
 from rllib_mmsa.errors import ConfigError
 from rllib_mmsa.report import tune
 from tests.unit.report_data import config_of, result, write_trial
@@ -18,7 +18,7 @@ def write_checkpoint(trial, number, steps):
     (folder / "env_runner").mkdir(parents=True)
     (folder / whole.CLASS_FILE).write_bytes(pickle.dumps(None))
     state = {"num_env_steps_sampled_lifetime": steps}
-    (folder / absolute.STEPS_FILE).write_bytes(pickle.dumps(state))
+    (folder / checkpoints.STEPS_FILE).write_bytes(pickle.dumps(state))
     whole.mark(folder, None)
     return folder
 

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from rllib_mmsa import seal, whole
-from rllib_mmsa.command import absolute, evaluate, trust
+from rllib_mmsa.command import absolute, checkpoints, evaluate, trust
 from rllib_mmsa.command.cli import app
 from rllib_mmsa.command.experiment.structure import parse_experiment
 from rllib_mmsa.command.run import beginning
@@ -151,7 +151,7 @@ def test_the_key_is_where_the_user_keeps_such_things(monkeypatch, tmp_path):
 
 
 def test_an_older_checkpoint_s_steps_are_a_pickle(checkpoint):
-    (checkpoint / absolute.STEPS_FILE).parent.mkdir(exist_ok=True)
-    (checkpoint / absolute.STEPS_FILE).write_bytes(pickle.dumps(Hostile()))
+    (checkpoint / checkpoints.STEPS_FILE).parent.mkdir(exist_ok=True)
+    (checkpoint / checkpoints.STEPS_FILE).write_bytes(pickle.dumps(Hostile()))
     with pytest.raises(ConfigError, match=REFUSED):
         absolute._steps_of_older(checkpoint)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from typing import Any
 
 from rllib_mmsa.command.experiment import checks
-from rllib_mmsa.errors import ConfigError, unknown
+from rllib_mmsa.errors import ConfigError, require_extra, unknown
 
 #: What every run writes; naming it changes nothing.
 ALWAYS = ("tensorboard", "csv", "json")
@@ -65,6 +64,6 @@ def _one(entry: Any, where: str) -> dict[str, Any]:
         raise ConfigError(
             f"{where}: mode must be one of {', '.join(WANDB_MODES)}, not '{settings['mode']}'."
         )
-    if kind in SERVICES and importlib.util.find_spec(kind) is None:
-        raise ConfigError(f"{where}: {kind} is not installed; pip install 'rllib-mmsa[{kind}]'.")
+    if kind in SERVICES:
+        require_extra(kind, where)
     return {"type": kind, **settings}

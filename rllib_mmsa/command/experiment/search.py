@@ -179,18 +179,18 @@ def check_trials(experiment: Experiment) -> None:
 
 def num_trials(experiment: Experiment) -> int:
     """How many trials a search has; below 1: without end."""
-    grids = _grids({"env": experiment.env, **experiment.config})
-    return experiment.num_samples * math.prod(map(len, grids))
+    values = grids({"env": experiment.env, **experiment.config})
+    return experiment.num_samples * math.prod(map(len, values))
 
 
-def _grids(tree: Mapping[str, Any]) -> Iterator[list[Any]]:
+def grids(tree: Mapping[str, Any]) -> Iterator[list[Any]]:
     """The lists of values that are run in full."""
     for value in tree.values():
         if isinstance(value, Mapping):
             if checks.is_search_space(value):
                 yield from [value["grid_search"]] if "grid_search" in value else []
             else:
-                yield from _grids(value)
+                yield from grids(value)
 
 
 def checkpoints_kept(scheduler: Mapping[str, Any]) -> int:
@@ -212,13 +212,14 @@ def with_threads(config: Mapping[str, Any], num_samples: int) -> dict[str, Any]:
 
     One trial alone has two (``learner_threads``). Several trials at a time fill the cores anyway.
     """
-    several = num_samples != 1 or _searches(config)
+    several = num_samples != 1 or searches(config)
     return {"learner_threads": 1, **config} if several else dict(config)
 
 
-def _searches(tree: Mapping[str, Any]) -> bool:
+def searches(tree: Mapping[str, Any]) -> bool:
+    """Whether there is a search space in options."""
     values = [value for value in tree.values() if isinstance(value, Mapping)]
-    return any(checks.is_search_space(value) or _searches(value) for value in values)
+    return any(checks.is_search_space(value) or searches(value) for value in values)
 
 
 def with_seeds(config: Mapping[str, Any], num_samples: int) -> tuple[dict[str, Any], int]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from typing import Any
 
 from rllib_mmsa.command.experiment import checks, search
-from rllib_mmsa.errors import ConfigError, unknown
+from rllib_mmsa.errors import ConfigError, require_extra, unknown
 
 KINDS = ("optuna",)
 KEYS = ("type", "metric", "mode", "seed")
@@ -47,29 +46,18 @@ def check(
     if scheduler.get("type") == "pbt":
         raise ConfigError(f"{where}: a population (pbt) changes settings itself; take one of both.")
     _check_spaces(config, where)
-    if importlib.util.find_spec("optuna") is None:
-        raise ConfigError(f"{where}: optuna is not installed; pip install 'rllib-mmsa[optuna]'.")
+    require_extra("optuna", where)
     return settings
 
 
 def _check_spaces(config: Mapping[str, Any], where: str) -> None:
     """There is something to draw, and nothing that is run in full."""
-    kinds = list(_kinds(config))
-    if "grid_search" in kinds:
+    if list(search.grids(config)):
         raise ConfigError(
             f"{where}: grid_search is run in full, and nothing is left to propose; write choice."
         )
-    if not kinds:
+    if not search.searches(config):
         raise ConfigError(
             f"{where}: config has no search space; write for example lr: {{loguniform: [1e-4, "
             "1e-2]}."
         )
-
-
-def _kinds(value: Any) -> Any:
-    """The kinds of all search spaces below a value."""
-    if checks.is_search_space(value):
-        yield next(iter(value))
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _kinds(each)

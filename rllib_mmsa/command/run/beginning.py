@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import pickle
-from pathlib import Path
 
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 
 from rllib_mmsa.command import evaluate, trust
-from rllib_mmsa.command.checkpoints import is_exported, locate
+from rllib_mmsa.command.checkpoints import locate, pickled_env_steps
 from rllib_mmsa.command.experiment import preflight
 from rllib_mmsa.command.experiment.experiment import Experiment
 from rllib_mmsa.errors import ConfigError
-
-STEPS_FILE = "env_runner/state.pkl"
 
 
 def with_checkpoint(experiment: Experiment) -> Experiment:
@@ -34,8 +30,7 @@ def with_checkpoint(experiment: Experiment) -> Experiment:
     where = f"{experiment.name}: restore"
     try:
         checkpoint = locate(experiment.restore)
-        if not is_exported(checkpoint):
-            trust.require(checkpoint)
+        trust.require(checkpoint)
         made_by, _ = evaluate.read_config(checkpoint, experiment.imports)
     except ConfigError as err:
         raise ConfigError(f"{where}: {err}") from None
@@ -45,7 +40,7 @@ def with_checkpoint(experiment: Experiment) -> Experiment:
             f"{where}: '{checkpoint}' was made by {made_by}, but this is a run of {wanted}, which "
             f"has other networks; write run: {made_by}, or name a checkpoint of {wanted}."
         )
-    steps, last = _env_steps(checkpoint), experiment.stop.get(NUM_ENV_STEPS_SAMPLED_LIFETIME)
+    steps, last = pickled_env_steps(checkpoint), experiment.stop.get(NUM_ENV_STEPS_SAMPLED_LIFETIME)
     if last is not None and steps >= last:
         raise ConfigError(
             f"{where}: '{checkpoint}' has {steps:,} env steps behind it, which count on, and the "
@@ -53,12 +48,3 @@ def with_checkpoint(experiment: Experiment) -> Experiment:
             "set a later one."
         )
     return dataclasses.replace(experiment, restore=str(checkpoint))
-
-
-def _env_steps(checkpoint: Path) -> int:
-    """Env steps sampled up to a checkpoint; 0 where it does not say."""
-    try:
-        state = pickle.loads((checkpoint / STEPS_FILE).read_bytes())
-        return int(state[NUM_ENV_STEPS_SAMPLED_LIFETIME])
-    except Exception:  # a damaged pickle raises anything; restoring it will say so
-        return 0
