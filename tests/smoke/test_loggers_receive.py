@@ -56,9 +56,8 @@ def test_two_trials_that_optuna_proposed_are_logged_and_trained_on(tmp_path):
         assert steps[-1] >= 1000
 
     # What is logged goes on with the run.
-    run(
-        tmp_path, "train", "resume", str(folder), "--stop", "{num_env_steps_sampled_lifetime: 2000}"
-    )
+    stop = "{num_env_steps_sampled_lifetime: 2000}"
+    rllib_ends_well(tmp_path, "train", "resume", str(folder), "--stop", stop)
     steps = [
         each.step
         for run in client.search_runs([experiment.experiment_id])
