@@ -50,7 +50,7 @@ results: $(STAMP) ## Rebuild the figures and tables of docs/results.md from the 
 
 docs: ## The documentation as a site, in site/; a broken link or anchor fails
 	@$(MAKE) --no-print-directory EXTRAS=docs install
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet $(ARGS) && echo "site/index.html"
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build $(ARGS) && echo "site/index.html"
 
 lint: $(STAMP) ## ruff, mypy and the lengths of files and functions
 	@$(BIN)/ruff check .

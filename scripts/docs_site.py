@@ -30,6 +30,7 @@ FENCED = re.compile(r"(^ *```.*?^ *```[^\n]*\n?)", re.S | re.M)
 #: What a code host draws otherwise than the site: the remedy, for each.
 OTHERWISE = {
     r"^ {1,3}```": "a block of code in a list begins with four spaces",
+    r"^\n {1,3}(?!`|\|)\S": "a paragraph in a list begins with four spaces",
     r"^(?![-*] |\d+\. | |$|<).*\n(?:[-*]|\d+\.) ": "an empty line stands before a list",
 }
 

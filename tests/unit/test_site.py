@@ -73,7 +73,7 @@ def test_the_site_is_built_whole_and_its_reference_names_every_setting(tmp_path)
     from rllib_mmsa.method.settings import MMSASettings
     from rllib_mmsa.rllib.config import QLearningConfig
 
-    build = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", str(tmp_path)]
+    build = [sys.executable, "-m", "mkdocs", "build", "--site-dir", str(tmp_path)]
     done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     pages = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("index.html")}
