@@ -191,12 +191,7 @@ def forward(
 def add_model(step: Step, batch: Batch, h: Tensor, u: Tensor, noise: Tensor | None) -> Step:
     """The world model and the encoders of an update, which learn from a share of the episodes.
 
-    Args:
-        step: the update so far.
-        batch: what was played.
-        h: the agents' hidden states, (B, T+1, N, H); the model losses do not move them.
-        u: the agents' greedy actions, (B, T+1, N) int64.
-        noise: see ``forward``; a world model needs it.
+    The model losses move neither ``h`` nor ``u``, the agents' hidden states and greedy actions.
     """
     nets = step.networks
     settings: MMSASettings = nets.settings
