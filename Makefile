@@ -14,7 +14,7 @@ comma := ,
 STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test test-slow test-learning bench campaign results lint stamp sanitize dist clean
+.PHONY: help install train test test-slow test-learning bench campaign results docs lint stamp sanitize dist clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ campaign: $(STAMP) ## Run the studies of docs/results.md as far as they are miss
 results: $(STAMP) ## Rebuild the figures and tables of docs/results.md from the data beside them
 	@$(BIN)/python scripts/results.py
 
+docs: ## The documentation as a site, in site/; a broken link or anchor fails
+	@$(MAKE) --no-print-directory EXTRAS=docs install
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build $(ARGS) && echo "site/index.html"
+
 lint: $(STAMP) ## ruff, mypy and the lengths of files and functions
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
@@ -69,7 +73,7 @@ dist: $(STAMP) ## The source package and a wheel that an index takes, in dist/
 	@ls dist
 
 clean: ## Remove .venv, caches and build files; results stay
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache rllib_mmsa/engine/native/*.so
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache .cache rllib_mmsa/engine/native/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A virtual environment without a working pip (an interrupted or refused set-up) is made anew.

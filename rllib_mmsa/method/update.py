@@ -31,9 +31,13 @@ class Batch(NamedTuple):
     """The fields of a batch (rllib_mmsa/rllib/batch.py has the table), as tensors of one device.
 
     Attributes:
-        obs, action_mask, state: (B, T+1, N, D), (B, T+1, N, A), (B, T+1, S).
-        actions, rewards: (B, T, N) int64, (B, T).
-        terminated, truncated: (B, T) bool.
+        obs: (B, T+1, N, D).
+        action_mask: (B, T+1, N, A).
+        state: (B, T+1, S).
+        actions: (B, T, N) int64.
+        rewards: (B, T).
+        terminated: (B, T) bool.
+        truncated: (B, T) bool.
         loss_mask: (B, T), 1 on the steps to learn from.
     """
 
@@ -86,7 +90,8 @@ class ModelStep(NamedTuple):
         batch: that share.
         hidden: h_t, (B', T+1, N, H), detached.
         greedy: u_t, (B', T+1, N) int64.
-        posterior, priors: q(s_t | h_t) and each p(s_t | ...), (B', T+1, J).
+        posterior: q(s_t | h_t), (B', T+1, J).
+        priors: each p(s_t | ...), (B', T+1, J).
         embeddings: (z^sa, z^s, phi^sa)_t of the actions taken, (B', T, F).
         decoded: from samples of the posterior and of the prior in turn, (B', T+1, ...).
         policy: pi on the same samples, logits (B', T+1, N, A).
@@ -115,8 +120,8 @@ class Step(NamedTuple):
         steps: the mean over the steps to learn from.
         networks: whose update it is.
         next_q_tot: V_{t+1} of the target networks, (B, T, M).
-        share_steps, share_observations: means over the model's share: over its steps to learn from,
-            and over the observations around them.
+        share_steps: the mean over the steps to learn from of the model's share.
+        share_observations: the mean over the observations around them.
         sale: of the agents' observations; None without SALE.
         own: what agents foretell of their next embeddings, (B', T, N, E), or None.
         model: None without a world model.
@@ -186,8 +191,7 @@ def forward(
 def add_model(step: Step, batch: Batch, h: Tensor, u: Tensor, noise: Tensor | None) -> Step:
     """The world model and the encoders of an update, which learn from a share of the episodes.
 
-    Args:
-        h, u: the agents' hidden states and greedy actions; the model losses move neither.
+    The model losses move neither ``h`` nor ``u``, the agents' hidden states and greedy actions.
     """
     nets = step.networks
     settings: MMSASettings = nets.settings

@@ -133,7 +133,9 @@ def depth_errors(nets: Any, batch: Batch, rollout: Tensor, next_q_tot: Tensor) -
     and values that followed.
 
     Args:
-        nets, batch, next_q_tot: see ``expand``.
+        nets: see ``expand``.
+        batch: see ``expand``.
+        next_q_tot: see ``expand``.
         rollout: from the steps t = 1..T, (B, T, H+1, J).
     """
     model, settings = nets.target_world_model, nets.settings

@@ -1,10 +1,8 @@
 """The world model: a posterior VAE, a prior VAE and imagination in latent space (section 4.3).
 
-Training only; it is never shipped to the actors.
-
-Shapes: B episodes, T steps, N agents, A actions, D observation numbers, H hidden size of the
-agents, L latent numbers per agent, J = N L (the joint latent), F size of the embeddings that
-the prior reads, K roll-out horizon.
+Training only; it is never shipped to the actors. Shapes: B episodes, T steps, N agents, A actions,
+D observation numbers, H hidden size of the agents, L latent numbers per agent, J = N L (the joint
+latent), F size of the embeddings that the prior reads, K roll-out horizon.
 """
 
 from __future__ import annotations
@@ -93,7 +91,9 @@ class WorldModel(nn.Module):
     """Posterior q(s_t | h_t), prior p(s_t | z^sa, z^s, phi^sa of t-1) and their decoders.
 
     Args:
-        num_agents, num_actions, obs_size: N, A, D.
+        num_agents: N.
+        num_actions: A.
+        obs_size: D.
         settings: sizes, ``use_sale`` (False: the prior reads [s ; e(a)]), ``world_model_form``.
     """
 
@@ -215,14 +215,14 @@ class WorldModel(nn.Module):
         return self.next(latent, actions).mean
 
     def foretell(self, before: Tensor, actions: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
-        """r_t and the logit of the episode's end at t (the reward and end heads; Dreamer has both).
+        """r_t in the unit that is learned from, and the logit of the end at t, (...) each.
 
         Args:
-            before, actions, after: s_t (..., J), a_t (..., N) int64, s_{t+1} (..., J).
-
-        Returns:
-            Reward in the unit that is learned from, and logit, (...) each.
+            before: s_t, (..., J).
+            actions: a_t, (..., N) int64.
+            after: s_{t+1}, (..., J).
         """
+        # The reward and end heads; Dreamer has both.
         assert self.outcome_net is not None
         told = self.outcome_net(torch.cat([before, self.one_hot(actions), after], -1))
         return told[..., 0], told[..., 1]

@@ -68,6 +68,7 @@ class QLearningConfig(PresetConfig):
         overlap_sampling: remote runners play the next round of episodes while the learner
             learns from the last one, so that the cores of both are busy. Episodes are then
             played with weights that are one round of updates older.
+        max_failures_in_a_row: a run ends after more failures than this without an episode.
         evaluation_interval_env_steps: evaluate once per so many environment steps and at
             the start; None never.
         evaluation_num_envs: environments an evaluation runner plays at once.

@@ -55,8 +55,11 @@ class Team:
     Attributes:
         said: What the team says of itself: "algorithm", "settings", "environment" (name, settings
             and sizes of what it was trained on), "version".
-        num_agents, num_actions, obs_size: N, A, D.
-        agent_names, action_names: where the environment has names for them, else ().
+        num_agents: N.
+        num_actions: A.
+        obs_size: D.
+        agent_names: where the environment has names for them, else ().
+        action_names: likewise.
     """
 
     def __init__(self, said: Mapping[str, Any], weights: Mapping[str, Tensor]):
