@@ -124,9 +124,16 @@ class ModelReference:
         """Embeddings; h, o and mask logits per agent, h and o standardised."""
         embeddings = model.embeddings_decoder(latent)
         hidden = list(model.hidden_decoder(embeddings).chunk(self.agents))
-        heads = [model.obs_decoder(part) for part in latent.chunk(self.agents)]
-        size = model.obs_size
-        return embeddings, hidden, [h[:size] for h in heads], [h[size:] for h in heads]
+        return embeddings, hidden, *self.heads(model, latent)
+
+    def heads(self, model: Any, latent: Tensor) -> tuple[list, list]:
+        """Observation and mask logits of each agent, from the joint latent or its own part."""
+        size, agents = model.obs_size, self.agents
+        if self.config.observation_head == "joint":
+            heads = list(model.obs_decoder(latent).chunk(agents))
+        else:
+            heads = [model.obs_decoder(part) for part in latent.chunk(agents)]
+        return [h[:size] for h in heads], [h[size:] for h in heads]
 
     @torch.no_grad()
     def imagine(self, hidden: list, obs: Any, actions: list[int]) -> list[Tensor]:
@@ -223,9 +230,9 @@ class ModelReference:
         for k in range(t, min(t + self.config.rollout_horizon, episode.length)):
             actions = [int(a) for a in episode.actions[k]]
             after = self.after(model, latent, actions)
-            for i, part in enumerate(after.chunk(self.agents)):
+            for i, told in enumerate(self.heads(model, after)[0]):
                 obs = model.obs_scale(episode.obs[k + 1, i])
-                add("open_loop", ((model.obs_decoder(part)[: model.obs_size] - obs) ** 2).mean())
+                add("open_loop", ((told - obs) ** 2).mean())
             pair = torch.cat([latent, self.one_hots(actions), after])
             reward, end = model.outcome_net(pair)
             add("reward", (reward - episode.rewards[k]) ** 2)

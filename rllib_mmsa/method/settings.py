@@ -12,6 +12,7 @@ MIXERS = ("qmix", "vdn", None)
 NORMALISERS = ("avg_l1", "none", "layer", "batch", "softmax", "l2")
 KL_BALANCES = ("prior", "posterior", None)
 WORLD_MODEL_FORMS = ("direct", "residual", "printed")
+OBSERVATION_HEADS = ("joint", "agent")
 MIXER_READS = ("rollout", "untrained", "hidden")
 
 
@@ -97,6 +98,8 @@ class MMSASettings(Settings):
         world_model_form: "direct": the posterior reads o_t beside h_t, the prior's network reads
             s_{t-1} and a_{t-1} beside its embeddings, and says how s_{t-1} changes. "residual":
             the same without a_{t-1}. "printed": section 4.3.
+        observation_head: what each agent's observation and action mask are decoded from: the
+            "joint" latent, or the "agent"'s own part of it.
         world_model_average: share of the past in the average over updates of the world model's
             weights, which imagines for the mixer. None: it imagines with the weights of the last
             copy to the targets.
@@ -139,6 +142,7 @@ class MMSASettings(Settings):
     dynamics_layers: int = 2
     world_model_dim: int = 32
     world_model_form: str = "direct"
+    observation_head: str = "joint"
     world_model_average: float | None = 0.99
     rollout_horizon: int = 3
     mixer_reads: str = "rollout"

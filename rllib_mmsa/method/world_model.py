@@ -7,6 +7,7 @@ latent), F size of the embeddings that the prior reads, K roll-out horizon.
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import torch
@@ -122,7 +123,9 @@ class WorldModel(nn.Module):
         self.prior_net = ResidualNet(**prior)
         self.embeddings_decoder = ResidualNet(joint, width, self.embeddings_dim)
         self.hidden_decoder = ResidualNet(self.embeddings_dim, width, num_agents * self.hidden_dim)
-        self.obs_decoder = ResidualNet(self.latent_dim, outputs=obs_size + num_actions, **dynamics)
+        self.joint_heads = settings.observation_head == "joint"
+        read, told = (joint, num_agents) if self.joint_heads else (self.latent_dim, 1)
+        self.obs_decoder = ResidualNet(read, outputs=told * (obs_size + num_actions), **dynamics)
         self.outcome_net = None
         if settings.foretells:
             self.outcome_net = perceptron(2 * joint + one_hots, OUTCOME_DIM, 2)
@@ -217,19 +220,17 @@ class WorldModel(nn.Module):
     def foretell(self, before: Tensor, actions: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
         """r_t in the unit that is learned from, and the logit of the end at t, (...) each.
 
-        Args:
-            before: s_t, (..., J).
-            actions: a_t, (..., N) int64.
-            after: s_{t+1}, (..., J).
+        Dreamer has both heads. They read s_t and s_{t+1}, (..., J), and a_t, (..., N) int64.
         """
-        # The reward and end heads; Dreamer has both.
         assert self.outcome_net is not None
         told = self.outcome_net(torch.cat([before, self.one_hot(actions), after], -1))
         return told[..., 0], told[..., 1]
 
     def heads(self, latent: Tensor) -> Tensor:
         """The observation and action-mask heads: (..., J) to (..., N, D + A)."""
-        return self.obs_decoder(latent.unflatten(-1, (self.num_agents, self.latent_dim)))
+        each = latent.unflatten(-1, (self.num_agents, self.latent_dim))
+        told = self.obs_decoder(latent if self.joint_heads else each)
+        return told.reshape(*each.shape[:-1], -1)
 
     def decode(self, latent: Tensor) -> Decoded:
         """Both decoders and both heads: (..., J) to ``Decoded``."""
@@ -293,8 +294,5 @@ class WorldModel(nn.Module):
         Returns:
             K tensors (B, T, J): entry k-1 at step t foresees step t + k.
         """
-        predictions = []
-        for taken in ahead(actions, horizon).unbind(2):
-            latent = self.go_on(latent, taken)
-            predictions.append(latent)
-        return predictions
+        steps = ahead(actions, horizon).unbind(2)
+        return list(accumulate(steps, self.go_on, initial=latent))[1:]

@@ -89,6 +89,8 @@ def from_older(saved: Mapping[str, Any]) -> dict[str, Any]:
         today["world_model_form"] = "residual" if form == {True} else "printed"
     if "world_model_dim" in saved and "dynamics_dim" not in saved:
         today |= {"dynamics_dim": saved["world_model_dim"], **_SHALLOW}
+    if "latent_dim" in saved:
+        today.setdefault("observation_head", "agent")
     if "double_q" in saved:
         today.setdefault("td_lambda", 0.0)  # what y^tot was before there was the setting
     if "compiled_kernels" in saved:

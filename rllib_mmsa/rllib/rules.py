@@ -16,6 +16,7 @@ from rllib_mmsa.method.settings import (
     MIXER_READS,
     MIXERS,
     NORMALISERS,
+    OBSERVATION_HEADS,
     WORLD_MODEL_FORMS,
 )
 from rllib_mmsa.rllib import presets
@@ -158,6 +159,7 @@ RULES: dict[str, Rule] = {
     "dynamics_layers": Number(1, 8, whole=True),
     "world_model_average": Number(0, 0.99999, none=True),
     "world_model_form": Choice(WORLD_MODEL_FORMS),
+    "observation_head": Choice(OBSERVATION_HEADS),
     "preset": Choice((None, *presets.NAMES)),
     "rollout_horizon": Number(1, 1000, whole=True),
     "num_models": Number(1, 100, whole=True),

@@ -66,6 +66,7 @@ class MMSATrainingOptions(TrainingOptions, total=False):
     dynamics_layers: int
     world_model_dim: int
     world_model_form: str
+    observation_head: str
     world_model_average: float | None
     rollout_horizon: int
     mixer_reads: str

@@ -71,7 +71,8 @@ def test_a_reading_is_computed_or_refused(reading):
     changed.pop("preset", None)
     mixer = {"VDN": "vdn", "IndependentQ": None}.get(name, "qmix")
     settings = (MMSASettings if name == "MMSA" else Settings)(**{"mixer": mixer, **changed})
-    refused = ("world_model_form", "normaliser", "dynamics_layers", *PLAIN_ALONE)
+    refused = ("world_model_form", "observation_head", "normaliser", "dynamics_layers")
+    refused += tuple(PLAIN_ALONE)
     without_sale = not changed.get("use_sale", True)
     assert (verify(settings) is not None) == (without_sale or any(n in changed for n in refused))
     if verify(settings) is None:
@@ -166,6 +167,7 @@ def test_lambda_returns_are_plains(kind, bootstrap, double_q, mixer, instruction
 def test_one_engine_learns_from_batches_of_any_shape(instructions):
     """Memory that is used again keeps nothing of the batch before."""
     rng = native_cases.np.random.default_rng(0)
+    torch.manual_seed(1)  # with some weights a unit stands at its kink, where rounding decides
     team = native_cases.scatter(native_cases.Team(MMSASettings(), 3, 5, 8, 10), 0)
     engine = NativeEngine(team, 2)
     for episodes, steps in ((8, 20), (3, 7), (8, 20), (1, 1), (12, 30)):
@@ -214,6 +216,7 @@ def test_acting_follows_the_weights_however_they_are_written():
         ({"use_sale": False}, "without SALE"),
         ({"world_model_form": "printed"}, "printed is not compiled"),
         ({"world_model_form": "residual"}, "residual is not compiled"),
+        ({"observation_head": "agent"}, "agent is not compiled"),
         ({"dynamics_layers": 1}, "dynamics_layers: 1 is not compiled"),
         ({"num_models": 2}, "num_models: 2 is not compiled"),
         ({"gate_rollout": True}, "gate_rollout: True is not compiled"),

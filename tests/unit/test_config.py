@@ -138,6 +138,7 @@ PRINTED = ("posterior_sees_obs", "prior_residual", "prior_sees_latent")
         (dict.fromkeys(PRINTED, False), {"world_model_form": "printed"}),
         ({"compiled_kernels": True}, {"engine": "auto"}),
         ({"compiled_kernels": False}, {"engine": "plain"}),
+        ({"latent_dim": 16}, {"latent_dim": 16, "observation_head": "agent"}),
         ({"double_q": True}, {"double_q": True, "td_lambda": 0.0}),
         ({"double_q": True, "td_lambda": 0.6}, {"double_q": True, "td_lambda": 0.6}),
     ],

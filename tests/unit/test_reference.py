@@ -34,6 +34,7 @@ READINGS = {
     "KL balanced as printed": ("MMSA", {"kl_balance": "posterior"}),
     "printed": ("MMSA", {"world_model_form": "printed"}),
     "residual": ("MMSA", {"world_model_form": "residual"}),
+    "heads of an agent": ("MMSA", {"observation_head": "agent"}),
     "MMSA, maximum as printed": ("MMSA", {"double_q": False}),
     "MMSA, sum": ("MMSA", {"mixer": "vdn"}),
     "horizon 1": ("MMSA", {"rollout_horizon": 1}),

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from rllib_mmsa.method.agents import RecurrentAgent
-from rllib_mmsa.method.settings import WORLD_MODEL_FORMS, MMSASettings
+from rllib_mmsa.method.settings import OBSERVATION_HEADS, WORLD_MODEL_FORMS, MMSASettings
 from rllib_mmsa.method.world_model import LOG_STD_RANGE, Gaussian, WorldModel
 
 B, T, N, A, D, H, L = 3, 5, 2, 4, 6, 8, 3
@@ -120,8 +120,9 @@ def test_predictions_follow_the_actions_taken():
     torch.testing.assert_close(predictions[1][:, 1], second)
 
 
-def test_what_is_decoded_has_its_shapes_and_each_agent_its_own_latent():
-    model = make_model()
+@pytest.mark.parametrize("head", OBSERVATION_HEADS)
+def test_what_is_decoded_has_its_shapes_and_reads_what_the_head_may(head):
+    model = make_model(observation_head=head)
     latent = torch.randn(B, J)
     decoded = model.decode(latent)
     assert decoded.embeddings.shape == (B, model.embeddings_dim)
@@ -129,8 +130,9 @@ def test_what_is_decoded_has_its_shapes_and_each_agent_its_own_latent():
     assert decoded.obs.shape == (B, N, D) and decoded.mask_logits.shape == (B, N, A)
     latent[:, :L] += 1.0  # the first agent's
     again = model.decode(latent)
-    assert torch.equal(again.obs[:, 1], decoded.obs[:, 1])
-    assert not torch.equal(again.obs[:, 0], decoded.obs[:, 0])
+    for told, before in ((again.obs, decoded.obs), (again.mask_logits, decoded.mask_logits)):
+        assert not torch.equal(told[:, 0], before[:, 0])
+        assert torch.equal(told[:, 1], before[:, 1]) == (head == "agent")
 
 
 def test_a_sample_has_the_mean_and_the_deviation():

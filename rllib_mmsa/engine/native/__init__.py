@@ -27,6 +27,8 @@ def verify(settings: Settings) -> str | None:
         return "a world model without SALE (use_sale: false) is not compiled"
     if settings.has_model and settings.world_model_form != "direct":
         return f"world_model_form: {settings.world_model_form} is not compiled"
+    if settings.has_model and settings.observation_head != "joint":
+        return f"observation_head: {settings.observation_head} is not compiled"
     if settings.has_model and settings.dynamics_layers != 2:
         return f"dynamics_layers: {settings.dynamics_layers} is not compiled, 2 is"
     for name in PLAIN_ALONE:

@@ -113,14 +113,14 @@ TARGET static void OWN(decoding_errors)(World *w, long row, int n, double *error
 TARGET static void OWN(decode)(World *w, long row, int n, double *errors)
 {
     const Model *m = &w->m;
-    const int joint = m->joint, states = m->agents * m->hidden, heads = m->obs + m->actions;
-    const int each = n * m->agents;
+    const int joint = m->joint, states = m->agents * m->hidden;
+    const int heads = m->agents * (m->obs + m->actions);
     const float *latents = w->latents + row * joint;
     OWN(forwards)
     (&w->embeddings, latents, joint, NULL, w->of_embeddings_net, w->embedded, 3 * joint, n);
     OWN(forwards)
     (&w->states, w->embedded, 3 * joint, NULL, w->of_states_net, w->decoded, states, n);
-    OWN(forwards)(&w->heads, latents, m->latent, NULL, w->of_heads, w->headed, heads, each);
+    OWN(forwards)(&w->heads, latents, joint, NULL, w->of_heads, w->headed, heads, n);
     OWN(decoding_errors)(w, row, n, errors);
     if (!w->learns) return;
     OWN(backwards)
@@ -131,7 +131,7 @@ TARGET static void OWN(decode)(World *w, long row, int n, double *errors)
     (&w->embeddings, latents, joint, NULL, w->of_embeddings_net, w->of_embedded, 3 * joint,
      w->of_latents, n, w->room);
     OWN(backwards)
-    (&w->heads, latents, m->latent, NULL, w->of_heads, w->of_headed, heads, w->of_heads_read, each,
+    (&w->heads, latents, joint, NULL, w->of_heads, w->of_headed, heads, w->of_heads_read, n,
      w->room);
     OWN(add)(w->of_latents, w->of_heads_read, (long)n * joint);
 }

@@ -134,19 +134,23 @@ TARGET static double OWN(foretell_obs)(World *w, int depth, int first, int n, in
 {
     const Model *m = &w->m;
     Ahead *a = &w->ahead;
-    const int count = m->agents * m->obs, each = n * m->agents;
-    const Learned heads = narrowed(&w->heads, m->obs);
+    const int heads = m->obs + m->actions;
+    const float by = w->by[OF_OPEN_LOOP] / (m->agents * m->obs);
     const float *after = a->after + (long)first * m->joint;
-    OWN(forwards)(&heads, after, m->latent, NULL, w->of_heads, w->headed, m->obs, each);
+    OWN(forwards)(&w->heads, after, m->joint, NULL, w->of_heads, w->headed, m->agents * heads, n);
     double error = 0;
-    for (int e = 0; e < n; e++)
-        error += OWN(squared_error)(w->headed + e * count,
-                                    w->obs + (a->row[first + e] + depth + 1L) * count,
-                                    a->weights + first + e, w->by[OF_OPEN_LOOP] / count, 1, count,
-                                    w->of_headed + e * count);
+    for (int i = 0; i < n * m->agents; i++) {
+        const int e = first + i / m->agents;
+        const long seen = (a->row[e] + depth + 1L) * m->agents + i % m->agents;
+        float *grad = w->of_headed + i * heads;
+        error += OWN(squared_error)(w->headed + i * heads, w->obs + seen * m->obs, a->weights + e,
+                                    by, 1, m->obs, grad);
+        memset(grad + m->obs, 0, m->actions * sizeof(float)); /* of the mask head */
+    }
     if (!learns) return error;
     OWN(backwards)
-    (&heads, after, m->latent, NULL, w->of_heads, w->of_headed, m->obs, a->of_found, each, w->room);
+    (&w->heads, after, m->joint, NULL, w->of_heads, w->of_headed, m->agents * heads, a->of_found, n,
+     w->room);
     memcpy(a->of_after + (long)first * m->joint, a->of_found, n * m->joint * sizeof(float));
     return error;
 }

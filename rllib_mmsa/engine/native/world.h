@@ -137,7 +137,7 @@ static void lay_out_nets(World *w, Tensors list, Pool *pool)
     w->states =
         learned(&list, (Shape){3 * joint, 1, wide, n * m->hidden, 1, .split = 3 * joint}, pool);
     w->heads = learned(
-        &list, (Shape){m->latent, 2, deep, m->obs + m->actions, 1, .split = m->latent}, pool);
+        &list, (Shape){joint, 2, deep, n * (m->obs + m->actions), 1, .split = joint}, pool);
     w->policy_phi =
         learned(&list, (Shape){joint, 0, 0, joint, .from = joint, .split = joint}, pool);
     w->policy = learned(
@@ -168,7 +168,7 @@ static void lay_out_traces(World *w, Pool *pool)
     w->of_prior = trace(pool, &w->prior, rows);
     w->of_embeddings_net = trace(pool, &w->embeddings, GROUP);
     w->of_states_net = trace(pool, &w->states, GROUP);
-    w->of_heads = trace(pool, &w->heads, GROUP * (long)w->m.agents);
+    w->of_heads = trace(pool, &w->heads, GROUP);
     w->of_policy_phi = trace(pool, &w->policy_phi, rows);
     w->of_policy_net = trace(pool, &w->policy, rows);
     w->of_encoder = trace(pool, &w->sale.f, rows);
@@ -178,8 +178,8 @@ static void lay_out_traces(World *w, Pool *pool)
 static void lay_out(World *w, Tensors list, Pool *pool)
 {
     const Model *m = &w->m;
-    const int joint = m->joint, heads = m->obs + m->actions;
-    const long rows = w->rows, each = rows * m->agents, group = GROUP * (long)m->agents;
+    const int joint = m->joint, heads = m->agents * (m->obs + m->actions);
+    const long rows = w->rows, each = rows * m->agents;
     lay_out_nets(w, list, pool);
     lay_out_traces(w, pool);
     Normal *const normals[] = {&w->q, &w->p, &w->of_q, &w->of_p};
@@ -201,7 +201,7 @@ static void lay_out(World *w, Tensors list, Pool *pool)
     for (int i = 0; i < 3; i++) *embeddings[i] = rows_of(pool, GROUP, 3 * joint);
     const int states = m->agents * m->hidden;
     w->decoded = rows_of(pool, GROUP, states), w->of_decoded = rows_of(pool, GROUP, states);
-    w->headed = rows_of(pool, group, heads), w->of_headed = rows_of(pool, group, heads);
+    w->headed = rows_of(pool, GROUP, heads), w->of_headed = rows_of(pool, GROUP, heads);
     w->policy_read = rows_of(pool, rows, 2 * joint);
     w->logits = rows_of(pool, rows, m->choices), w->of_logits = rows_of(pool, rows, m->choices);
     if (w->foretells) lay_out_ahead(w, pool);
