@@ -50,6 +50,10 @@ class QLearning(TeamAccess, Saved):
     def setup(self, config: QLearningConfig) -> None:
         with supervised():
             super().setup(config)
+
+    def _set_up_metrics(self) -> None:
+        """RLlib's last step before the callback on_algorithm_init, which may restore a state."""
+        super()._set_up_metrics()
         self.replay = EpisodeReplay(
             self.config.replay_capacity_episodes,
             self.config.seed,
