@@ -9,11 +9,12 @@ from typing import Any
 
 import torch
 from pyarrow.fs import FileSystem, LocalFileSystem
+from ray import cloudpickle
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE
 
 from env_registry.contract import TEAM
-from rllib_mmsa import whole
+from rllib_mmsa import origin, whole
 from rllib_mmsa.method.agents import RecurrentAgent, SaleAgent
 from rllib_mmsa.rllib import meaning, messages, tested
 from rllib_mmsa.rllib.collect import Collected, EpisodeCollector
@@ -37,6 +38,16 @@ class Saved(Algorithm):
     _reported_at: int
     _version: str
 
+    def _find_env_backend(self) -> str:
+        """The engine that the environments play on; "" where there is only one."""
+        found = self.env_runner_group.foreach_env_runner(lambda runner: runner.env_backend)
+        return ", ".join(sorted({backend for backend in found if backend}))
+
+    def _find_engine(self) -> str:
+        """How the updates are computed (rllib_mmsa/engine), and why, where it was not expected."""
+        found = self.learner_group.foreach_learner(lambda learner: learner.engine_shown)
+        return ", ".join(sorted({each.get() for each in found}))
+
     def _find_meaning(self) -> dict[str, Any]:
         """What the numbers of the environments mean, in all processes alike.
 
@@ -56,11 +67,23 @@ class Saved(Algorithm):
         place = _place(path, kwargs.get("filesystem"))
         saved = super().save_to_path(place, **kwargs)
         if folder := _on_this_machine(place or saved, **kwargs):
+            self._save_class(folder)
             meaning.save(self._meaning, folder)
             self._save_team(folder)
             so_far = {"training_iteration": self.iteration, "time_total_s": self._time_total}
             whole.mark(folder, {**so_far, **(self._last_result or {})})
         return saved
+
+    def _save_class(self, folder: Path) -> None:
+        """The class by its name, where Ray's actor has made one of its own from it.
+
+        RLlib pickles that one, as code: no other Python could read the checkpoint, and no version
+        in which a method has another name.
+        """
+        named = getattr(type(self), "__ray_actor_class__", None)
+        if named is not None:
+            made = {"class": named, "ctor_args_and_kwargs": self.get_ctor_args_and_kwargs()}
+            (folder / whole.CLASS_FILE).write_bytes(cloudpickle.dumps(made))
 
     def _save_team(self, folder: Path) -> None:
         """The team as `rllib_mmsa.load_team` reads it; not where its network is the user's own."""
@@ -94,7 +117,11 @@ class Saved(Algorithm):
     @classmethod
     def from_checkpoint(cls, path: Any, filesystem: Any = None, **kwargs: Any) -> Any:
         """RLlib's; the path may be relative."""
-        return super().from_checkpoint(_place(path, filesystem), filesystem, **kwargs)
+        path = _place(path, filesystem)
+        folder = _on_this_machine(path, filesystem) if isinstance(path, str) else None
+        if folder and (folder / whole.CLASS_FILE).is_file():
+            origin.load_class(folder)  # RLlib would go on without the settings
+        return super().from_checkpoint(path, filesystem, **kwargs)
 
     def restore(self, checkpoint_path: Any) -> None:
         """Tune's; the path may be relative."""
@@ -104,6 +131,7 @@ class Saved(Algorithm):
         """RLlib's; refused in words where the numbers would mean something else here."""
         path = _place(path, kwargs.get("filesystem"))
         if folder := _on_this_machine(path, **kwargs):
+            origin.refuse_newer(folder)
             meaning.compare(meaning.of_checkpoint(folder), self._meaning, folder)
         super().restore_from_path(path, **kwargs)
         self._say_what_was_mended()

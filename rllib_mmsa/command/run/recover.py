@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from ray.tune import Callback, Checkpoint
 from ray.tune.experiment import Trial
 from ray.tune.utils import flatten_dict
 
-from rllib_mmsa import whole
+from rllib_mmsa import origin, whole
 from rllib_mmsa.command import checkpoints, evaluate
 from rllib_mmsa.command.run import rewind, state
 from rllib_mmsa.command.run.announce import AnnounceStop
@@ -48,8 +49,10 @@ def prepare(folder: Path) -> None:
         folder: The experiment's, on this machine. No process may be running it.
 
     Raises:
-        ConfigError: If there is something to lose, but no state or no checkpoint to go on from.
+        ConfigError: If there is something to lose, but no state or no checkpoint to go on from; or
+            if another version or Python wrote what cannot be read here.
     """
+    _refuse_unreadable(folder)
     try:
         found = state.newest(folder)
         if found is None:
@@ -64,6 +67,14 @@ def prepare(folder: Path) -> None:
         raise ConfigError(
             f"'{folder}' cannot be made ready to go on: {err.strerror} ({err.filename})."
         ) from None
+
+
+def _refuse_unreadable(folder: Path) -> None:
+    """Leave alone what another version or Python wrote: it would pass for damaged."""
+    saved = (checkpoints.numbered(trial).values() for trial in folder.glob("*") if trial.is_dir())
+    for checkpoint in itertools.chain.from_iterable(saved):
+        origin.refuse_newer(checkpoint)
+        origin.refuse_code(checkpoint, state.files(folder))
 
 
 def _begin_anew(folder: Path) -> None:

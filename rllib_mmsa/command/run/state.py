@@ -156,12 +156,16 @@ def remove(folder: Path, keep: Collection[str] = ()) -> None:
         folder: The experiment's.
         keep: Names of those to leave alone.
     """
+    for path in files(folder):
+        if path.name not in keep:
+            path.unlink()
+
+
+def files(folder: Path) -> list[Path]:
+    """The files of Tune's state, the copies too; all of them are pickles, or hold some."""
     kinds = [f"{kind}*{end}" for kind, end in ((STATE, ".json"), *SEARCH, *OTHERS)]
-    for place in (folder, folder / BACKUP):
-        for pattern in (*kinds, TUNER):
-            for path in place.glob(pattern):
-                if path.name not in keep:
-                    path.unlink()
+    places = (folder, folder / BACKUP)
+    return [p for place in places for kind in (*kinds, TUNER) for p in sorted(place.glob(kind))]
 
 
 class KeepState(Callback):
