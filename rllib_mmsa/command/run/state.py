@@ -24,11 +24,12 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.tune.utils.serialization import TuneFunctionDecoder, TuneFunctionEncoder
 
+from rllib_mmsa.command.run import sealed
 from rllib_mmsa.command.run.aside import replacing
+from rllib_mmsa.command.run.sealed import BACKUP
 from rllib_mmsa.whole import ends_as_a_pickle
 
 TUNER = "tuner.pkl"
-BACKUP = ".state"
 REPAIRED = "0-repaired"
 STATE = "experiment_state-"
 # Beside the trials: how far the search has come, and what callbacks keep. All are pickles.
@@ -142,6 +143,7 @@ def replace(folder: Path, state: State, beside: Mapping[str, bytes]) -> None:
     runner = {**state.content["runner_data"], **undecided, "_should_stop_experiment": False}
     content = {**state.content, "trial_data": data, "runner_data": runner}
     files = {**beside, f"{STATE}{REPAIRED}.json": json.dumps(content).encode()}  # the last
+    sealed.note(folder, files)
     for name, text in files.items():
         for place in (folder / BACKUP / name, folder / name):
             with replacing(place, "wb") as file:
@@ -166,6 +168,11 @@ def files(folder: Path) -> list[Path]:
     kinds = [f"{kind}*{end}" for kind, end in ((STATE, ".json"), *SEARCH, *OTHERS)]
     places = (folder, folder / BACKUP)
     return [p for place in places for kind in (*kinds, TUNER) for p in sorted(place.glob(kind))]
+
+
+def suffices(names: Collection[str]) -> bool:
+    """Whether files of these names are enough to go on from: a state, and what began the run."""
+    return TUNER in names and any(name.startswith(STATE) for name in names)
 
 
 class KeepState(Callback):
@@ -193,6 +200,8 @@ class KeepState(Callback):
                 continue
             with contextlib.suppress(OSError):  # a full disk: what it fails to keep is older
                 backup.mkdir(exist_ok=True)
+                content = path.read_bytes()
+                sealed.note(backup.parent, {path.name: content})
                 with replacing(backup / path.name, "wb") as file:
-                    file.write(path.read_bytes())
+                    file.write(content)
                 self._seen[path.name] = now
