@@ -213,7 +213,7 @@ class QLearning(TeamAccess, Saved):
 
     def _run_one_training_iteration(self) -> tuple[dict, Any]:
         """RLlib's, followed by an evaluation when enough environment steps have passed."""
-        with self.ending.cut_short(self):
+        with self.ending.cut_short(self), stop.stoppable():
             results, context = super()._run_one_training_iteration()
         # Results of different versions or games must not be mixed.
         results[keys.VERSION] = self._version

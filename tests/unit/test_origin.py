@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import platform
+import re
 import shutil
 from pathlib import Path
 
@@ -12,10 +13,12 @@ import pytest
 import ray
 from ray import cloudpickle
 from ray.rllib.callbacks.callbacks import RLlibCallback
+from ray.tune import grid_search
+from ray.tune.search import BasicVariantGenerator
 
 from rllib_mmsa import QMIX, origin, whole
 from rllib_mmsa.command import evaluate
-from rllib_mmsa.command.run import recover
+from rllib_mmsa.command.run import recover, search_state
 from rllib_mmsa.errors import ConfigError
 from tests.algorithms import build
 from tests.checkpoints import make_checkpoint
@@ -150,3 +153,30 @@ def test_what_cannot_be_unpickled_is_said_with_the_versions(copied):
     (copied / whole.CLASS_FILE).write_bytes(pickle.dumps({"class": QMIX}))
     with pytest.raises(ConfigError, match="KeyError.*written by rllib-mmsa"):
         evaluate.read_config(copied)
+
+
+def test_a_grid_s_state_is_read_by_every_python(tmp_path):
+    """Tune saves a parser in it, whose function would be code of one Python."""
+    grid = BasicVariantGenerator()
+    grid.add_configurations({"a": {"run": "QMIX", "config": {"lr": grid_search([1, 2])}}})
+    assert grid.next_trial().config["lr"] == 1
+    grid.save_to_dir(str(tmp_path), "now")
+    (file,) = tmp_path.iterdir()
+    assert file.name.startswith(search_state.KIND) and origin._has_code(file)
+    code = re.compile(rb"_make_function.{1,200}CodeType", re.S)
+    assert code.search(file.read_bytes())
+    file.write_bytes(code.sub(lambda found: found[0].replace(b"CodeType", b"OtherTyp"),
+                              file.read_bytes()))  # fmt: skip
+    with pytest.raises(Exception, match="OtherTyp"):
+        pickle.loads(file.read_bytes())
+    file.write_bytes(search_state.portable(file.read_bytes()))
+    again = BasicVariantGenerator()
+    again.restore_from_dir(str(tmp_path))
+    assert again.next_trial().config["lr"] == 2
+    assert again.next_trial() is None
+
+
+@pytest.mark.parametrize("own", [lambda: 1, type("Own", (), {"__module__": "__main__"})])
+def test_a_user_s_function_in_a_grid_s_state_is_no_parser_s(own):
+    assert search_state.portable(cloudpickle.dumps({"_iterators": [], "own": own})) is None
+    assert search_state.portable(b"half a pickle") is None

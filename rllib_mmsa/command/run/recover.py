@@ -18,7 +18,7 @@ from ray.tune.utils import flatten_dict
 
 from rllib_mmsa import origin, whole
 from rllib_mmsa.command import checkpoints, evaluate
-from rllib_mmsa.command.run import rewind, state
+from rllib_mmsa.command.run import rewind, search_state, state
 from rllib_mmsa.command.run.announce import AnnounceStop
 from rllib_mmsa.command.run.logs import CsvLog, JsonLog
 from rllib_mmsa.errors import ConfigError
@@ -74,7 +74,13 @@ def _refuse_unreadable(folder: Path) -> None:
     saved = (checkpoints.numbered(trial).values() for trial in folder.glob("*") if trial.is_dir())
     for checkpoint in itertools.chain.from_iterable(saved):
         origin.refuse_newer(checkpoint)
-        origin.refuse_code(checkpoint, state.files(folder))
+        origin.refuse_code(checkpoint, filter(_is_bound, state.files(folder)))
+
+
+def _is_bound(path: Path) -> bool:
+    """Whether a file may be bound to the Python that wrote it."""
+    grid = path.name.startswith(search_state.KIND)
+    return not (grid and search_state.portable(path.read_bytes()))
 
 
 def _begin_anew(folder: Path) -> None:

@@ -24,7 +24,7 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.tune.utils.serialization import TuneFunctionDecoder, TuneFunctionEncoder
 
-from rllib_mmsa.command.run import sealed
+from rllib_mmsa.command.run import sealed, search_state
 from rllib_mmsa.command.run.aside import replacing
 from rllib_mmsa.command.run.sealed import BACKUP
 from rllib_mmsa.whole import ends_as_a_pickle
@@ -33,7 +33,7 @@ TUNER = "tuner.pkl"
 REPAIRED = "0-repaired"
 STATE = "experiment_state-"
 # Beside the trials: how far the search has come, and what callbacks keep. All are pickles.
-SEARCH = (("basic-variant-state-", ".json"), ("search_gen_state-", ".json"))
+SEARCH = ((search_state.KIND, ".json"), ("search_gen_state-", ".json"))
 OTHERS = (("searcher-state-", ".pkl"), ("callback-states-", ".pkl"))
 
 
@@ -114,7 +114,9 @@ def companions(folder: Path, state: State) -> tuple[dict[str, bytes], list[str]]
         there = [path for name in names for path in _places(folder, name)]
         found = next(filter(ends_as_a_pickle, there), None)
         if found:
-            kept[f"{kind}{REPAIRED}{end}"] = found.read_bytes()
+            content = found.read_bytes()
+            own = search_state.portable(content) if kind == search_state.KIND else None
+            kept[f"{kind}{REPAIRED}{end}"] = own or content
         elif there:
             lost.append(there[0].name)
     tuner = next(filter(ends_as_a_pickle, _places(folder, TUNER)), None)
