@@ -50,6 +50,18 @@ def of(checkpoint: Path) -> str | None:
     return signed.hexdigest()
 
 
+def of_content(name: str, content: bytes) -> str | None:
+    """The seal of one file, which is not that of a file of another name.
+
+    Returns:
+        Hexadecimal digits; None where there is no key and none can be made.
+    """
+    key = _key()
+    if key is None:
+        return None
+    return hmac.new(key, b"file\0" + name.encode() + b"\0" + content, hashlib.sha256).hexdigest()
+
+
 def fits(checkpoint: Path, seal: object) -> bool:
     """Whether a seal is that of a checkpoint's pickles as they are."""
     found = of(checkpoint) if isinstance(seal, str) else None

@@ -12,13 +12,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 from collections.abc import Iterator, Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from rllib_mmsa import seal
 
 COMPLETE = "complete.json"
+#: Of a checkpoint; counted up when an older version could not read it (origin.py).
+FORMAT = 1
 CLASS_FILE = "class_and_ctor_args.pkl"  # RLlib's; marks a checkpoint of the new API stack
 TEAM_FILE = "team.json"  # beside it, or alone: a team that acts (rllib_mmsa/team)
 TEAM = "team"
@@ -26,6 +30,7 @@ MODULES = "learner_group/learner/rl_module"
 MODULE_FOLDER = f"{MODULES}/{TEAM}"
 # RLlib's names for what describes a component; its state lies beside, under the name in there.
 METADATA = ("rllib_checkpoint.json", "metadata.json")
+_PACKAGES = {"version": "rllib-mmsa", "ray": "ray"}
 STOP_OPCODE = b"."  # the last byte of every pickle
 
 
@@ -46,7 +51,31 @@ def mark(checkpoint: Path, result: Mapping[str, Any] | None) -> None:
         if path.is_file() and path != place
     }
     said = {k: v for k, v in (result or {}).items() if k != "config"}
-    _write(checkpoint, {"files": sizes, "result": said, "seal": seal.of(checkpoint)})
+    made = {"written_by": here(), "files": sizes, "result": said, "seal": seal.of(checkpoint)}
+    _write(checkpoint, made)
+
+
+def here() -> dict[str, Any]:
+    """What a checkpoint that is written here says of who wrote it: its format, the versions."""
+    versions = {name: _version(package) for name, package in _PACKAGES.items()}
+    return {"format": FORMAT, **versions, "python": platform.python_version()}
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def written_by(checkpoint: Path) -> dict[str, Any]:
+    """What a checkpoint says of who wrote it, as ``here``; empty where it says nothing."""
+    try:
+        said = dict(_said(checkpoint)["written_by"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    kinds = {"format": int, **dict.fromkeys((*_PACKAGES, "python"), str)}
+    return said if all(isinstance(said.get(key), kind) for key, kind in kinds.items()) else {}
 
 
 def _write(checkpoint: Path, said: Mapping[str, Any]) -> None:

@@ -34,8 +34,8 @@ class Rule(NamedTuple):
 METHOD, ENGINE, RLLIB, ERRORS, OLDER, ACTING = (
     f"rllib_mmsa.{layer}" for layer in ("method", "engine", "rllib", "errors", "older", "team")
 )
-WHOLE, SEAL = "rllib_mmsa.whole", "rllib_mmsa.seal"
-ALGORITHMS = (METHOD, RLLIB, ACTING, ERRORS, OLDER, WHOLE, "env_registry.contract")
+WHOLE, SEAL, ORIGIN = "rllib_mmsa.whole", "rllib_mmsa.seal", "rllib_mmsa.origin"
+ALGORITHMS = (METHOD, RLLIB, ACTING, ERRORS, OLDER, WHOLE, ORIGIN, "env_registry.contract")
 
 # The longest matching prefix decides.
 RULES = {
@@ -54,6 +54,7 @@ RULES = {
     ERRORS: Rule((), packages=()),
     WHOLE: Rule((SEAL,), packages=()),
     SEAL: Rule((), packages=()),
+    ORIGIN: Rule((WHOLE, ERRORS), packages=()),
     "rllib_mmsa.registration": Rule((RLLIB,)),
     OLDER: Rule((), packages=()),
     "rllib_mmsa.__init__": Rule((RLLIB, ACTING, "rllib_mmsa.registration", OLDER, "env_registry")),

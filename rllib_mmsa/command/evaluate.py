@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-import pickle
 import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rllib_mmsa import origin
 from rllib_mmsa.command import trust
 from rllib_mmsa.command.checkpoints import is_exported, locate
 from rllib_mmsa.command.experiment import imports, preflight
@@ -23,7 +23,7 @@ from rllib_mmsa.command.film import Film
 from rllib_mmsa.command.opened import Opened, without_pickles
 from rllib_mmsa.errors import ConfigError
 from rllib_mmsa.report.names import task_name
-from rllib_mmsa.whole import CLASS_FILE, MODULE_FOLDER, TEAM
+from rllib_mmsa.whole import MODULE_FOLDER, TEAM
 
 if TYPE_CHECKING:
     from ray.rllib.algorithms.algorithm import Algorithm
@@ -103,15 +103,8 @@ def read_config(checkpoint: Path, files: Sequence[str] = ()) -> tuple[str, Algor
     _import_users_modules(checkpoint, files)
     from rllib_mmsa.rllib import ALGORITHMS
 
-    try:
-        content = pickle.loads((checkpoint / CLASS_FILE).read_bytes())
-        algorithm, (args, kwargs) = content["class"], content["ctor_args_and_kwargs"]
-        options = kwargs.get("config") if "config" in kwargs else args[0]
-    except Exception as err:  # a damaged pickle raises anything
-        raise ConfigError(
-            f"'{checkpoint}' cannot be read: {type(err).__name__}: {err}. Was it made by another "
-            "version of Ray or Python?"
-        ) from None
+    algorithm, args, kwargs = origin.load_class(checkpoint)
+    options = kwargs.get("config") if "config" in kwargs else args[0]
     if not issubclass(algorithm, tuple(ALGORITHMS.values())):
         raise ConfigError(
             f"'{checkpoint}' was made by {algorithm.__module__}.{algorithm.__name__}; this command "

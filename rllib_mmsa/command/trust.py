@@ -45,10 +45,36 @@ def require(checkpoint: Path) -> None:
 
 
 def require_run(folder: Path) -> None:
-    """The same for a folder of results, by the newest checkpoint of each trial."""
+    """The same for a folder of results, which goes on from two kinds of pickles.
+
+    These are the newest checkpoint of each trial and Tune's state. Of the state, what is a
+    stranger's is left out where the user's own lies beside it: a kill leaves such files, too.
+
+    Raises:
+        ConfigError: See `require`.
+    """
     trials = [each for each in sorted(folder.iterdir()) if each.is_dir()]
     for newest in filter(None, map(checkpoints.latest, trials)):
         require(newest)
+    from rllib_mmsa.command.run import sealed, state  # slow
+
+    files = state.files(folder)
+    strange = sealed.strange(folder, files)
+    if not strange:
+        return
+    own = [path.name for path in files if path not in strange]
+    if os.environ.get(VARIABLE) != "1" and state.suffices(own):
+        for path in strange:
+            typer.echo(f"'{path}' was not written by a run of yours, and is left out", err=True)
+            path.unlink()
+        return
+    why = (
+        f"'{strange[0]}' was not written by a run of yours on this machine, or by an older "
+        "version. Tune opens it as a pickle, which runs whatever code is in it."
+    )
+    if not _asked(why):
+        raise ConfigError(f"{why} If you trust who made it, add --trust.")
+    sealed.note_files(folder, strange)
 
 
 def _asked(why: str) -> bool:

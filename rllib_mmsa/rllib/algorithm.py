@@ -50,6 +50,17 @@ class QLearning(TeamAccess, Saved):
     def setup(self, config: QLearningConfig) -> None:
         with supervised():
             super().setup(config)
+        self._set_up_own()  # Ray's class in an older checkpoint knows only RLlib's _set_up_metrics
+
+    def _set_up_metrics(self) -> None:
+        """RLlib's last step before the callback on_algorithm_init, which may restore a state."""
+        super()._set_up_metrics()
+        self._set_up_own()
+
+    def _set_up_own(self) -> None:
+        """What a state is restored into, once."""
+        if "replay" in vars(self):
+            return
         self.replay = EpisodeReplay(
             self.config.replay_capacity_episodes,
             self.config.seed,
@@ -72,16 +83,6 @@ class QLearning(TeamAccess, Saved):
         self._engine = self._find_engine()
         self._meaning = self._find_meaning()
         self._version = version()
-
-    def _find_env_backend(self) -> str:
-        """The engine that the environments play on; "" where there is only one."""
-        found = self.env_runner_group.foreach_env_runner(lambda runner: runner.env_backend)
-        return ", ".join(sorted({backend for backend in found if backend}))
-
-    def _find_engine(self) -> str:
-        """How the updates are computed (rllib_mmsa/engine), and why, where it was not expected."""
-        found = self.learner_group.foreach_learner(lambda learner: learner.engine_shown)
-        return ", ".join(sorted({each.get() for each in found}))
 
     def training_step(self) -> None:
         """One round: episodes, then the updates they are worth.
@@ -212,7 +213,7 @@ class QLearning(TeamAccess, Saved):
 
     def _run_one_training_iteration(self) -> tuple[dict, Any]:
         """RLlib's, followed by an evaluation when enough environment steps have passed."""
-        with self.ending.cut_short(self):
+        with self.ending.cut_short(self), stop.stoppable():
             results, context = super()._run_one_training_iteration()
         # Results of different versions or games must not be mixed.
         results[keys.VERSION] = self._version

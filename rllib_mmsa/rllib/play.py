@@ -45,6 +45,7 @@ class EpisodePlay(SupervisedRunner):
     _not_finite: set[int]  # sub-environments whose last episode was not finite
     _not_finite_said: bool
     _has_episode_callbacks: bool
+    _rllib_episodes: list[Any]  # those that have ended, for on_sample_end
 
     def _play(
         self,
@@ -226,6 +227,8 @@ class EpisodePlay(SupervisedRunner):
         self._make_on_episode_callback("on_episode_step", index, self._ongoing_episodes)
         if ended:
             self._make_on_episode_callback("on_episode_end", index, self._ongoing_episodes)
+            self._ongoing_episodes_for_metrics.clear()  # RLlib makes an entry for the callback
+            self._rllib_episodes.append(recording.rllib_episode.to_numpy())
 
     def _restart(self, index: int, error: Exception) -> None:
         """Drops the episode of a sub-environment that failed, and makes it anew.

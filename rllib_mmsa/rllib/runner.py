@@ -12,6 +12,7 @@ from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.callbacks.utils import make_callback
 from ray.rllib.env import INPUT_ENV_SINGLE_SPACES, INPUT_ENV_SPACES
 from ray.rllib.env.env_context import EnvContext
+from ray.rllib.env.multi_agent_episode import MultiAgentEpisode
 from ray.rllib.utils.metrics import (
     NUM_ENV_STEPS_SAMPLED,
     NUM_ENV_STEPS_SAMPLED_LIFETIME,
@@ -36,11 +37,13 @@ from rllib_mmsa.rllib.vector_env import make_vector_env
 
 logger = logging.getLogger(__name__)
 
+#: Callbacks that look at RLlib's own episodes, which are built for them alone.
 _EPISODE_CALLBACKS = (
     "on_episode_created",
     "on_episode_start",
     "on_episode_step",
     "on_episode_end",
+    "on_sample_end",
 )
 
 
@@ -55,6 +58,7 @@ class EpisodeRunner(EpisodePlay):
     def __init__(self, config: Any, **kwargs: Any):
         self._episodes_started = 0
         self._finished: list[TeamEpisode] = []
+        self._rllib_episodes: list[MultiAgentEpisode] = []
         self._episode_capacity = 64
         self._has_wins = False
         self._failures_in_a_row = 0
@@ -169,13 +173,15 @@ class EpisodeRunner(EpisodePlay):
                 episodes = self._play(num_episodes, num_timesteps, explore, random_actions)
             except stop.StopRequested:
                 self._episodes_started = started  # they are played again, under the same seeds
+                self._rllib_episodes.clear()
                 raise
         self._log_sampled(episodes)
+        sampled, self._rllib_episodes = self._rllib_episodes, []
         make_callback(
             "on_sample_end",
             callbacks_objects=self._callbacks,
             callbacks_functions=self.config.callbacks_on_sample_end,
-            kwargs=dict(env_runner=self, metrics_logger=self.metrics, samples=episodes),
+            kwargs=dict(env_runner=self, metrics_logger=self.metrics, samples=sampled),
         )
         return episodes
 

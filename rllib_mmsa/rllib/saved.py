@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pyarrow.fs import LocalFileSystem
+from pyarrow.fs import FileSystem, LocalFileSystem
+from ray import cloudpickle
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE
 
 from env_registry.contract import TEAM
-from rllib_mmsa import whole
+from rllib_mmsa import origin, whole
 from rllib_mmsa.method.agents import RecurrentAgent, SaleAgent
 from rllib_mmsa.rllib import meaning, messages, tested
 from rllib_mmsa.rllib.collect import Collected, EpisodeCollector
@@ -37,6 +38,16 @@ class Saved(Algorithm):
     _reported_at: int
     _version: str
 
+    def _find_env_backend(self) -> str:
+        """The engine that the environments play on; "" where there is only one."""
+        found = self.env_runner_group.foreach_env_runner(lambda runner: runner.env_backend)
+        return ", ".join(sorted({backend for backend in found if backend}))
+
+    def _find_engine(self) -> str:
+        """How the updates are computed (rllib_mmsa/engine), and why, where it was not expected."""
+        found = self.learner_group.foreach_learner(lambda learner: learner.engine_shown)
+        return ", ".join(sorted({each.get() for each in found}))
+
     def _find_meaning(self) -> dict[str, Any]:
         """What the numbers of the environments mean, in all processes alike.
 
@@ -47,15 +58,32 @@ class Saved(Algorithm):
         return meaning.agreed([each for each in found if each])
 
     def save_to_path(self, path: Any = None, **kwargs: Any) -> Any:
-        """RLlib's; the folder says what its numbers mean (meaning.py), and last, what is in it."""
-        path = super().save_to_path(path, **kwargs)
-        if kwargs.get("filesystem") is None:
-            meaning.save(self._meaning, path)
-            self._save_team(Path(path))
-            if Path(path).is_dir():  # on this machine
-                so_far = {"training_iteration": self.iteration, "time_total_s": self._time_total}
-                whole.mark(Path(path), {**so_far, **(self._last_result or {})})
-        return path
+        """RLlib's; the folder says what its numbers mean (meaning.py), and last, what is in it.
+
+        Args:
+            path: A folder, absolute or relative; None: a temporary one.
+            **kwargs: RLlib's.
+        """
+        place = _place(path, kwargs.get("filesystem"))
+        saved = super().save_to_path(place, **kwargs)
+        if folder := _on_this_machine(place or saved, **kwargs):
+            self._save_class(folder)
+            meaning.save(self._meaning, folder)
+            self._save_team(folder)
+            so_far = {"training_iteration": self.iteration, "time_total_s": self._time_total}
+            whole.mark(folder, {**so_far, **(self._last_result or {})})
+        return saved
+
+    def _save_class(self, folder: Path) -> None:
+        """The class by its name, where Ray's actor has made one of its own from it.
+
+        RLlib pickles that one, as code: no other Python could read the checkpoint, and no version
+        in which a method has another name.
+        """
+        named = getattr(type(self), "__ray_actor_class__", None)
+        if named is not None:
+            made = {"class": named, "ctor_args_and_kwargs": self.get_ctor_args_and_kwargs()}
+            (folder / whole.CLASS_FILE).write_bytes(cloudpickle.dumps(made))
 
     def _save_team(self, folder: Path) -> None:
         """The team as `rllib_mmsa.load_team` reads it; not where its network is the user's own."""
@@ -75,10 +103,10 @@ class Saved(Algorithm):
         }
         files.write(folder, said, {name: torch.as_tensor(w) for name, w in weights.items()})
 
-    def save(self, checkpoint_dir: str | None = None) -> Any:
+    def save(self, checkpoint_dir: Any = None) -> Any:
         """Tune's; half a checkpoint, which a full disk leaves, gives its room back at once."""
         try:
-            return super().save(checkpoint_dir)
+            return super().save(_place(checkpoint_dir))
         except OSError:
             if self._storage and isinstance(self._storage.storage_filesystem, LocalFileSystem):
                 half = Path(self._storage.checkpoint_fs_path)
@@ -86,9 +114,25 @@ class Saved(Algorithm):
                     shutil.rmtree(half, ignore_errors=True)
             raise
 
+    @classmethod
+    def from_checkpoint(cls, path: Any, filesystem: Any = None, **kwargs: Any) -> Any:
+        """RLlib's; the path may be relative."""
+        path = _place(path, filesystem)
+        folder = _on_this_machine(path, filesystem) if isinstance(path, str) else None
+        if folder and (folder / whole.CLASS_FILE).is_file():
+            origin.load_class(folder)  # RLlib would go on without the settings
+        return super().from_checkpoint(path, filesystem, **kwargs)
+
+    def restore(self, checkpoint_path: Any) -> None:
+        """Tune's; the path may be relative."""
+        super().restore(_place(checkpoint_path))
+
     def restore_from_path(self, path: Any, **kwargs: Any) -> None:
         """RLlib's; refused in words where the numbers would mean something else here."""
-        meaning.compare(meaning.of_checkpoint(path), self._meaning, path)
+        path = _place(path, kwargs.get("filesystem"))
+        if folder := _on_this_machine(path, **kwargs):
+            origin.refuse_newer(folder)
+            meaning.compare(meaning.of_checkpoint(folder), self._meaning, folder)
         super().restore_from_path(path, **kwargs)
         self._say_what_was_mended()
 
@@ -134,6 +178,26 @@ class Saved(Algorithm):
             self.latest_test.set_state(own.get("latest_test"))  # older checkpoints have none
             self._reported_at = own.get("reported_at", 0)  # older checkpoints have none
             self.collector.set_state(_finite(own["collected"]))
+
+
+def _place(path: Any, filesystem: Any = None) -> Any:
+    """Where a user's path leads, as RLlib takes it: a relative one would be a URI to it.
+
+    Args:
+        path: A path, a URI, or what else RLlib and Tune take, which stays as it is.
+        filesystem: The one that the path is of; None: the path says so.
+    """
+    if filesystem is not None or not isinstance(path, str | Path):
+        return path
+    text = str(path)
+    if text.startswith("file://"):
+        return FileSystem.from_uri(text)[1]
+    return text if "://" in text else str(Path(text).expanduser().absolute())
+
+
+def _on_this_machine(place: str, filesystem: Any = None, **kwargs: Any) -> Path | None:
+    """The folder of a checkpoint; None where it is another file system's."""
+    return Path(place) if filesystem is None and Path(place).is_absolute() else None
 
 
 def _finite(collected: Collected | None) -> Collected | None:

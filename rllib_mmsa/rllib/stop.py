@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import ray
@@ -82,5 +83,12 @@ class StoppableIteration(algorithm.TrainIterCtx):
         return super().should_stop(results) or (bool(results) and listener.is_due())
 
 
-# RLlib has no hook between two rounds.
-algorithm.TrainIterCtx = StoppableIteration
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """Within it, an iteration is a ``StoppableIteration``: RLlib has no hook between two rounds."""
+    rllibs = algorithm.TrainIterCtx
+    algorithm.TrainIterCtx = StoppableIteration
+    try:
+        yield
+    finally:
+        algorithm.TrainIterCtx = rllibs

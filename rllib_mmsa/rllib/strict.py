@@ -80,6 +80,13 @@ class StrictConfig(AlgorithmConfig, metaclass=_Finished):
         self.check_option(key, value)
         super().__setitem__(key, value)
 
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Any:
+        """RLlib's, which leaves the class among the options, where it is none."""
+        config = super().from_state(state)
+        config.__dict__.pop("class", None)
+        return config
+
     def check_option(self, name: str, value: Any = NotProvided) -> None:
         """Refuses an option that there is not.
 

@@ -42,6 +42,25 @@ class TeamAccess(Algorithm):
         """See ``get_policy``."""
         raise _old("compute_actions")
 
+    def add_module(self, *args: Any, **kwargs: Any) -> Any:
+        """RLlib's multi-agent algorithms have a module for each policy.
+
+        Raises:
+            ConfigError: always, with what to do.
+        """
+        raise _one_module("add_module")
+
+    def remove_module(self, *args: Any, **kwargs: Any) -> Any:
+        """See ``add_module``."""
+        raise _one_module("remove_module")
+
+
+def _one_module(method: str) -> ConfigError:
+    return ConfigError(
+        f"{method}() is for algorithms with several modules; all agents share the team's here. "
+        "Another network is named as module_class in a configuration class (docs/extending.md)."
+    )
+
 
 def _old(method: str) -> ConfigError:
     return ConfigError(

@@ -54,6 +54,71 @@ def test_the_old_stacks_methods_say_what_to_call(habitual, method):
         getattr(habitual[0], method)("default_policy")
 
 
+@pytest.mark.parametrize("method", ["add_module", "remove_module"])
+def test_a_module_is_neither_added_nor_removed(habitual, method):
+    with pytest.raises(ConfigError, match=rf"{method}\(\) is for .* several modules.*module_class"):
+        getattr(habitual[0], method)("team")
+
+
+def test_a_configuration_is_read_as_an_attribute_and_as_a_key(habitual):
+    config = habitual[0].config
+    assert config["gamma"] == config.gamma == config.get("gamma") == 0.99
+    assert "mixer" in config and config["mixer"] == "qmix"
+
+
+def test_a_configuration_goes_into_a_dictionary_and_back(habitual):
+    config = habitual[0].config
+    for made in (
+        QMIXConfig.from_dict(config.to_dict()),
+        QMIXConfig().update_from_dict(config.to_dict()),
+        QMIXConfig.from_state(config.get_state()),
+        config.from_state(config.from_state(config.get_state()).get_state()),
+        QMIXConfig.from_dict(config.from_state(config.get_state()).to_dict()),
+    ):
+        assert type(made) is QMIXConfig
+        assert made.to_dict() == config.to_dict()
+
+
+def test_a_copy_is_changed_alone(habitual):
+    config = habitual[0].config
+    with pytest.raises(AttributeError, match="frozen"):
+        config.gamma = 0.5
+    copy = config.copy(copy_frozen=False).training(gamma=0.5)
+    assert (copy.gamma, config.gamma) == (0.5, 0.99)
+    with pytest.raises(AttributeError, match="frozen"):
+        config.copy().gamma = 0.5
+
+
+def test_evaluate_plays_the_episodes_that_are_asked_for(habitual):
+    algorithm, _ = habitual
+    assert algorithm.evaluate()["env_runners"]["num_episodes"] == 2
+
+
+def test_build_is_build_algo():
+    settings = {**SMALL, "seed": 1}
+    made = [
+        getattr(QMIXConfig().environment("counter").update_from_dict(settings), name)()
+        for name in ("build", "build_algo")
+    ]
+    returns = [algorithm.train()["env_runners"]["episode_return_mean"] for algorithm in made]
+    assert returns[0] == returns[1]
+    for algorithm in made:
+        algorithm.stop()
+
+
+def test_runners_and_evaluation_in_processes_are_set_as_rllib_s_are():
+    config = QMIXConfig().environment("counter").update_from_dict({**SMALL, "seed": 1})
+    config.env_runners(num_env_runners=1, num_envs_per_env_runner=3)
+    config.evaluation(evaluation_interval=1, evaluation_duration=4, evaluation_num_env_runners=1)
+    config.evaluation(evaluation_config={"explore": False})
+    algorithm = config.build_algo()
+    result = algorithm.train()
+    assert result["env_runners"]["num_episodes"] % 3 == 0
+    assert result["evaluation"]["env_runners"]["num_episodes"] == 4
+    assert algorithm.env_runner_group.num_remote_env_runners() == 1
+    algorithm.stop()
+
+
 def test_a_callbacks_metric_is_where_a_stop_criterion_looks_for_it(habitual):
     path = checks.metric("env_runners/my_length", "stop")
     assert path == "env_runners/my_length"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import shutil
@@ -14,7 +15,7 @@ from rllib_mmsa import seal, whole
 from rllib_mmsa.command import absolute, checkpoints, evaluate, trust
 from rllib_mmsa.command.cli import app
 from rllib_mmsa.command.experiment.structure import parse_experiment
-from rllib_mmsa.command.run import beginning
+from rllib_mmsa.command.run import beginning, sealed, state
 from rllib_mmsa.errors import ConfigError
 from tests.algorithms import build
 from tests.checkpoints import make_checkpoint
@@ -101,6 +102,86 @@ def test_no_stranger_s_pickle_runs_before_the_question(checkpoint, capsys):
     with pytest.raises(ConfigError, match=f"new: restore: .*{REFUSED}"):
         beginning.with_checkpoint(parse_experiment("new", new))
     assert "this ran" not in capsys.readouterr().out
+
+
+HOSTILE = pickle.dumps(Hostile())
+IN_JSON = json.dumps({"_type": "CLOUDPICKLE_FALLBACK", "value": HOSTILE.hex()})
+#: What a stranger may put into Tune's state: file name -> content.
+STATES = {
+    "tuner.pkl": HOSTILE,
+    "experiment_state-2026-01-01_00-00-00.json": json.dumps(
+        {"trial_data": [[IN_JSON, IN_JSON]], "runner_data": {"x": 1}}
+    ).encode(),
+    "basic-variant-state-2026-01-01_00-00-00.json": IN_JSON.encode(),
+    "search_gen_state-2026-01-01_00-00-00.json": IN_JSON.encode(),
+    "searcher-state-2026-01-01_00-00-00.pkl": HOSTILE,
+    "callback-states-2026-01-01_00-00-00.pkl": HOSTILE,
+}
+
+
+@pytest.fixture
+def experiment(checkpoint):
+    """A run whose checkpoint is the user's own, without Tune's state."""
+    whole.mark(checkpoint, None)
+    folder = checkpoint.parent.parent
+    entry = {"run": "QMIX", "env": "two_step", "config": {}, "stop": {"training_iteration": 1}}
+    (folder / "experiment.yaml").write_text(json.dumps({"results": entry}))
+    return folder
+
+
+@pytest.mark.parametrize("place", [".", state.BACKUP])
+@pytest.mark.parametrize("name", STATES)
+def test_no_stranger_s_state_of_tune_s_runs_before_the_question(experiment, capsys, name, place):
+    (experiment / place).mkdir(exist_ok=True)
+    (experiment / place / name).write_bytes(STATES[name])
+    done = CliRunner().invoke(app, ["train", "resume", str(experiment)])
+    assert done.exit_code == 2, done.output
+    assert "was not written by a run of yours" in done.output and "add --trust" in done.output
+    assert name in done.output
+    assert "this ran" not in done.output + capsys.readouterr().out
+
+
+def test_the_hostile_states_run_where_they_are_opened(experiment, capsys):
+    """Else the test above would show nothing."""
+    for name, content in STATES.items():
+        (experiment / name).write_bytes(content)
+    assert state.newest(experiment) is None
+    assert "this ran" in capsys.readouterr().out
+
+
+def test_a_stranger_s_file_beside_the_user_s_own_state_is_left_out(experiment, capsys):
+    own = {"tuner.pkl": b"own.", "experiment_state-2026-02-02_00-00-00.json": b"{}"}
+    sealed.note(experiment, own)
+    for name, content in own.items():
+        (experiment / name).write_bytes(content)
+    hostile = "experiment_state-2026-01-01_00-00-00.json"
+    (experiment / hostile).write_bytes(STATES[hostile])
+    trust.require_run(experiment)
+    assert f"{hostile}' was not written by a run of yours" in capsys.readouterr().err
+    assert {path.name for path in state.files(experiment)} == {*own}
+    (experiment / "tuner.pkl").write_bytes(HOSTILE)
+    with pytest.raises(ConfigError, match="tuner.pkl' was not written by a run of yours"):
+        trust.require_run(experiment)
+    assert (experiment / "tuner.pkl").exists()
+
+
+def test_a_state_that_was_trusted_once_is_not_asked_about_again(experiment, monkeypatch):
+    (experiment / "tuner.pkl").write_bytes(b"theirs.")
+    monkeypatch.setenv(trust.VARIABLE, "1")
+    trust.require_run(experiment)
+    monkeypatch.delenv(trust.VARIABLE)
+    trust.require_run(experiment)
+    (experiment / "tuner.pkl").rename(experiment / "callback-states-x.pkl")  # another's place
+    with pytest.raises(ConfigError, match="not written by a run of yours"):
+        trust.require_run(experiment)
+
+
+def test_seals_of_states_do_not_grow_without_end(experiment):
+    for number in range(2 * sealed._MOST):
+        sealed.note(experiment, {"tuner.pkl": str(number).encode()})
+    assert len(sealed._known(experiment)) == sealed._MOST
+    (experiment / "tuner.pkl").write_bytes(str(2 * sealed._MOST - 3).encode())
+    trust.require_run(experiment)
 
 
 def test_what_was_trusted_once_is_not_asked_about_again(checkpoint, monkeypatch):

@@ -9,7 +9,8 @@ import pytest
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler, HyperBandScheduler, PopulationBasedTraining
 
-import rllib_mmsa  # noqa: F401  (registers the algorithms and environments)
+from rllib_mmsa import MMSA, MMSAConfig
+from tests.algorithms import SMALL, SMALL_MMSA
 
 pytestmark = [pytest.mark.usefixtures("ray_session"), pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -47,6 +48,43 @@ def fit(
     ).fit()
     assert not results.errors
     return results
+
+
+def of_mmsa() -> MMSAConfig:
+    settings = {**SMALL, **SMALL_MMSA, "evaluation_duration": 2}
+    return MMSAConfig().environment("two_step").debugging(seed=1).update_from_dict(settings)
+
+
+@pytest.mark.parametrize("as_dict", [False, True])
+def test_a_tuner_takes_a_configuration_under_the_algorithm_s_name(results_dir, as_dict):
+    space = of_mmsa().training(lr=tune.grid_search([1e-3, 1e-4]))
+    tuner = tune.Tuner(
+        "MMSA",
+        param_space=space.to_dict() if as_dict else space,
+        run_config=tune.RunConfig(
+            storage_path=str(results_dir), stop={"training_iteration": 2}, verbose=0
+        ),
+    )
+    results = tuner.fit()
+    assert not results.errors and len(results) == 2
+    rates = [r.metrics["learners"]["team"]["default_optimizer_learning_rate"] for r in results]
+    assert sorted(rates) == pytest.approx([1e-4, 1e-3])
+
+
+def test_tune_run_takes_a_configuration_under_the_algorithm_s_name(results_dir):
+    analysis = tune.run(
+        "MMSA",
+        config=of_mmsa(),
+        stop={"training_iteration": 2},
+        storage_path=str(results_dir),
+        checkpoint_at_end=True,
+        verbose=0,
+    )
+    (trial,) = analysis.trials
+    assert trial.status == "TERMINATED" and trial.last_result["training_iteration"] == 2
+    algorithm = MMSA.from_checkpoint(trial.checkpoint)
+    assert algorithm.train()["training_iteration"] == 3
+    algorithm.stop()
 
 
 def test_best_result_and_data_frames_have_the_test_return(results_dir):

@@ -65,6 +65,9 @@ FreshOption = Annotated[
 VerboseOption = Annotated[
     bool, typer.Option("--log-info", "-v", help="Show the logs of Ray and of the workers.")
 ]
+LocalOption = Annotated[
+    bool, typer.Option("--local", help="Train in this process alone, to debug: breakpoints work.")
+]
 AddressOption = Annotated[
     str | None, typer.Option(help="Run on the Ray cluster at this address ('auto': this host's).")
 ]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rllib_mmsa.command.cli import again
 from rllib_mmsa.command.cli.checkpoints import ImportOption
 from rllib_mmsa.command.cli.options import (
     AddressOption,
@@ -26,6 +26,7 @@ from rllib_mmsa.command.cli.options import (
     FileNameOption,
     FreshOption,
     GoOnOption,
+    LocalOption,
     NameOption,
     OnlyOption,
     OverrideArgument,
@@ -66,6 +67,7 @@ def train(
     restore: RestoreOption = None,
     trusted: TrustOption = False,
     verbose: VerboseOption = False,
+    local: LocalOption = False,
     ray_address: AddressOption = None,
     ray_num_cpus: CpusOption = None,
 ) -> None:
@@ -88,6 +90,7 @@ def train(
         _train(
             [structure.parse_experiment(name, entry)],
             fresh=fresh, verbose=verbose, ray_address=ray_address, num_cpus=ray_num_cpus,
+            local=local,
         )  # fmt: skip
 
 
@@ -112,6 +115,7 @@ def train_file(
     at_once: AtOnceOption = None,
     dry_run: DryRunOption = False,
     verbose: VerboseOption = False,
+    local: LocalOption = False,
     ray_address: AddressOption = None,
     ray_num_cpus: CpusOption = None,
 ) -> None:
@@ -136,7 +140,7 @@ def train_file(
             experiments, resume=resume, go_on=go_on, stop=_said_stop(changed, stop), fresh=fresh,
             verbose=verbose, ray_address=ray_address, num_cpus=ray_num_cpus, at_once=at_once,
             command=["train", str(ctx.info_name), config_file, *(override or [])],
-            typed=_given(ctx), only=only or (),
+            typed=again.given(ctx), only=only or (), local=local,
         )  # fmt: skip
 
 
@@ -145,13 +149,6 @@ def _file(ctx: typer.Context, named: str) -> str | Path:
     from rllib_mmsa.command import examples
 
     return examples.path_of(named) if ctx.info_name == "example" else named
-
-
-def _given(ctx: typer.Context) -> list[str]:
-    """The options that say which run it is, as they are typed."""
-    named = ("config", "stop", "experiment_name", "storage_path", "restore", "ray_address")
-    given = ((f"--{name.replace('_', '-')}", ctx.params[name]) for name in named)
-    return [text for name, value in given if value for text in (name, value)]
 
 
 def _from_here(restore: str | None) -> list[Override]:
@@ -215,6 +212,7 @@ def _train(
     typed: Sequence[str] = (),
     only: Sequence[str] = (),
     at_once: int | None = None,
+    local: bool = False,
 ) -> None:
     """Check everything, then start Ray and train; leaves with the exit code.
 
@@ -223,8 +221,11 @@ def _train(
         typed: The options that came with them.
         only: The experiments of it that were asked for; none: all.
         at_once: Of several experiments, how many at a time; None: as many as there are CPUs.
+        local: In this process alone.
     """
     _check(experiments, ray_address, num_cpus)
+    if local:
+        _train_here(experiments, verbose, {"--resume": resume, "--go-on": go_on, "--fresh": fresh})
     from rllib_mmsa.command.run import interrupt, launch, side_by_side
 
     orders = side_by_side.orders()
@@ -232,23 +233,25 @@ def _train(
     if orders or at_once > 1:
         experiments = side_by_side.share_cores(experiments)
     options = launch.LaunchOptions(
-        resume=resume or go_on,
-        begin=go_on or orders is not None,
-        stop=stop or {},
-        fresh=fresh,
-        verbose=verbose,
+        resume=resume or go_on, begin=go_on or orders is not None, stop=stop or {},
+        fresh=fresh, verbose=verbose, num_cpus=num_cpus,
         ray_address=orders.address if orders else ray_address,
-        num_cpus=num_cpus,
-        resume_command=orders.resume_command if orders else _to_resume(command, typed, only),
-    )
+        resume_command=orders.resume_command if orders else again.to_resume(command, typed, only),
+    )  # fmt: skip
     if at_once > 1:
-        flags = {"--resume": resume or go_on, "--fresh": fresh, "--log-info": verbose}
-        again = [*command, *(flag for flag, asked in flags.items() if asked), *typed]
-        code = side_by_side.run(experiments, again, options, at_once)
+        line = [*command, *again.flags(resume or go_on, fresh, verbose), *typed]
+        code = side_by_side.run(experiments, line, options, at_once)
     else:
         code = launch.run(experiments, options)
     interrupt.deafen()
     raise typer.Exit(code)
+
+
+def _train_here(experiments: Sequence[Experiment], verbose: bool, others: dict[str, bool]) -> None:
+    """`--local`; leaves with the exit code."""
+    from rllib_mmsa.command.run import local
+
+    raise typer.Exit(local.run(experiments, verbose=verbose, others=others))
 
 
 def _check(experiments: Sequence[Experiment], ray_address: str | None, cpus: int | None) -> None:
@@ -273,10 +276,3 @@ def _say_plan(experiments: Sequence[Experiment], ray_address: str | None, cpus: 
 
     for line in plan.lines(experiments, cpus or os.cpu_count() or 1):
         typer.echo(line)
-
-
-def _to_resume(command: Sequence[str], typed: Sequence[str], only: Sequence[str]) -> str:
-    """What goes on with a file's experiments, or with the one in a folder."""
-    named = [text for name in only for text in ("--only", name)]
-    again = [*command, "--resume", *typed, *named]
-    return shlex.join(again) if command else "train resume {path}"

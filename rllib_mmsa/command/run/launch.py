@@ -30,6 +30,7 @@ from rllib_mmsa.command.run import (
     record,
     recover,
     schedulers,
+    sealed,
     session,
     state,
     summary,
@@ -226,7 +227,13 @@ def _run_one(experiment: Experiment, options: LaunchOptions) -> int:
             state.remove(experiment.path)  # an earlier run's: from now on this one is resumed
         tuner = build_tuner(experiment)
         record.write(experiment)
-    return report(experiment, tuner.fit(), options)
+        if not experiment.is_remote:
+            sealed.note_files(experiment.path, [experiment.path / state.TUNER])
+    results = tuner.fit()
+    if not experiment.is_remote:
+        with contextlib.suppress(OSError):  # a full disk
+            sealed.note_files(experiment.path, state.files(experiment.path))
+    return report(experiment, results, options)
 
 
 def _has_state(experiment: Experiment) -> bool:

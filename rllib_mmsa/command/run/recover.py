@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,9 +16,9 @@ from ray.tune import Callback, Checkpoint
 from ray.tune.experiment import Trial
 from ray.tune.utils import flatten_dict
 
-from rllib_mmsa import whole
+from rllib_mmsa import origin, whole
 from rllib_mmsa.command import checkpoints, evaluate
-from rllib_mmsa.command.run import rewind, state
+from rllib_mmsa.command.run import rewind, search_state, state
 from rllib_mmsa.command.run.announce import AnnounceStop
 from rllib_mmsa.command.run.logs import CsvLog, JsonLog
 from rllib_mmsa.errors import ConfigError
@@ -48,8 +49,10 @@ def prepare(folder: Path) -> None:
         folder: The experiment's, on this machine. No process may be running it.
 
     Raises:
-        ConfigError: If there is something to lose, but no state or no checkpoint to go on from.
+        ConfigError: If there is something to lose, but no state or no checkpoint to go on from; or
+            if another version or Python wrote what cannot be read here.
     """
+    _refuse_unreadable(folder)
     try:
         found = state.newest(folder)
         if found is None:
@@ -64,6 +67,20 @@ def prepare(folder: Path) -> None:
         raise ConfigError(
             f"'{folder}' cannot be made ready to go on: {err.strerror} ({err.filename})."
         ) from None
+
+
+def _refuse_unreadable(folder: Path) -> None:
+    """Leave alone what another version or Python wrote: it would pass for damaged."""
+    saved = (checkpoints.numbered(trial).values() for trial in folder.glob("*") if trial.is_dir())
+    for checkpoint in itertools.chain.from_iterable(saved):
+        origin.refuse_newer(checkpoint)
+        origin.refuse_code(checkpoint, filter(_is_bound, state.files(folder)))
+
+
+def _is_bound(path: Path) -> bool:
+    """Whether a file may be bound to the Python that wrote it."""
+    grid = path.name.startswith(search_state.KIND)
+    return not (grid and search_state.portable(path.read_bytes()))
 
 
 def _begin_anew(folder: Path) -> None:

@@ -24,15 +24,16 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.tune.utils.serialization import TuneFunctionDecoder, TuneFunctionEncoder
 
+from rllib_mmsa.command.run import sealed, search_state
 from rllib_mmsa.command.run.aside import replacing
+from rllib_mmsa.command.run.sealed import BACKUP
 from rllib_mmsa.whole import ends_as_a_pickle
 
 TUNER = "tuner.pkl"
-BACKUP = ".state"
 REPAIRED = "0-repaired"
 STATE = "experiment_state-"
 # Beside the trials: how far the search has come, and what callbacks keep. All are pickles.
-SEARCH = (("basic-variant-state-", ".json"), ("search_gen_state-", ".json"))
+SEARCH = ((search_state.KIND, ".json"), ("search_gen_state-", ".json"))
 OTHERS = (("searcher-state-", ".pkl"), ("callback-states-", ".pkl"))
 
 
@@ -113,7 +114,9 @@ def companions(folder: Path, state: State) -> tuple[dict[str, bytes], list[str]]
         there = [path for name in names for path in _places(folder, name)]
         found = next(filter(ends_as_a_pickle, there), None)
         if found:
-            kept[f"{kind}{REPAIRED}{end}"] = found.read_bytes()
+            content = found.read_bytes()
+            own = search_state.portable(content) if kind == search_state.KIND else None
+            kept[f"{kind}{REPAIRED}{end}"] = own or content
         elif there:
             lost.append(there[0].name)
     tuner = next(filter(ends_as_a_pickle, _places(folder, TUNER)), None)
@@ -142,6 +145,7 @@ def replace(folder: Path, state: State, beside: Mapping[str, bytes]) -> None:
     runner = {**state.content["runner_data"], **undecided, "_should_stop_experiment": False}
     content = {**state.content, "trial_data": data, "runner_data": runner}
     files = {**beside, f"{STATE}{REPAIRED}.json": json.dumps(content).encode()}  # the last
+    sealed.note(folder, files)
     for name, text in files.items():
         for place in (folder / BACKUP / name, folder / name):
             with replacing(place, "wb") as file:
@@ -156,12 +160,21 @@ def remove(folder: Path, keep: Collection[str] = ()) -> None:
         folder: The experiment's.
         keep: Names of those to leave alone.
     """
+    for path in files(folder):
+        if path.name not in keep:
+            path.unlink()
+
+
+def files(folder: Path) -> list[Path]:
+    """The files of Tune's state, the copies too; all of them are pickles, or hold some."""
     kinds = [f"{kind}*{end}" for kind, end in ((STATE, ".json"), *SEARCH, *OTHERS)]
-    for place in (folder, folder / BACKUP):
-        for pattern in (*kinds, TUNER):
-            for path in place.glob(pattern):
-                if path.name not in keep:
-                    path.unlink()
+    places = (folder, folder / BACKUP)
+    return [p for place in places for kind in (*kinds, TUNER) for p in sorted(place.glob(kind))]
+
+
+def suffices(names: Collection[str]) -> bool:
+    """Whether files of these names are enough to go on from: a state, and what began the run."""
+    return TUNER in names and any(name.startswith(STATE) for name in names)
 
 
 class KeepState(Callback):
@@ -189,6 +202,8 @@ class KeepState(Callback):
                 continue
             with contextlib.suppress(OSError):  # a full disk: what it fails to keep is older
                 backup.mkdir(exist_ok=True)
+                content = path.read_bytes()
+                sealed.note(backup.parent, {path.name: content})
                 with replacing(backup / path.name, "wb") as file:
-                    file.write(path.read_bytes())
+                    file.write(content)
                 self._seen[path.name] = now
