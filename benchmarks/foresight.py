@@ -101,9 +101,9 @@ def model_step(nets: Any, played: Played, rows: Tensor) -> Step:
     hidden, greedy = (x[rows, : longest + 1] for x in (played.hidden, played.greedy))
     noise = torch.randn(2, len(rows), longest + 1, nets.world_model.joint_dim)
     said = update.unroll_model(nets, share, hidden, greedy, noise)
-    means = StepMean(share.loss_mask), StepMean(share.read_mask)
-    empty = torch.zeros(())
-    return Step(empty, empty, means[0], nets, *means, None, said)
+    steps, empty = StepMean(share.loss_mask), torch.zeros(())
+    step = Step(empty, empty, steps, nets, share_steps=steps, model=said)
+    return step._replace(share_observations=StepMean(share.read_mask))
 
 
 def held_out(played: Played) -> int:
