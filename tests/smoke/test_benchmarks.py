@@ -8,12 +8,15 @@ import pytest
 from ray.tune.registry import register_env
 from typer.testing import CliRunner
 
+from benchmarks import foresight
 from benchmarks.__main__ import app
 from benchmarks.bench import CLOCK, AlgorithmBench, build_algorithm
 from benchmarks.protocol import BenchmarkError
 from benchmarks.slower import register_slower
 from benchmarks.stages import STAGES, install
+from rllib_mmsa.method.settings import MMSASettings
 from rllib_mmsa.rllib.vector_env import find_creator
+from tests.algorithms import build
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -70,6 +73,21 @@ def test_nothing_is_in_flight_after_a_turn():
         ask()
         assert not bench._algorithm.env_runner_group.is_playing
     bench.stop()
+
+
+def test_a_world_model_is_trained_on_a_checkpoint_and_judged(tmp_path):
+    algorithm = build("MMSA", min_sample_timesteps_per_iteration=400)
+    algorithm.train()
+    algorithm.save_to_path(tmp_path / "checkpoint")
+    algorithm.stop()
+    played = foresight.read(tmp_path / "checkpoint", 100)
+    settings = MMSASettings(hidden_dim=8, dynamics_dim=8)
+    judged = [
+        foresight.judge(foresight.train(played, settings, updates, seed=1)[0], played, horizon=3)
+        for updates in (1, 200)
+    ]
+    assert set(judged[0]) == {"1 ahead", "3 ahead", "reward AUC"}
+    assert judged[1]["1 ahead"] < judged[0]["1 ahead"]
 
 
 def test_a_slower_game_is_measured(tmp_path):
