@@ -121,9 +121,7 @@ class Client:
     def _attempt(self, method: str, body: bytes | None) -> tuple[int | None, Any]:
         """Status and body of an answer, or None and why there is none."""
         try:
-            self._connection.request(
-                method, self._path, body, {"Content-Type": "application/json"}
-            )
+            self._connection.request(method, self._path, body, {"Content-Type": "application/json"})
             response = self._connection.getresponse()
             return response.status, response.read()
         except (OSError, HTTPException) as error:

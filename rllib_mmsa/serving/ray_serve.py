@@ -61,9 +61,7 @@ class TeamDeployment:
 
     async def __call__(self, request: Request) -> Response:
         """HTTP, see ``server.answer``."""
-        status, said = await answer(
-            self.team, request.method, await request.body(), self._together
-        )
+        status, said = await answer(self.team, request.method, await request.body(), self._together)
         return Response(said, status, media_type="application/json")
 
     async def act(self, said: dict[str, Any]) -> dict[str, Any]:

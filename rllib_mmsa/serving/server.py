@@ -17,6 +17,7 @@ import base64
 import binascii
 import hashlib
 import json
+import math
 import os
 import zlib
 from collections.abc import Awaitable, Callable, Sequence
@@ -140,8 +141,8 @@ class ServedTeam:
         if not isinstance(state, list) or len(state) != len(obs):
             raise Refused(f"state must be null or a list of {len(obs)}, one for each environment")
         memory = [self._unpack(each) for each in state]
-        hidden, last_action = (np.stack(part) for part in zip(*memory, strict=True))
-        return Asked(obs.astype(np.float32), mask, hidden, last_action, single)
+        hidden, last_action = (np.array(part) for part in zip(*memory, strict=True))
+        return Asked(obs, mask, hidden, last_action, single)
 
     def act(self, asked: Sequence[Asked]) -> list[dict[str, Any]]:
         """Answers requests with one call of the network.
@@ -167,7 +168,7 @@ class ServedTeam:
         return answers
 
     def _numbers(self, said: dict, name: str, last: int) -> np.ndarray:
-        """Finite numbers of shape (N, last) or (E, N, last)."""
+        """Numbers of shape (N, last) or (E, N, last)."""
         fits = f"({self.num_agents}, {last}) or (environments, {self.num_agents}, {last})"
         if said.get(name) is None:
             raise Refused(f"{name} is missing; it must have shape {fits}")
@@ -177,15 +178,18 @@ class ServedTeam:
             raise Refused(f"{name} is no array; it must have shape {fits}") from None
         if values.ndim not in (2, 3) or values.shape[-2:] != (self.num_agents, last):
             raise Refused(f"{name} has shape {values.shape}; it must be {fits}")
-        if values.dtype.kind not in "fiub" or not np.isfinite(values.astype(np.float32)).all():
-            raise Refused(f"{name} must hold finite numbers alone")
+        with np.errstate(over="ignore"):
+            values = values.astype(np.float32 if values.dtype.kind in "fiub" else object)
+        # One pass over few numbers: a square of 32 bits does not overflow 64.
+        if values.dtype == object or not math.isfinite(np.vdot(values, values.astype(float))):
+            raise Refused(f"{name} must hold finite numbers of 32 bits alone")
         if values.ndim == 3 and not 1 <= len(values) <= MOST:
             raise Refused(f"{name} is of {len(values)} environments; a request carries 1 to {MOST}")
         return values
 
     def _pack(self, hidden: np.ndarray, actions: np.ndarray) -> str:
         """Of one environment: hidden (N, H) and actions (N,) as text."""
-        memory = actions.astype("<i4").tobytes() + hidden.astype("<f4").tobytes()
+        memory = actions.astype("<u4").tobytes() + hidden.astype("<f4").tobytes()
         checksum = zlib.crc32(memory).to_bytes(_CHECKSUM, "little")
         return base64.b64encode(self._fingerprint + checksum + memory).decode()
 
@@ -204,10 +208,9 @@ class ServedTeam:
         whole = len(memory) == size * (1 + self.hidden_dim)
         if not whole or zlib.crc32(memory).to_bytes(_CHECKSUM, "little") != checksum:
             raise Refused("state is damaged; send it back as it came")
-        actions = np.frombuffer(memory[:size], "<i4").astype(np.int64)
+        actions = np.frombuffer(memory[:size], "<u4").astype(np.int64)
         hidden = np.frombuffer(memory[size:], "<f4").reshape(self.num_agents, self.hidden_dim)
-        # A forged one would stop the call of all.
-        if not ((actions >= 0) & (actions <= self.num_actions)).all():
+        if actions.max() > self.num_actions:  # a forged one would stop the call of all
             raise Refused("state holds an action that there is not; send it back as it came")
         return hidden, actions
 
