@@ -95,4 +95,5 @@ def app(settings: Settings) -> Application:
         ) from None
     except Refused as refused:
         raise ConfigError(f"team: '{path}': {refused}.") from None
-    return TeamDeployment.options(num_replicas=settings.replicas).bind(model)
+    deployment: Any = TeamDeployment  # mypy reads no class decorators
+    return deployment.options(num_replicas=settings.replicas).bind(model)

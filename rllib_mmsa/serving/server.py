@@ -2,10 +2,9 @@
 
     TEAM=my_team uvicorn server:app --workers 2 --no-access-log
 
-The file needs nothing else of its package: copied, it serves by itself. Nothing is kept between
-two requests. What an episode has to remember (the hidden state and the last actions) leaves with
-the answer and comes back with the next request, so that any process can answer any request, and
-the same request twice in the same way.
+The file can be copied, and serves by itself. It keeps nothing between two requests: what an episode
+has to remember leaves with the answer and comes back with the next request, so any process can
+answer any request.
 
 Shapes: N agents, A actions, D observation numbers, E environments, H hidden size.
 """
@@ -99,11 +98,7 @@ class ServedTeam:
         self._first = hidden, np.full(self.num_agents, self.num_actions)
 
     def parse(self, body: bytes) -> Asked:
-        """A request as it came by HTTP.
-
-        Raises:
-            Refused: See ``read``; also if it is not JSON.
-        """
+        """A request as it came by HTTP, see ``read``; what is not JSON is refused too."""
         try:
             said = json.loads(body)
         except (ValueError, RecursionError) as error:
@@ -136,8 +131,7 @@ class ServedTeam:
         state, single = said.get("state"), obs.ndim == 2
         if single:
             obs, mask, state = obs[None], mask[None], [state]
-        elif state is None:
-            state = [None] * len(obs)
+        state = [None] * len(obs) if state is None else state
         if not isinstance(state, list) or len(state) != len(obs):
             raise Refused(f"state must be null or a list of {len(obs)}, one for each environment")
         memory = [self._unpack(each) for each in state]
@@ -180,7 +174,7 @@ class ServedTeam:
             raise Refused(f"{name} has shape {values.shape}; it must be {fits}")
         with np.errstate(over="ignore"):
             values = values.astype(np.float32 if values.dtype.kind in "fiub" else object)
-        # One pass over few numbers: a square of 32 bits does not overflow 64.
+        # A square of 32 bits does not overflow 64.
         if values.dtype == object or not math.isfinite(np.vdot(values, values.astype(float))):
             raise Refused(f"{name} must hold finite numbers of 32 bits alone")
         if values.ndim == 3 and not 1 <= len(values) <= MOST:
@@ -274,8 +268,8 @@ class App:
                 body, more = body + message.get("body", b""), message.get("more_body", False)
             together = self.together or self._load()
             status, said = await answer(together.team, scope["method"], body, together.act)
-            headers = [(b"content-type", b"application/json")]
-            headers.append((b"content-length", str(len(said)).encode()))
+            length = b"%d" % len(said)
+            headers = [(b"content-type", b"application/json"), (b"content-length", length)]
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": said})
 

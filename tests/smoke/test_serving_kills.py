@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
 PORT, CLIENTS, STEPS = 8000, 8, 40
 URL = f"http://127.0.0.1:{PORT}"
+#: A machine that runs other tests besides starts a process slowly, and Ray Serve gives up soon.
+PATIENT = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60"}
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
 for needed in ("onnxscript", "onnxruntime", "uvicorn", "aiohttp", "lbforaging"):
@@ -56,7 +58,7 @@ def serving(lines: list[str], place: Path, **env: str):
         taken = free.connect_ex(("127.0.0.1", PORT)) == 0
     assert not taken, f"port {PORT}, which the page names, is taken; end what listens there"
     script = "\n".join([*lines[:-1], _in_place_of_the_shell(lines[-1])])
-    own = {"RAY_ADDRESS": "local", "PYTHONUNBUFFERED": "1"}
+    own = {"RAY_ADDRESS": "local", "PYTHONUNBUFFERED": "1", **PATIENT}
     with (place / "log").open("w+") as log:
         process = subprocess.Popen(
             ["bash", "-ec", script], cwd=place, env={**os.environ, **own, **env},
