@@ -50,6 +50,21 @@ RUN_BY = [
         "onnxruntime.InferenceSession",
         "tests/smoke/test_onnx_alone.py::test_it_takes_the_trainer_s_actions",
     ),
+    *(
+        (
+            "docs/serving.md",
+            words,
+            "tests/smoke/test_serving_kills.py"
+            "::test_ray_serve_loses_nothing_when_a_replica_is_killed",
+        )
+        for words in ("serve run", "with Client(")
+    ),
+    (
+        "docs/serving.md",
+        "uvicorn server:app",
+        "tests/smoke/test_serving_kills.py"
+        "::test_the_server_without_ray_loses_nothing_when_a_worker_is_killed",
+    ),
 ]
 
 

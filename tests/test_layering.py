@@ -34,6 +34,7 @@ class Rule(NamedTuple):
 METHOD, ENGINE, RLLIB, ERRORS, OLDER, ACTING = (
     f"rllib_mmsa.{layer}" for layer in ("method", "engine", "rllib", "errors", "older", "team")
 )
+SERVING = "rllib_mmsa.serving"
 WHOLE, SEAL, ORIGIN = "rllib_mmsa.whole", "rllib_mmsa.seal", "rllib_mmsa.origin"
 ALGORITHMS = (METHOD, RLLIB, ACTING, ERRORS, OLDER, WHOLE, ORIGIN, "env_registry.contract")
 
@@ -43,6 +44,10 @@ RULES = {
     ENGINE: Rule((METHOD, ENGINE), forbidden=("ray",)),
     # Acts where there is no trainer.
     ACTING: Rule((METHOD, ACTING, WHOLE), packages=("torch", "numpy", "safetensors")),
+    SERVING: Rule((SERVING, ERRORS), forbidden=("torch",)),
+    # Files that can be copied to where this package is not.
+    f"{SERVING}.server": Rule((), packages=("numpy", "onnxruntime")),
+    f"{SERVING}.client": Rule((), packages=("numpy",)),
     RLLIB: Rule(ALGORITHMS),
     # An engine is chosen in two places: for updates, and for the steps of acting.
     f"{RLLIB}.learner": Rule((*ALGORITHMS, ENGINE)),
@@ -171,6 +176,8 @@ def test_compiled_code_and_threads_are_in_the_engine_alone(file):
         ("rllib_mmsa.report.tune", "from rllib_mmsa.command import evaluate"),
         ("rllib_mmsa.errors", "from rllib_mmsa.command.experiment import checks"),
         ("rllib_mmsa.registration", "from rllib_mmsa.method import settings"),
+        ("rllib_mmsa.serving.server", "from rllib_mmsa.errors import ConfigError"),
+        ("rllib_mmsa.serving.client", "import onnxruntime"),
         ("rllib_mmsa.__init__", "from .command.cli import app"),
         ("rllib_mmsa.__main__", "from rllib_mmsa.command.evaluate import evaluate"),
         ("rllib_mmsa.elsewhere", "import math"),
