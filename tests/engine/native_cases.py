@@ -80,7 +80,7 @@ def random_case(seed: int) -> SimpleNamespace:
     }
     settings: Settings = Settings(**shared)
     if pick(True, True, False):
-        settings = MMSASettings(**shared, **_mmsa(pick, rng))
+        settings = MMSASettings(**shared, **_self_prediction(_mmsa(pick, rng), seed))
     sizes = pick(1, 2, 3, 7), pick(1, 2, 6, 17), pick(1, 4, 24, 33), pick(1, 5, 40)
     team = scatter(Team(settings, *sizes), seed)
     batch = random_batch(rng, pick(1, 2, 5, 9), pick(1, 3, 12), *sizes)
@@ -118,6 +118,12 @@ def _mmsa(pick: Any, rng: np.random.Generator) -> dict[str, Any]:
         "policy_weight": pick(0.0, float(rng.uniform(0.1, 2))),
         **_foretold(pick, rng),
     }
+
+
+def _self_prediction(mmsa: dict[str, Any], seed: int) -> dict[str, Any]:
+    """With a weight of the agents' own predictions in some of the cases that have SALE."""
+    drawn = np.random.default_rng((seed, 1)).random() < 0.6
+    return {**mmsa, "self_prediction_weight": 0.7 * (drawn and mmsa["use_sale"])}
 
 
 def _foretold(pick: Any, rng: np.random.Generator) -> dict[str, float]:

@@ -98,6 +98,11 @@ def test_the_cases_have_all_that_a_world_model_can_be():
     assert any(c.batch.rewards.shape[1] < c.settings.rollout_horizon for c in foretell)
     assert any(not c.settings.foretells for c in models)
     assert {c.settings.mixer_reads for c in models} == {"rollout", "untrained"}
+    own = [c for c in cases if c.settings.loss_weights.get("self_prediction_loss")]
+    assert {c.settings.has_model for c in own} == {True, False}
+    assert {c.settings.share_every for c in own} == {1, 2, 4}
+    sale = [c for c in cases if c.settings.use_sale]
+    assert 3 < len(own) < len(sale) - 3
     hidden = [c for c in cases if c.settings.reads_more and not c.settings.has_model]
     assert {c.settings.use_sale for c in hidden} == {True, False}
 
@@ -105,14 +110,15 @@ def test_the_cases_have_all_that_a_world_model_can_be():
 def test_steps_to_learn_from_may_have_gaps(instructions):
     """An entry counts where both its ends do, whatever lies between."""
     rng = native_cases.np.random.default_rng(3)
-    team = native_cases.scatter(native_cases.Team(MMSASettings(rollout_horizon=4), 3, 5, 8, 10), 0)
+    settings = MMSASettings(rollout_horizon=4, self_prediction_weight=0.7)
+    team = native_cases.scatter(native_cases.Team(settings, 3, 5, 8, 10), 0)
     batch = native_cases.random_batch(rng, 8, 12, 3, 5, 8, 10)
     holes = torch.from_numpy(rng.integers(0, 2, batch.loss_mask.shape)).float()
     batch = batch._replace(loss_mask=batch.loss_mask * holes)
     noise = native_cases.noise_for(team, batch, 1)
     exact = native_cases.plain(team, batch, noise, torch.float64)
     ours = NativeEngine(team, 2).learn(batch._asdict(), noise)
-    for name in ("open_loop_loss", "reward_loss", "end_loss"):
+    for name in ("open_loop_loss", "reward_loss", "end_loss", "self_prediction_loss"):
         assert ours.losses[name].item() == pytest.approx(exact.losses[name].item(), rel=1e-5)
     for name, gradient in exact.gradients.items():
         assert apart(ours.gradients[name], gradient) < 5e-5, name
@@ -164,11 +170,13 @@ def test_lambda_returns_are_plains(kind, bootstrap, double_q, mixer, instruction
     assert abs(one_step.losses["td_target_mean"] - ours.losses["td_target_mean"]) > 1e-3
 
 
-def test_one_engine_learns_from_batches_of_any_shape(instructions):
+@pytest.mark.parametrize("weight", [0.0, 0.7])
+def test_one_engine_learns_from_batches_of_any_shape(weight, instructions):
     """Memory that is used again keeps nothing of the batch before."""
     rng = native_cases.np.random.default_rng(0)
     torch.manual_seed(1)  # with some weights a unit stands at its kink, where rounding decides
-    team = native_cases.scatter(native_cases.Team(MMSASettings(), 3, 5, 8, 10), 0)
+    settings = MMSASettings(self_prediction_weight=weight)
+    team = native_cases.scatter(native_cases.Team(settings, 3, 5, 8, 10), 0)
     engine = NativeEngine(team, 2)
     for episodes, steps in ((8, 20), (3, 7), (8, 20), (1, 1), (12, 30)):
         batch = native_cases.random_batch(rng, episodes, steps, 3, 5, 8, 10)
@@ -221,7 +229,6 @@ def test_acting_follows_the_weights_however_they_are_written():
         ({"num_models": 2}, "num_models: 2 is not compiled"),
         ({"gate_rollout": True}, "gate_rollout: True is not compiled"),
         ({"value_expansion": 1}, "value_expansion: 1 is not compiled"),
-        ({"self_prediction_weight": 0.5}, "self_prediction_weight: 0.5 is not compiled"),
         *(({"normaliser": n}, n) for n in ("none", "layer", "batch", "softmax", "l2")),
     ],
 )
@@ -244,6 +251,8 @@ def test_all_other_readings_are_known():
         {"mixer_reads": "hidden"},
         {"mixer_reads": "hidden", "use_sale": False},
         {"open_loop_weight": 0.0, "reward_weight": 0.0, "end_weight": 0.0},
+        {"self_prediction_weight": 0.5},
+        {"self_prediction_weight": 0.5, "use_world_model": False},
     ):
         assert verify(MMSASettings(**reading)) is None
 

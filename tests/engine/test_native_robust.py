@@ -15,7 +15,8 @@ from tests.engine import native_cases
 pytestmark = pytest.mark.skipif(unavailable() is not None, reason=str(unavailable()))
 
 SIZES = 2, 4, 5, 6
-SETTINGS = MMSASettings(hidden_dim=8, latent_dim=3, sale_dim=5, sale_hidden_dim=12)
+SMALL = {"hidden_dim": 8, "latent_dim": 3, "sale_dim": 5, "sale_hidden_dim": 12}
+SETTINGS = MMSASettings(**SMALL, self_prediction_weight=0.7)
 
 
 def prepared() -> tuple:

@@ -16,7 +16,7 @@ from rllib_mmsa.engine.native.native import NativeEngine
 from rllib_mmsa.method.settings import MMSASettings, Settings
 
 #: Options that are off by default, and not compiled.
-PLAIN_ALONE = ("num_models", "gate_rollout", "value_expansion", "self_prediction_weight")
+PLAIN_ALONE = ("num_models", "gate_rollout", "value_expansion")
 
 
 def verify(settings: Settings) -> str | None:

@@ -8,7 +8,7 @@ typedef struct {
     int model, foretells, latent, embedded, width, deep, horizon, every;
     int aggregated; /* numbers of a step that the aggregator reads; 0: there is none */
     int double_q, bootstrap_truncated, moves; /* moves: whether running statistics move */
-    float gamma, td_lambda, sale_weight, by[11]; /* by: see `World` */
+    float gamma, td_lambda, sale_weight, self_weight, by[11]; /* by: see `World` */
 } Settings;
 
 /* The fields of a batch (rllib_mmsa/rllib/batch.py). */
@@ -27,11 +27,11 @@ typedef struct {
 typedef struct {
     const float *const *agent, *const *target_agent, *const *mixer, *const *target_mixer;
     const float *const *aggregator, *const *target_aggregator;
-    const float *const *sale, *const *model, *const *target_model;
+    const float *const *sale, *const *predictor, *const *model, *const *target_model;
     float *const *scales;              /* mean, variance, updates: of hidden states, of obs */
     const float *const *target_scales; /* mean, variance: of hidden states, of obs */
     float *const *of_agent, *const *of_mixer, *const *of_aggregator, *const *of_sale,
-        *const *of_model;
+        *const *of_predictor, *const *of_model;
 } Weights;
 
 /* Places of an agent's weights in its list. */
@@ -136,7 +136,8 @@ typedef struct {
     double losses[4]; /* squared error, its size, Q_tot, target: sums */
 } Part;
 
-/* The rows of the episodes that a world model learns from, one episode after the other. */
+/* The rows of the episodes that a world model learns from, one episode after the other. What the
+ * encoders and the self-predictor leave there for other tasks stands until the next update. */
 typedef struct {
     long rows;
     int *at, *before, *agents_before, *taken;
@@ -145,7 +146,9 @@ typedef struct {
     int64_t *greedy;
     uint8_t *first;
     double *sums;
-    float losses[13]; /* those of `model_losses`, and L(f, g) of observations */
+    const float *z;      /* of observations, (rows, agents, embedding filled up) */
+    const float *of_own; /* the self-prediction's gradient at states, (rows, agents, hidden) */
+    float losses[14];    /* those of `model_losses`, L(f, g) of observations, self-prediction */
 } Share;
 
 /* One update. */
@@ -181,6 +184,12 @@ static int mixed_values(const Settings *s) { return s->mixer ? 1 : s->agents; }
 static int joint_of(const Settings *s) { return s->agents * s->latent; }
 
 enum { MOST_PARTS = 16 };
+
+/* The part that has a row of the share. */
+static Part *part_of_row(const Update *u, long row)
+{
+    return u->parts + u->part_of[u->share.at[row] / (u->s.steps + 1)];
+}
 
 /* The number of parts depends on the shape of the batch alone. */
 static int count_parts(const Settings *s)

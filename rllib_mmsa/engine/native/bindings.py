@@ -31,8 +31,9 @@ _SIZES = (
 ).split()
 _FIELDS = "obs legal state actions rewards terminated truncated loss_mask noise".split()
 _LISTS = (
-    "agent target_agent mixer target_mixer aggregator target_aggregator sale model target_model "
-    "scales target_scales of_agent of_mixer of_aggregator of_sale of_model"
+    "agent target_agent mixer target_mixer aggregator target_aggregator sale predictor model "
+    "target_model scales target_scales of_agent of_mixer of_aggregator of_sale of_predictor "
+    "of_model"
 ).split()
 
 
@@ -44,6 +45,7 @@ class Settings(ctypes.Structure):
         ("gamma", ctypes.c_float),
         ("td_lambda", ctypes.c_float),
         ("sale_weight", ctypes.c_float),
+        ("self_weight", ctypes.c_float),
         ("by", ctypes.c_float * len(MODEL_LOSSES)),
     ]
 

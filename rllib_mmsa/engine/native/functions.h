@@ -7,6 +7,7 @@
 #include "errors.h"
 #include "open_loop.h"
 #include "model_losses.h"
+#include "self_prediction.h"
 #include "update.h"
 #include "share.h"
 #include "optimiser.h"

@@ -1,6 +1,21 @@
 /* The losses of SALE and of the world model with all their gradients, for one instruction set
  * (native.c): what sale.py, world_model.py, update.py and losses.py (rllib_mmsa/method) say. */
 
+/* (x - sg(z'))^2, z' the embedding of the step after: the loss, and the gradients at x (rows, size)
+ * that `of_loss` times it has. z (rows, stride); before, weights: see `sale_loss`. */
+TARGET static float OWN(error_of_next)(const float *x, const float *z, int stride,
+                                       const int *before, const float *weights, float of_loss,
+                                       long rows, int size, float *of_x)
+{
+    memset(of_x, 0, rows * size * sizeof(float));
+    double total = 0;
+    for (long r = 0; r < rows; r++)
+        if (before[r] >= 0)
+            total += OWN(squared_error)(x + (long)before[r] * size, z + r * stride, weights + r,
+                                        of_loss / size, 1, size, of_x + (long)before[r] * size);
+    return (float)(total / size);
+}
+
 /* L(f, g) = (g(z, a) - sg(z'))^2, z = f(x), z' that of the step after (sale.py): the loss, and the
  * gradients that `of_loss` times it has.
  *
@@ -15,13 +30,8 @@ TARGET static float OWN(sale_loss)(const Sale *s, const float *x, int x_stride, 
     OWN(forwards)(&s->f, x, x_stride, NULL, s->of_f, s->pair, stride, rows);
     OWN(avg_l1_norm)(s->pair, rows, stride, size, s->norms);
     OWN(forwards)(&s->g, s->pair, stride, picked, s->of_g, s->z_a, size, rows);
-    memset(s->of_z_a, 0, rows * size * sizeof(float));
-    double total = 0;
-    for (long r = 0; r < rows; r++)
-        if (before[r] >= 0)
-            total += OWN(squared_error)(s->z_a + (long)before[r] * size, s->pair + r * stride,
-                                        weights + r, of_loss / size, 1, size,
-                                        s->of_z_a + (long)before[r] * size);
+    const float loss = OWN(error_of_next)(s->z_a, s->pair, stride, before, weights, of_loss, rows,
+                                          size, s->of_z_a);
     if (of_loss != 0) {
         Learned g = s->g;
         g.to_x.outputs = size; /* e(a) gets none */
@@ -29,7 +39,7 @@ TARGET static float OWN(sale_loss)(const Sale *s, const float *x, int x_stride, 
         OWN(norm_back)(s->pair, stride, s->norms, rows, size, s->of_z);
         OWN(backwards)(&s->f, x, x_stride, NULL, s->of_f, s->of_z, size, NULL, rows, room);
     }
-    return (float)(total / size);
+    return loss;
 }
 
 /* What the prior reads at each row: all of the step before, zeros where there is none. */

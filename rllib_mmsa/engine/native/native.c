@@ -416,11 +416,14 @@ int instruction_set(void)
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? 1 : 0;
 }
 
+enum { SHARES = 3 };
+
 /* An engine: threads, memory, and an update. */
 typedef struct {
     Threads *threads;
     Arena arena;
-    Scratch parts[MOST_PARTS], shares[2]; /* shares: of the encoders, of the model */
+    Scratch parts[MOST_PARTS];
+    Scratch shares[SHARES]; /* of the encoders, of the model, of the self-predictor */
     Update update;
 } Engine;
 
@@ -438,7 +441,7 @@ void free_engine(Engine *engine)
 {
     free_threads(engine->threads);
     for (int p = 0; p < MOST_PARTS; p++) free(engine->parts[p].base);
-    for (int i = 0; i < 2; i++) free(engine->shares[i].base);
+    for (int i = 0; i < SHARES; i++) free(engine->shares[i].base);
     free(engine->arena.base);
     free(engine);
 }
@@ -550,7 +553,8 @@ static void sum_mixer(const Update *u, const MixerGradient *g)
 }
 
 /* One update. Gradients are added to what stands at their places: zeros, as the caller sees to.
- * losses: L_TD, |error|, Q_tot, target; then those of `model_losses`, and L(f, g) of observations.
+ * losses: L_TD, |error|, Q_tot, target; then those of `model_losses`, L(f, g) of observations and
+ * that of self-prediction.
  * wide: whether AVX-512 is used. Returns 0, or 1 where there is no memory. */
 int learn(Engine *engine, const Settings *settings, const Fields *fields, const Weights *weights,
           float *losses, int wide)
@@ -561,6 +565,7 @@ int learn(Engine *engine, const Settings *settings, const Fields *fields, const 
     flush_denormals();
     u->f = *fields, u->w = *weights, u->tasks = &engine->threads->tasks;
     u->shares = engine->shares;
+    u->share.z = u->share.of_own = NULL;
     atomic_store(&u->failed, 0);
     measure_episodes(u);
     share_out(u);
@@ -569,7 +574,7 @@ int learn(Engine *engine, const Settings *settings, const Fields *fields, const 
         index_part(u, u->parts + p);
         for (int i = 0; i < u->parts[p].count; i++) u->part_of[u->parts[p].episodes[i]] = p;
     }
-    const int tasks = PACKS + 3 * u->num_parts + 2; /* see `run_task` */
+    const int tasks = PACKS + 3 * u->num_parts + 3; /* see `run_task` */
     run_tasks(engine->threads, wide ? run_task_avx512 : run_task_avx2, u, tasks);
     double sums[4] = {0};
     for (int p = 0; p < u->num_parts; p++) {

@@ -37,6 +37,7 @@ _LOSSES = (
     "reward_loss",
     "end_loss",
     "sale_observation_loss",
+    "self_prediction_loss",
 )
 _MEASURES = ("td_error_abs", "q_tot_mean", "td_target_mean")
 
@@ -195,6 +196,7 @@ def _sizes(module: Any, played: Batch | None) -> bindings.Settings:
             "embedding": settings.sale_dim,
             "wide": settings.sale_hidden_dim,
             "sale_weight": settings.sale_weight,
+            "self_weight": settings.self_prediction_weight,
             "every": settings.share_every,
         }
     if settings.reads_more:
@@ -262,6 +264,8 @@ def _lists_learned(module: Any) -> dict[str, list[Tensor]]:
     }
     if settings.use_sale:
         lists["sale"] = weights.of_encoders(module.learned_sale)
+        if settings.self_prediction_weight:
+            lists["predictor"] = list(module.self_predictor.parameters())
     if settings.has_model:
         lists["model"] = weights.of_model(module.world_model)
     if settings.reads_more and settings.mixer == "qmix":

@@ -70,6 +70,7 @@ TARGET static int OWN(learn_encoders)(Update *u)
     w->losses[12] = OWN(sale_loss)(&sale, w->raw, s->obs, w->taken, w->agents_before,
                                    w->agents_after, s->sale_weight, rows, room);
     give_learned(&sale.f), give_learned(&sale.g);
+    w->z = sale.pair;
     return 0;
 }
 
@@ -115,7 +116,7 @@ TARGET static int OWN(learn_model)(Update *u)
     Share *w = &u->share;
     const int n = s->agents;
     for (long r = 0; r < w->rows; r++) {
-        const Part *p = u->parts + u->part_of[w->at[r] / (s->steps + 1)];
+        const Part *p = part_of_row(u, r);
         const long row = u->row_of[w->at[r]], read = p->read_of[row];
         for (int i = 0; i < n; i++) {
             memcpy(w->hidden + (r * n + i) * s->hidden, p->states + (row * n + i) * u->size,
@@ -156,12 +157,13 @@ TARGET static int OWN(learn_model)(Update *u)
 }
 
 /* One of the tasks of an update, which are taken in this order: weights are packed; the parts'
- * agents are run; the encoders and the world model learn; the parts are mixed; their agents learn. */
+ * agents are run; the encoders, the world model and the self-predictor learn; the parts are mixed;
+ * their agents learn. */
 TARGET static void OWN(run_task)(void *of, int task)
 {
     Update *u = of;
     const int parts = u->num_parts, first = PACKS, encoders = first + parts, model = encoders + 1;
-    const int mixing = model + 1, learning = mixing + parts;
+    const int own = model + 1, mixing = own + 1, learning = mixing + parts;
     int failed = 0;
     if (task < first)
         pack(u, task);
@@ -174,8 +176,11 @@ TARGET static void OWN(run_task)(void *of, int task)
     } else if (task == model && u->s.model) {
         for (int before = first; before < model; before++) need(u->tasks, before);
         failed = OWN(learn_model)(u);
+    } else if (task == own && u->s.self_weight != 0) {
+        for (int before = first; before < model; before++) need(u->tasks, before);
+        failed = OWN(foretell_own)(u);
     } else if (task >= learning) {
-        need(u->tasks, mixing + task - learning);
+        need(u->tasks, mixing + task - learning), need(u->tasks, own);
         failed = OWN(agents_back)(u, u->parts + task - learning);
     } else if (task >= mixing) {
         need(u->tasks, PACK_MIXERS), need(u->tasks, PACK_MODEL);

@@ -459,6 +459,7 @@ TARGET static int OWN(agents_back)(const Update *u, Part *p)
     for (long r = 0; r < p->reads * n; r++)
         memcpy(p->of_states + ((long)p->read[r / n] * n + r % n) * size, p->of_hidden + r * hidden,
                hidden * sizeof(float));
+    if (u->share.of_own) OWN(add_own)(u, p, p->of_states);
     OWN(gru_back)(&u->agent.gru, &p->agent_steps, p->x, p->states, p->gates, p->of_states, p->of_x,
                   &p->of_agent.by_x, &p->of_agent.by_h, p->room);
     OWN(embed_back)(u, p, p->of_x);
