@@ -10,11 +10,12 @@ import importlib
 import importlib.util
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
-INSTALL = "scripts/install_smacv2.sh"
-HELP = f"{INSTALL} installs it; docs/environments/starcraft2.md says how by hand"
+INSTALL = Path(__file__).with_name("install_smacv2.sh")
+HELP = f"`sh {shlex.quote(str(INSTALL))}` installs it"
 PROTOBUF_HELP = (
     "the s2clientprotocol package does not fit the protobuf that is installed; take the build that "
     "does: pip uninstall s2clientprotocol; pip install --force-reinstall --no-deps "

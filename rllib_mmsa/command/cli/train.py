@@ -225,7 +225,8 @@ def _train(
     """
     _check(experiments, ray_address, num_cpus)
     if local:
-        _train_here(experiments, verbose, {"--resume": resume, "--go-on": go_on, "--fresh": fresh})
+        others = {"--resume": resume, "--go-on": go_on, "--fresh": fresh}
+        _train_here(experiments, verbose, {**others, "--ray-address": bool(ray_address)})
     from rllib_mmsa.command.run import interrupt, launch, side_by_side
 
     orders = side_by_side.orders()

@@ -2,8 +2,8 @@
 # Installs SMACv2 beside Ray 2.60: Python packages, StarCraft II 4.10 for Linux, SMAC's maps.
 # Run it in the Python environment that has rllib-mmsa. What is there already is left as it is.
 #
-#   sh scripts/install_smacv2.sh                  everything
-#   sh scripts/install_smacv2.sh --packages       only the Python packages
+#   sh env_registry/starcraft2/install_smacv2.sh             everything
+#   sh env_registry/starcraft2/install_smacv2.sh --packages  only the Python packages
 #
 #   SC2PATH        where the game is, or goes to (default ~/StarCraftII)
 #   PYTHON         default: python
@@ -20,13 +20,14 @@ SMACV2_SOURCE=${SMACV2_SOURCE:-git+https://github.com/oxwhirl/smacv2.git}
 GAME=https://blzdistsc2-a.akamaihd.net/Linux/SC2.4.10.zip
 MAPS=https://github.com/oxwhirl/smac/releases/download/v0.1-beta1/SMAC_Maps.zip
 MAPS_V2=https://github.com/oxwhirl/smacv2/releases/download/maps/SMAC_Maps.zip
-here=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
+constraints=$(CDPATH= cd -- "$(dirname -- "$0")/../.." && pwd)/constraints.txt # of a clone
+[ -f "$constraints" ] || constraints=/dev/null
 
 # pysc2 and smacv2 ask for an old protobuf, which TensorBoard refuses: they are installed without
 # their dependencies, and those that they need by name. pys2clientprotocol is s2clientprotocol (the
 # same import name), built for protobuf 6 and 7.
 "$PYTHON" -m pip uninstall --yes s2clientprotocol >/dev/null 2>&1 || true
-"$PYTHON" -m pip install -c "$here/constraints.txt" absl-py mpyq portpicker websocket-client
+"$PYTHON" -m pip install -c "$constraints" absl-py mpyq portpicker websocket-client
 "$PYTHON" -m pip install --no-deps pysc2==4.0.0 pys2clientprotocol==1.0.2 "$SMACV2_SOURCE"
 "$PYTHON" -c 'import smacv2.env' || { echo "smacv2 cannot be imported, see above" >&2; exit 1; }
 [ "${1:-}" = --packages ] && exit 0
