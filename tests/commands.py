@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import inspect
+import os
 import re
 import shlex
 import subprocess
@@ -155,7 +156,9 @@ def _parse_by_argparse(main: Callable[[], Any], name: str, args: list[str]) -> N
 
 def _make(args: list[str]) -> None:
     """`make` says what it would do; benchmarks among it are checked in turn."""
-    done = subprocess.run(["make", "-n", *args], cwd=ROOT, capture_output=True, text=True)
+    # Without what a make around these tests was given.
+    env = {k: v for k, v in os.environ.items() if k not in ("ARGS", "EXTRAS", "MAKEFLAGS")}
+    done = subprocess.run(["make", "-n", *args], cwd=ROOT, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     for line in done.stdout.splitlines():
         if "/python -m benchmarks" in line:

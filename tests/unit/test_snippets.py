@@ -43,6 +43,8 @@ def folder(tmp_path, monkeypatch):
         (tmp_path / name).write_text(text)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    for block in pages.blocks():  # another test may have imported a page's file from elsewhere
+        monkeypatch.delitem(sys.modules, block.file.removesuffix(".py"), raising=False)
     before, path = set(sys.modules), list(sys.path)
     yield tmp_path
     sys.path[:] = path
