@@ -33,7 +33,8 @@ URL = "http://127.0.0.1:8000"
 RAY_SERVE = [sys.executable, "-m", "ray.serve.scripts", "run", "rllib_mmsa.serving:app"]
 UVICORN = [sys.executable, "-m", "uvicorn", "rllib_mmsa.serving.server:app", "--workers", "2"]
 FAST = {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_SERVE_ENABLE_HA_PROXY": "1"}
-FAST["RAY_SERVE_HAPROXY_METRICS_ENABLED"] = "0"
+FAST |= {"RAY_SERVE_HAPROXY_METRICS_ENABLED": "0", "RAY_SERVE_HAPROXY_NBTHREAD": "1"}
+FAST |= {"RAY_worker_niceness": "0"}
 START = 120.0  # seconds
 HANDLE = "handle"
 
