@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import shutil
 from collections.abc import Iterable, Mapping
@@ -64,8 +65,9 @@ def prepare(folder: Path) -> None:
             _repair(folder, trial, said)
         state.replace(folder, found, beside)
     except OSError as err:
+        remedy = "; make room, then resume" if err.errno == errno.ENOSPC else f" ({err.filename})"
         raise ConfigError(
-            f"'{folder}' cannot be made ready to go on: {err.strerror} ({err.filename})."
+            f"'{folder}' cannot be made ready to go on: {err.strerror}{remedy}."
         ) from None
 
 
