@@ -27,10 +27,11 @@ from rllib_mmsa.rllib.batch import TeamEpisode, to_train_batch
 from rllib_mmsa.rllib.collect import EpisodeCollector, evaluate
 from rllib_mmsa.rllib.config import QLearningConfig
 from rllib_mmsa.rllib.exploration import epsilon_at
+from rllib_mmsa.rllib.instead import instead
 from rllib_mmsa.rllib.latest_test import Ending, LatestTest
 from rllib_mmsa.rllib.learners import deaths_told
 from rllib_mmsa.rllib.replay import EpisodeReplay
-from rllib_mmsa.rllib.runner_group import RunnerGroup, supervised
+from rllib_mmsa.rllib.runner_group import RunnerGroup
 from rllib_mmsa.rllib.saved import Saved
 from rllib_mmsa.rllib.team import TeamAccess
 from rllib_mmsa.rllib.version import version
@@ -48,7 +49,7 @@ class QLearning(TeamAccess, Saved):
         return QLearningConfig()
 
     def setup(self, config: QLearningConfig) -> None:
-        with supervised():
+        with instead("EnvRunnerGroup", RunnerGroup):
             super().setup(config)
         self._set_up_own()  # Ray's class in an older checkpoint knows only RLlib's _set_up_metrics
 
@@ -213,7 +214,8 @@ class QLearning(TeamAccess, Saved):
 
     def _run_one_training_iteration(self) -> tuple[dict, Any]:
         """RLlib's, followed by an evaluation when enough environment steps have passed."""
-        with self.ending.cut_short(self), stop.stoppable():
+        stoppable = instead("TrainIterCtx", stop.StoppableIteration)
+        with self.ending.cut_short(self), stoppable:
             results, context = super()._run_one_training_iteration()
         # Results of different versions or games must not be mixed.
         results[keys.VERSION] = self._version

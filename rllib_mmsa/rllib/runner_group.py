@@ -6,7 +6,6 @@ with none if need be. It waits for a runner that hangs in every round anew, and 
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 import uuid
@@ -16,7 +15,6 @@ from typing import Any
 
 import ray
 from ray.exceptions import RayActorError
-from ray.rllib.algorithms import algorithm
 from ray.rllib.core import COMPONENT_ENV_TO_MODULE_CONNECTOR, COMPONENT_MODULE_TO_ENV_CONNECTOR
 from ray.rllib.env.env_runner_group import EnvRunnerGroup
 
@@ -277,14 +275,3 @@ class _Watch:
             if silent_s >= self._limit_s or (silent_s >= PATIENCE_S and runner not in self._told):
                 self._told.add(runner)
                 yield runner, silent_s
-
-
-@contextlib.contextmanager
-def supervised() -> Iterator[None]:
-    """Within it, RLlib's algorithms make ``RunnerGroup``s: RLlib names the class in its code."""
-    rllibs = algorithm.EnvRunnerGroup
-    algorithm.EnvRunnerGroup = RunnerGroup
-    try:
-        yield
-    finally:
-        algorithm.EnvRunnerGroup = rllibs

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import ray
@@ -81,14 +80,3 @@ class StoppableIteration(algorithm.TrainIterCtx):
     def should_stop(self, results: Any) -> bool:
         """RLlib's criteria, or a stop that is due after at least one round."""
         return super().should_stop(results) or (bool(results) and listener.is_due())
-
-
-@contextlib.contextmanager
-def stoppable() -> Iterator[None]:
-    """Within it, an iteration is a ``StoppableIteration``: RLlib has no hook between two rounds."""
-    rllibs = algorithm.TrainIterCtx
-    algorithm.TrainIterCtx = StoppableIteration
-    try:
-        yield
-    finally:
-        algorithm.TrainIterCtx = rllibs

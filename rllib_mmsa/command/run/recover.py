@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import itertools
 import shutil
 from collections.abc import Iterable, Mapping
@@ -19,6 +18,7 @@ from ray.tune.utils import flatten_dict
 
 from rllib_mmsa import origin, whole
 from rllib_mmsa.command import checkpoints, evaluate
+from rllib_mmsa.command.experiment.storage import FULL
 from rllib_mmsa.command.run import rewind, search_state, state
 from rllib_mmsa.command.run.announce import AnnounceStop
 from rllib_mmsa.command.run.logs import CsvLog, JsonLog
@@ -65,7 +65,7 @@ def prepare(folder: Path) -> None:
             _repair(folder, trial, said)
         state.replace(folder, found, beside)
     except OSError as err:
-        remedy = "; make room, then resume" if err.errno == errno.ENOSPC else f" ({err.filename})"
+        remedy = "; make room, then resume" if err.errno in FULL else f" ({err.filename})"
         raise ConfigError(
             f"'{folder}' cannot be made ready to go on: {err.strerror}{remedy}."
         ) from None
@@ -73,10 +73,11 @@ def prepare(folder: Path) -> None:
 
 def _refuse_unreadable(folder: Path) -> None:
     """Leave alone what another version or Python wrote: it would pass for damaged."""
+    files = state.files(folder)
     saved = (checkpoints.numbered(trial).values() for trial in folder.glob("*") if trial.is_dir())
     for checkpoint in itertools.chain.from_iterable(saved):
         origin.refuse_newer(checkpoint)
-        origin.refuse_code(checkpoint, filter(_is_bound, state.files(folder)))
+        origin.refuse_code(checkpoint, filter(_is_bound, files))
 
 
 def _is_bound(path: Path) -> bool:
