@@ -70,9 +70,10 @@ print(type(algorithms[wanted[0]].env_runner_group).__name__)
 
 
 def trained(tmp_path, *names: str) -> dict[str, list]:
+    # RLlib's policies are a set of names, whose order another process would have otherwise.
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *names],
-        cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=300,
+        [sys.executable, "-c", SCRIPT, *names], env={**environment(), "PYTHONHASHSEED": "0"},
+        cwd=tmp_path, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     *_, found, group = done.stdout.splitlines()
