@@ -142,3 +142,23 @@ def to_run(kind: str) -> list[Block]:
     """The blocks of a kind that no test of their own runs, and that can be run."""
     free = [block for block in blocks() if block.kind == kind and not block.run_by]
     return [block for block in free if block.not_run is None]
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def without_code(text: str) -> str:
+    """The text without blocks of code, which have links and paths of their examples."""
+    return re.sub(r"^ *```.*?^ *```\n?", "", text, flags=re.S | re.M)
+
+
+def prose(page: Path) -> str:
+    return without_code(page.read_text(encoding="utf-8"))
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub derives them."""
+    headings = re.findall(r"^#+ (.*)$", prose(page), re.M)
+    text = (re.sub(r"\[(.*?)\]\(.*?\)", r"\1", heading).lower() for heading in headings)
+    return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in text}

@@ -164,13 +164,16 @@ def noise_for(team: Team, batch: Batch, seed: int) -> Tensor | None:
     return inputs.draw_noise(team, batch, team.settings, seed)
 
 
+def in_dtype(batch: Batch, dtype: torch.dtype) -> Batch:
+    """The batch with its numbers in a dtype; indices and flags stay as they are."""
+    return Batch(*(v.to(dtype) if v.is_floating_point() else v for v in batch))
+
+
 def plain(team: Team, batch: Batch, noise: Tensor | None, dtype: torch.dtype) -> Learned:
     """Plain's losses and gradients; the team's statistics move in a copy, which is kept."""
     team = copy.deepcopy(team).to(dtype)
-    fields = (v.to(dtype) if v.is_floating_point() else v for v in batch)
-    step = update.forward(
-        team, Batch(*fields), team.settings, None if noise is None else noise.to(dtype)
-    )
+    noise = None if noise is None else noise.to(dtype)
+    step = update.forward(team, in_dtype(batch, dtype), team.settings, noise)
     found = {n: loss(step, team.settings) for n, loss in losses.losses_of(team.settings).items()}
     total = losses.total_loss(found, team.settings)
     learn = {name: p for name, p in team.named_parameters() if p.requires_grad}

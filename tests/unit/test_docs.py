@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.pages import anchors, name_of, prose
+
 ROOT = Path(__file__).resolve().parents[2]
 HISTORY = ROOT / "docs" / "history"
 PAGES = [
@@ -20,29 +22,9 @@ FOLDERS = ("rllib_mmsa", "env_registry", "tests", "docs", "scripts", "benchmarks
 INSIDE = ("method", "engine", "rllib", "command", "report")
 
 
-def name_of(page: Path) -> str:
-    return page.relative_to(ROOT).as_posix()
-
-
-def without_code(text: str) -> str:
-    """The text without blocks of code, which have links and paths of their examples."""
-    return re.sub(r"^ *```.*?^ *```\n?", "", text, flags=re.S | re.M)
-
-
-def read(page: Path) -> str:
-    return without_code(page.read_text(encoding="utf-8"))
-
-
-def anchors(page: Path) -> set[str]:
-    """The anchors of a page's headings, as GitHub derives them."""
-    headings = re.findall(r"^#+ (.*)$", read(page), re.M)
-    text = (re.sub(r"\[(.*?)\]\(.*?\)", r"\1", heading).lower() for heading in headings)
-    return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in text}
-
-
 def links(page: Path) -> list[str]:
     """The targets of the links inside the repository."""
-    targets = re.findall(r"\]\(([^)\s]+)\)", read(page))
+    targets = re.findall(r"\]\(([^)\s]+)\)", prose(page))
     return [target for target in targets if "://" not in target]
 
 
@@ -59,7 +41,7 @@ def test_links_lead_to_files_and_headings(page):
 
 @pytest.mark.parametrize("page", READ, ids=name_of)
 def test_named_files_exist(page):
-    paths = re.findall(r"`([\w./-]+?/[\w./*{},-]*)(?:::[\w.]+)?`", read(page))
+    paths = re.findall(r"`([\w./-]+?/[\w./*{},-]*)(?:::[\w.]+)?`", prose(page))
     named = [path for path in paths if path.split("/")[0] in FOLDERS]
     inside = [path for path in paths if path.split("/")[0] in INSIDE]
     missing = [path for path in named if not list(ROOT.glob(path.rstrip("/")))]
@@ -69,7 +51,7 @@ def test_named_files_exist(page):
 
 @pytest.mark.parametrize("page", READ, ids=name_of)
 def test_named_tests_exist(page):
-    named = set(re.findall(r"`(?:[\w./]+::)?(test_(?:[a-z0-9]+_){2,}\w+)`", read(page)))
+    named = set(re.findall(r"`(?:[\w./]+::)?(test_(?:[a-z0-9]+_){2,}\w+)`", prose(page)))
     sources = [file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("test_*.py")]
     assert not {name for name in named if not any(f"def {name}(" in text for text in sources)}
 
@@ -77,8 +59,8 @@ def test_named_tests_exist(page):
 @pytest.mark.parametrize("page", [p for p in READ if p.name != "CHANGELOG.md"], ids=name_of)
 def test_a_page_can_be_read_in_one_go(page):
     """Tables and blocks of code do not count."""
-    prose = [line for line in read(page).splitlines() if not line.lstrip().startswith("|")]
-    words = sum(len(line.split()) for line in prose)
+    told = [line for line in prose(page).splitlines() if not line.lstrip().startswith("|")]
+    words = sum(len(line.split()) for line in told)
     assert words <= LONGEST, f"{name_of(page)} has {words} words; move a part to a page below it"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.test_docs import anchors, name_of
+from tests.pages import anchors, name_of
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
