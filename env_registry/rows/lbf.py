@@ -21,7 +21,7 @@ LBF = EnvRow(
         "2s-10x10-3p-3f-v2",
     ),
     options={
-        "task": Option("8x8-2p-2f-v2", "which game; docs/environments/lbf.md: ids", str),
+        "task": Option("8x8-2p-2f-v2", "which game; `rllib docs environments/lbf`: ids", str),
         "scale_observations": Option(True, "bring observations to [0, 1]", bool),
         "mask_invalid_actions": Option(False, "mask moves that cannot succeed", bool),
         "max_episode_steps": Option(50, "time limit in env steps (truncation)", int, least=1),

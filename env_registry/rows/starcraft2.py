@@ -75,7 +75,7 @@ SMACV2 = EnvRow(
     default_task="terran_5_units",
     tasks=smacv2_tasks(),
     options={
-        "task": Option("terran_5_units", "which battle; docs/environments/starcraft2.md", str),
+        "task": Option("terran_5_units", "which battle; `rllib docs environments/starcraft2`", str),
         "backend": Option(
             "auto",
             "which game: StarCraft II, SMAX, or the first of them that is installed",

@@ -114,7 +114,7 @@ _TEAM = "all agents share the networks of one module, the team's; leave it out"
 _EVEN = "episodes are drawn evenly, each with the same weight; leave it out"
 _NO_CONNECTORS = (
     "no connector runs between environment and module; change what agents see in the environment "
-    "(docs/environments.md) or in the module (docs/extending.md)"
+    "(`rllib docs environments`) or in the module (`rllib docs extending`)"
 )
 #: Options that nothing stands for today: what to do instead.
 OLD_OPTIONS = {

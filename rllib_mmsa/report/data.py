@@ -116,7 +116,7 @@ def read(file: Path) -> list[Run]:
     if missing:
         raise ConfigError(
             f"'{file}' lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}; a "
-            f"data file has at least {', '.join(REQUIRED)} (docs/reports.md). "
+            f"data file has at least {', '.join(REQUIRED)} (`rllib docs reports`). "
             "`rllib report RESULTS --export FILE.csv` writes one."
         )
     for name in header:

@@ -41,7 +41,7 @@ _STACK = Meaning((True,), "only RLlib's new API stack is supported; leave it out
 _CONNECTOR = Meaning(
     (None,),
     "no connector runs between environment and module; change what agents see in the environment "
-    "(docs/environments.md) or in the module (docs/extending.md)",
+    "(`rllib docs environments`) or in the module (`rllib docs extending`)",
 )
 _COMPILE = Meaning((False,), "write engine: compile")
 
@@ -80,7 +80,7 @@ REFUSED: dict[str, Meaning] = {
     "_rl_module_spec": Meaning(
         _is_team_module,
         "the module is a subclass of QModule or MMSAModule, named as module_class in a "
-        "configuration class (docs/extending.md)",
+        "configuration class (`rllib docs extending`)",
     ),
     "learner_class": Meaning(
         lambda value: issubclass(value, QLearner), "derive it from QLearner or MMSALearner"
@@ -195,5 +195,5 @@ def _check_spec(name: str, spec: Any) -> None:
     if policy_class is not None or config:
         raise ConfigError(
             f"policy '{name}' has a class or settings of its own; set the algorithm's options "
-            "instead, and a module of your own by module_class (docs/extending.md)."
+            "instead, and a module of your own by module_class (`rllib docs extending`)."
         )

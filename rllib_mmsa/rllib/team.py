@@ -58,13 +58,14 @@ class TeamAccess(Algorithm):
 def _one_module(method: str) -> ConfigError:
     return ConfigError(
         f"{method}() is for algorithms with several modules; all agents share the team's here. "
-        "Another network is named as module_class in a configuration class (docs/extending.md)."
+        "Another network is named as module_class in a configuration class "
+        "(`rllib docs extending`)."
     )
 
 
 def _old(method: str) -> ConfigError:
     return ConfigError(
         f"{method}() is of RLlib's old API stack; rllib_mmsa.load_team(CHECKPOINT).act(obs) acts "
-        "for all agents (README.md, 'From Python', shows how), and get_module() returns the team's "
+        "for all agents (`rllib docs teams`), and get_module() returns the team's "
         "module."
     )

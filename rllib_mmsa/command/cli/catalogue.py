@@ -1,4 +1,4 @@
-"""`rllib envs`, `algorithms` and `examples`: what can be trained, and whether it works here."""
+"""`rllib envs`, `algorithms`, `examples` and `docs`: what there is, and whether it works here."""
 
 from __future__ import annotations
 
@@ -106,3 +106,32 @@ def examples(
             table.add_row(each.name, ", ".join(each.runs), each.env)
         Console().print(table)
         typer.echo("rllib train example NAME trains one; rllib examples NAME prints it.")
+
+
+def docs(
+    page: Annotated[str | None, typer.Argument(help="One of them, to be read.")] = None,
+) -> None:
+    """List the pages of the documentation, or show one.
+
+    rllib docs extending
+    """
+    with mistakes():
+        from rich.console import Console
+        from rich.markdown import Markdown
+        from rich.table import Column, Table
+
+        from rllib_mmsa.command import pages
+
+        console = Console()
+        if page:
+            text = pages.path_of(page).read_text(encoding="utf-8")
+            if console.is_terminal:
+                console.print(Markdown(text))
+            else:
+                typer.echo(text, nl=False)
+            return
+        table = Table(Column("page", no_wrap=True), "title", title="Documentation")
+        for name in pages.names():
+            table.add_row(name, pages.title_of(name))
+        console.print(table)
+        typer.echo(f"rllib docs PAGE shows one; the files: {pages.FOLDER}")

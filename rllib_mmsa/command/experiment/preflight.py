@@ -85,7 +85,7 @@ def check_environment(env: str, env_config: Any, where: str) -> None:
             raise ConfigError(f"{where}: unknown environment {env!r}: {said}.")
         error = unknown("environment", env, ENVIRONMENTS, where)
         raise ConfigError(
-            f"{error} An environment of your own is named by `import:` (docs/cli.md)."
+            f"{error} An environment of your own is named by `import:` (`rllib docs cli`)."
         )
 
 
