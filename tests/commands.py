@@ -24,7 +24,7 @@ from rllib_mmsa.command.cli import train as train_command
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Commands that are quick and change nothing: they run as they are.
-HARMLESS = ("envs", "algorithms", "examples")
+HARMLESS = ("envs", "algorithms", "examples", "docs")
 
 
 class Taken(BaseException):

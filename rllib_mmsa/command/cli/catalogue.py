@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from rllib_mmsa.command.cli import completion
 from rllib_mmsa.command.exits import EXIT_FAILED, mistakes
 from rllib_mmsa.errors import ConfigError
 
@@ -47,7 +48,7 @@ def envs(ctx: typer.Context) -> None:
 
 @envs_app.command("check")
 def envs_check(
-    name: Annotated[str, typer.Argument(help="See `rllib envs`.")],
+    name: Annotated[str, typer.Argument(help="See `rllib envs`.", autocompletion=completion.envs)],
     env_config: Annotated[str | None, typer.Option(help="Its options, as YAML or JSON.")] = None,
 ) -> None:
     """Try an environment out: packages, game, maps, one episode; and say what to do.
@@ -86,7 +87,10 @@ def algorithms() -> None:
 
 
 def examples(
-    name: Annotated[str | None, typer.Argument(help="One of them, to be printed.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="One of them, to be printed.", autocompletion=completion.examples),
+    ] = None,
 ) -> None:
     """List the tuned examples, or print one, to be changed.
 
@@ -109,7 +113,10 @@ def examples(
 
 
 def docs(
-    page: Annotated[str | None, typer.Argument(help="One of them, to be read.")] = None,
+    page: Annotated[
+        str | None,
+        typer.Argument(help="One of them, to be read.", autocompletion=completion.pages),
+    ] = None,
 ) -> None:
     """List the pages of the documentation, or show one.
 

@@ -7,12 +7,24 @@ from typing import Annotated
 import typer
 
 from rllib_mmsa.command import trust
+from rllib_mmsa.command.cli import completion
 
 # What one experiment is, without a file.
 AlgoOption = Annotated[
-    str | None, typer.Option("--algo", "--run", "-a", "-r", help="See `rllib algorithms`.")
+    str | None,
+    typer.Option(
+        "--algo",
+        "--run",
+        "-a",
+        "-r",
+        help="See `rllib algorithms`.",
+        autocompletion=completion.algorithms,
+    ),
 ]
-EnvOption = Annotated[str | None, typer.Option("--env", "-e", help="See `rllib envs`.")]
+EnvOption = Annotated[
+    str | None,
+    typer.Option("--env", "-e", help="See `rllib envs`.", autocompletion=completion.envs),
+]
 EnvConfigOption = Annotated[str | None, typer.Option(help="Its options, as YAML or JSON.")]
 ConfigOption = Annotated[
     str | None, typer.Option("--config", "-c", help="RLlib options, as YAML or JSON.")
@@ -27,6 +39,14 @@ CheckpointOption = Annotated[
 StopOption = Annotated[
     str | None,
     typer.Option("--stop", "-s", help="Stop criteria, as YAML or JSON: metric: value, ..."),
+]
+
+FileArgument = Annotated[
+    str,
+    typer.Argument(
+        help="YAML: name -> run, env, stop, config ...; or an example's name.",
+        autocompletion=completion.trained,
+    ),
 ]
 
 # What is put over a file's values.

@@ -22,6 +22,7 @@ from rllib_mmsa.command.cli.options import (
     DryRunOption,
     EnvConfigOption,
     EnvOption,
+    FileArgument,
     FileConfigOption,
     FileNameOption,
     FreshOption,
@@ -98,9 +99,7 @@ def train(
 @app.command("file")
 def train_file(
     ctx: typer.Context,
-    config_file: Annotated[
-        str, typer.Argument(help="YAML: name -> run, env, stop, config ...; or an example's name.")
-    ],
+    config_file: FileArgument,
     override: OverrideArgument = None,
     config: FileConfigOption = None,
     stop: StopOption = None,
