@@ -5,6 +5,8 @@ EXTRAS   ?= lbf,dev
 PIP_ARGS ?=
 FILE      = tuned_examples/mmsa_lbf.yaml
 ARGS      =
+# Processes that share the tests; each file's stay together. 0: this one alone, for a debugger.
+WORKERS  ?= 2
 
 VENV  := .venv
 BIN   := $(VENV)/bin
@@ -21,6 +23,7 @@ help: ## Show this list
 	@echo
 	@echo '  FILE=F.yaml ARGS="..."   another experiment file and more arguments (train)'
 	@echo '  ARGS="..."               more arguments for pytest (test, test-slow, test-learning) or the benchmarks (bench)'
+	@echo '  WORKERS=0                tests one after the other, in one process (test, test-slow)'
 	@echo '  EXTRAS=lbf,pettingzoo,dev PYTHON=python3.12 PIP_ARGS="..."   how to set up'
 
 install: $(STAMP) ## Set up .venv; does nothing when it is up to date
@@ -29,10 +32,10 @@ train: $(STAMP) ## Set up, then train MMSA on Level-Based Foraging
 	@$(BIN)/rllib train file $(FILE) $(ARGS)
 
 test: $(STAMP) ## Set up, then run the fast tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 test-slow: $(STAMP) ## The slow tests (minutes)
-	@$(BIN)/python -m pytest -m "slow and not learning" $(ARGS) || [ $$? -eq 5 ] # 5: none is marked
+	@$(BIN)/python -m pytest -m "slow and not learning" -n $(WORKERS) --dist loadfile $(ARGS) || [ $$? -eq 5 ] # 5: none is marked
 
 test-learning: $(STAMP) ## The learning tests (long: they train)
 	@$(BIN)/python -m pytest -m learning $(ARGS)
