@@ -92,7 +92,7 @@ def make_world_model(sizes: Sizes, settings: MMSASettings) -> WorldModel:
 
 def make_self_predictor(sizes: Sizes, settings: MMSASettings) -> nn.Module | None:
     """P(h, a) of ``self_prediction_loss``, from H + A numbers to E; None without it."""
-    if not settings.self_prediction_weight:
+    if not settings.foretells_own:
         return None
     inputs = settings.hidden_dim + sizes.num_actions
     return perceptron(inputs, settings.sale_hidden_dim, settings.sale_dim)

@@ -113,7 +113,8 @@ class MMSASettings(Settings):
         value_expansion: imagined steps in y^tot, up to K; 0: none (method/uses.py).
         model_updates: updates of the world model for each of the values; the further ones are of
             other episodes of the batch.
-        self_prediction_weight: of the agents' prediction of their own next embedding; 0: none.
+        self_prediction_weight: of the agents' prediction of their own next embedding, with SALE; 0:
+            none.
         model_batch_share: share of a batch's episodes that the world model and SALE learn from.
         kl_balance: which side of KL[posterior || prior] has ``kl_balance_alpha``: "prior" (the
             paper's prose, DreamerV2), "posterior" (its equation), or None (No-KLB, plain KL).
@@ -150,7 +151,7 @@ class MMSASettings(Settings):
     gate_rollout: bool = False  # type: ignore[misc]
     value_expansion: int = 0  # type: ignore[misc]
     model_updates: int = 1  # type: ignore[misc]
-    self_prediction_weight: float = 0.0
+    self_prediction_weight: float = 1.0
     model_batch_share: float = 0.25
     kl_balance: str | None = "prior"
     kl_balance_alpha: float = 0.8
@@ -186,7 +187,7 @@ class MMSASettings(Settings):
             of_model = dict.fromkeys(of_model, 0.0)
         of_agents = {
             "sale_observation_loss": self.sale_weight,
-            "self_prediction_loss": self.self_prediction_weight,
+            "self_prediction_loss": self.self_prediction_weight * self.use_sale,
         }
         return {**super().loss_weights, **of_agents, **of_model}
 
@@ -205,6 +206,11 @@ class MMSASettings(Settings):
         """Whether the world model learns along its own predictions."""
         weights = self.open_loop_weight, self.reward_weight, self.end_weight
         return self.has_model and any(weights)
+
+    @property
+    def foretells_own(self) -> bool:
+        """Whether each agent learns to foretell its own next embedding."""
+        return self.use_sale and self.self_prediction_weight > 0
 
     @property
     def share_every(self) -> int:
@@ -228,6 +234,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "open_loop_weight": 0.0,
         "reward_weight": 0.0,
         "end_weight": 0.0,
+        "self_prediction_weight": 0.0,
     },
 }
 

@@ -200,7 +200,7 @@ def add_model(step: Step, batch: Batch, h: Tensor, u: Tensor, noise: Tensor | No
     step = step._replace(share_steps=means[0], share_observations=means[1])
     if settings.use_sale:
         step = step._replace(sale=embed_observations(nets, share))
-    if settings.self_prediction_weight:
+    if settings.foretells_own:
         step = step._replace(own=uses.foretell_own(nets, share, h[::every]))
     if settings.has_model:
         hidden, greedy = h[::every].detach(), u[::every]

@@ -91,6 +91,7 @@ def from_older(saved: Mapping[str, Any]) -> dict[str, Any]:
         today |= {"dynamics_dim": saved["world_model_dim"], **_SHALLOW}
     if "latent_dim" in saved:
         today.setdefault("observation_head", "agent")
+        today.setdefault("self_prediction_weight", 0.0)
     if "double_q" in saved:
         today.setdefault("td_lambda", 0.0)  # what y^tot was before there was the setting
     if "compiled_kernels" in saved:

@@ -101,8 +101,6 @@ class MMSAConfig(QLearningConfig):
         heads = self.mixer is not None and self.reward_weight and self.end_weight
         rule = "0 without a mixer, or where reward_weight or end_weight is 0"
         self._require("value_expansion", bool(heads) or depth == 0, rule)
-        rule, off = "0 without SALE's embeddings (use_sale: false)", not self.self_prediction_weight
-        self._require("self_prediction_weight", self.use_sale or off, rule)
         least = round(1 / self.model_batch_share)
         self._require(
             "model_updates",

@@ -14,6 +14,7 @@ from rllib_mmsa.method import (
     standardiser,
     targets,
     update,
+    uses,
     world_model,
 )
 from rllib_mmsa.method.settings import MMSASettings
@@ -71,8 +72,9 @@ def test_an_overridden_loss_is_learned_from_in_every_update(name, engine):
 def test_an_equation_replaced_at_run_time_is_learned_from_in_every_update(
     name, engine, monkeypatch
 ):
-    calls, equation = [], getattr(losses, name)
-    monkeypatch.setattr(losses, name, lambda *args: calls.append(name) or 2.0 * equation(*args))
+    module = losses if hasattr(losses, name) else uses
+    calls, equation = [], getattr(module, name)
+    monkeypatch.setattr(module, name, lambda *args: calls.append(name) or 2.0 * equation(*args))
     algorithm = build(engine)
     assert learner(algorithm).engine.name == "plain"
     train(algorithm)

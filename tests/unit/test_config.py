@@ -125,6 +125,7 @@ def test_the_learners_option_that_is_gone_says_what_to_do():
         QMIXConfig().learners(compiled_kernels=False)
 
 
+BEFORE = {"observation_head": "agent", "self_prediction_weight": 0.0}
 PRINTED = ("posterior_sees_obs", "prior_residual", "prior_sees_latent")
 
 
@@ -138,7 +139,7 @@ PRINTED = ("posterior_sees_obs", "prior_residual", "prior_sees_latent")
         (dict.fromkeys(PRINTED, False), {"world_model_form": "printed"}),
         ({"compiled_kernels": True}, {"engine": "auto"}),
         ({"compiled_kernels": False}, {"engine": "plain"}),
-        ({"latent_dim": 16}, {"latent_dim": 16, "observation_head": "agent"}),
+        ({"latent_dim": 16}, {"latent_dim": 16, **BEFORE}),
         ({"double_q": True}, {"double_q": True, "td_lambda": 0.0}),
         ({"double_q": True, "td_lambda": 0.6}, {"double_q": True, "td_lambda": 0.6}),
     ],

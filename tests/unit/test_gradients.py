@@ -109,6 +109,7 @@ ARROWS = {
     "reward_loss": LATENTS | {OUTCOMES},
     "end_loss": LATENTS | {OUTCOMES},
     "policy_loss": {"world_model.policy_phi", "world_model.policy_net"},
+    "self_prediction_loss": {"agent.input", "agent.rnn", "self_predictor.0", "self_predictor.2"},
     "sale_observation_loss": {"learned_sale.f", "learned_sale.g"},
     "sale_latent_loss": {"world_model.sale.f", "world_model.sale.g"},
 }
@@ -164,7 +165,7 @@ def test_an_update_moves_all_that_learns_and_nothing_that_stands_still():
     still = ("target_", "agent.sale.f.", "agent.sale.g.", "learned_sale.phi.")
     assert all(name.startswith(still) for name in frozen)
     parts = {name.split(".")[0] for name in moved}
-    learned = {"agent", "mixer", "aggregator", "world_model", "learned_sale"}
+    learned = {"agent", "mixer", "aggregator", "world_model", "learned_sale", "self_predictor"}
     assert parts == learned | {"target_world_model"}
     algorithm.stop()
 

@@ -14,6 +14,8 @@ from rllib_mmsa.method.losses import (
 from rllib_mmsa.method.settings import MMSASettings, Settings
 from rllib_mmsa.method.world_model import Gaussian
 
+#: Losses of SALE's embeddings that need no world model.
+OF_AGENTS = {"sale_observation_loss", "self_prediction_loss"}
 KL = torch.distributions.kl_divergence
 
 
@@ -56,10 +58,10 @@ def test_a_squared_error_moves_what_predicts_and_not_its_target():
     ("settings", "left_out"),
     [
         (MMSASettings(), set()),
-        (MMSASettings(use_sale=False), {"sale_observation_loss", "sale_latent_loss"}),
+        (MMSASettings(use_sale=False), {*OF_AGENTS, "sale_latent_loss"}),
         (
             MMSASettings(use_world_model=False),
-            losses_of(MMSASettings()).keys() - {"td_loss", "sale_observation_loss"},
+            losses_of(MMSASettings()).keys() - {"td_loss", *OF_AGENTS},
         ),
         (Settings(), losses_of(MMSASettings()).keys() - {"td_loss"}),
     ],

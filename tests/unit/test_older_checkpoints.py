@@ -151,7 +151,7 @@ def test_an_option_that_is_gone_is_translated_where_today_does_the_same(tmp_path
     name, config = read_config(checkpoint)
     assert (name, config.engine, config.world_model_form) == ("MMSA", "plain", "residual")
     config.validate()
-    assert config.observation_head == "agent"
+    assert (config.observation_head, config.self_prediction_weight) == ("agent", 0.0)
     assert config.td_lambda == 0.0  # there was no such setting; today's default is another
 
 

@@ -85,12 +85,13 @@ def arms(name: str) -> tuple[dict, list]:
     return changed, [each for each in others if each.run != full.run]
 
 
-def test_the_arms_of_the_world_model_differ_in_what_the_mixer_reads():
+def test_each_arm_of_the_world_model_differs_in_one_setting():
     changed, (qmix,) = arms("mmsa_world_model")
     assert changed == {
         "none": ("use_world_model", False),
         "untrained": ("mixer_reads", "untrained"),
         "hidden": ("mixer_reads", "hidden"),
+        "no_self": ("self_prediction_weight", 0),
     }
     (full, *_) = load_file(ROOT / "tuned_examples/mmsa_world_model.yaml")
     assert qmix.run == "QMIX" and qmix.config == full.config

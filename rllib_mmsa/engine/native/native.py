@@ -264,7 +264,7 @@ def _lists_learned(module: Any) -> dict[str, list[Tensor]]:
     }
     if settings.use_sale:
         lists["sale"] = weights.of_encoders(module.learned_sale)
-        if settings.self_prediction_weight:
+        if settings.foretells_own:
             lists["predictor"] = list(module.self_predictor.parameters())
     if settings.has_model:
         lists["model"] = weights.of_model(module.world_model)
