@@ -24,11 +24,9 @@ from rllib_mmsa.method import networks, quality, update
 from rllib_mmsa.method.settings import MMSASettings
 from rllib_mmsa.method.targets import StepMean, greedy_actions
 from rllib_mmsa.method.update import Batch, Step
+from rllib_mmsa.method.uses import OF_VALUES
 from rllib_mmsa.rllib.batch import Window, to_arrays
 from rllib_mmsa.rllib.mmsa import MMSA
-
-#: Not the world model's: they would need the agents' values.
-OTHERS = ("td_loss", "sale_observation_loss")
 
 VariantOption = Annotated[
     list[str] | None, typer.Option(help="'dynamics_layers=1;kl_weight=0.02'; several are possible.")
@@ -70,7 +68,7 @@ def train(played: Played, settings: MMSASettings, updates: int, seed: int) -> tu
         world_model=model, target_world_model=average, training=True, settings=settings
     )
     learned = equations.losses_of(settings)
-    weighed = {name: loss for name, loss in learned.items() if name not in OTHERS}
+    weighed = {name: loss for name, loss in learned.items() if name not in OF_VALUES}
     optimiser = torch.optim.RMSprop(model.parameters(), lr=1e-3, alpha=0.99, eps=1e-5)
     every, taken = 32 // settings.share_every, []
     for _ in range(updates):
