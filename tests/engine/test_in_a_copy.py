@@ -95,6 +95,6 @@ def test_without_the_fast_engines_the_other_tests_pass(copy):
             name.unlink()
     kept = ["tests/unit", "tests/contract", "tests/engine", "tests/test_layering.py"]
     # These compute no update; the pages name the files of the engines.
-    others = "env", "report", "experiment", "docs", "site", "snippets", "serving", "sc2", "smac"
+    others = "env report experiment docs site snippets pages completion serving sc2 smac".split()
     without = [f"--ignore-glob=*/test_{kind}*.py" for kind in others]
     run(copy, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *without, *kept)

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 import pytest
@@ -52,7 +51,8 @@ def test_an_example_trains_after_an_install(tmp_path, compiler):
     shutil.rmtree(source)
     # What it requires is taken from the environment of the tests; its packages come before those.
     (site,) = (tmp_path / "env").glob("lib/python*/site-packages")
-    (site / "requirements.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    theirs = [path for path in sys.path if path.endswith("site-packages")]
+    (site / "requirements.pth").write_text("\n".join(theirs) + "\n")
 
     assert call([bin_of / "python", "-c", WHERE], tmp_path).count(str(site)) == 2
     version = call([bin_of / "rllib", "--version"], tmp_path)
