@@ -28,8 +28,7 @@ FORMS = ("RESULTS...",)
 
 def lines() -> list[str]:
     """The lines, each once, whatever the folder is that they write into."""
-    blocks = (b for b in pages.blocks() if b.kind == "shell" and b.not_run is None)
-    found = (line for block in blocks for line in lines_of(block.code))
+    found = (line for block in pages.to_run("shell") for line in lines_of(block.code))
     rllib_lines = (line for line in found if line.split()[0] == "rllib")
     named = [line for line in rllib_lines if line.split()[1] in WORDS]
     return sorted({line for line in named if not set(line.split()) & set(FORMS)})
