@@ -134,7 +134,7 @@ def losses_of(settings: Settings) -> dict[str, Loss]:
         }
     if settings.use_sale:
         losses["sale_observation_loss"] = sale_observation_loss
-    if settings.loss_weights.get("self_prediction_loss"):
+    if settings.foretells_own:
         losses["self_prediction_loss"] = uses.self_prediction_loss
     if settings.value_expansion:
         losses["value_loss"] = uses.value_loss

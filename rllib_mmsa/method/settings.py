@@ -73,6 +73,11 @@ class Settings:
         return False
 
     @property
+    def foretells_own(self) -> bool:
+        """Whether each agent learns to foretell its own next embedding."""
+        return False
+
+    @property
     def loss_weights(self) -> dict[str, float]:
         """What each loss counts in the sum that is minimised; a loss not named here counts 1."""
         return {"td_loss": 1.0}
@@ -187,7 +192,7 @@ class MMSASettings(Settings):
             of_model = dict.fromkeys(of_model, 0.0)
         of_agents = {
             "sale_observation_loss": self.sale_weight,
-            "self_prediction_loss": self.self_prediction_weight * self.use_sale,
+            "self_prediction_loss": self.self_prediction_weight,
         }
         return {**super().loss_weights, **of_agents, **of_model}
 
@@ -209,7 +214,7 @@ class MMSASettings(Settings):
 
     @property
     def foretells_own(self) -> bool:
-        """Whether each agent learns to foretell its own next embedding."""
+        """See ``Settings.foretells_own``."""
         return self.use_sale and self.self_prediction_weight > 0
 
     @property
