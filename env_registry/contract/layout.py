@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 from gymnasium import spaces
 
 from env_registry.contract.base import ACTION_MASK, OBS, TEAM
@@ -60,7 +61,7 @@ class LaidOut(spaces.Box):
             box: The space.
             layout: What its numbers are of; None: it is not said.
         """
-        super().__init__(box.low, box.high, box.shape, box.dtype.type)
+        super().__init__(box.low, box.high, box.shape, np.float32)
         self.layout = layout
 
 

@@ -2,7 +2,7 @@
 
 Source: smacv2 `StarCraft2Env.get_obs_agent`: moves and terrain, enemies, allies, the unit itself,
 the time. A unit that is dead or not seen shows zeros, and so does everything to a unit that died.
-Source of the actions: `get_avail_agent_actions`: moves and the like first, then one for each target.
+Source of the actions: `get_avail_agent_actions`: moves first, then one for each target.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 from env_registry.contract.layout import Entity, Layout, in_a_row
-
 
 #: Types of maps with medivacs, whose actions heal allies where other units' attack enemies.
 WITH_HEALERS = ("MMM", "terran_gen")

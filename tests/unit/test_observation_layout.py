@@ -148,7 +148,6 @@ def test_units_that_die_vanish() -> None:
             assert kinds == ["ally"] * 2 + ["enemy"] * 3 + ["self"]
             units = env._slots.units(0)
             alive, places = units["unit_alive"], units["unit_positions"]
-            assert_attacks_are_of_whom_they_hit(env, obs[TEAM], units)
             sight = np.asarray(env.game.env.unit_type_sight_ranges)[units["unit_types"]]
             for i in range(3):
                 others = [j for j in range(6) if j != i]
@@ -162,52 +161,6 @@ def test_units_that_die_vanish() -> None:
             obs, _, ended, cut, _ = env.step({TEAM: attack(obs[TEAM][ACTION_MASK])})
             over = ended[TEAM] or cut[TEAM]
     assert deaths > 0
-
-
-def assert_attacks_are_of_whom_they_hit(env: Any, seen: Any, units: dict[str, Any]) -> None:
-    """An enemy's action is legal just where that enemy, as it is observed, is within reach."""
-    layout = checked_layout(env)
-    _, there, numbers = things(env, seen[OBS])
-    attacks = [p for p, entity in enumerate(layout) if entity.action is not None]
-    assert [layout[p].action for p in attacks] == list(range(5, env.n_actions))
-    assert {layout[p].kind for p in attacks} == {"enemy"}
-    kinds = units["unit_types"][: env.n_agents]
-    sight, reach = (
-        np.asarray(getattr(env.game.env, f"unit_type_{name}_ranges"))[kinds]
-        for name in ("sight", "attack")
-    )
-    for p in attacks:
-        offset = numbers[p][:, 1:3] * sight[:, None]
-        within = np.linalg.norm(offset, axis=-1) < reach
-        legal = seen[ACTION_MASK][:, layout[p].action]
-        assert legal.tolist() == (within & there[:, p]).tolist()
-
-
-@pytest.mark.slow  # compiling
-@pytest.mark.parametrize("task", ["2s3z", "5m_vs_6m", "smacv2_5_units"])
-def test_an_attack_hurts_the_enemy_whose_action_it_is(task: str) -> None:
-    pytest.importorskip("jaxmarl")
-    env = env_registry.make("smax", task=task)
-    layout, hit, rng = checked_layout(env), set(), np.random.default_rng(3)
-    enemies = [entity for entity in layout if entity.kind == "enemy"]
-    for seed in range(6):
-        obs, _ = env.reset(seed=seed)
-        over = False
-        while not over:
-            mask = obs[TEAM][ACTION_MASK]
-            assert_attacks_are_of_whom_they_hit(env, obs[TEAM], env._slots.units(0))
-            targets = np.flatnonzero(mask[:, 5:].any(0))
-            target = 5 + int(rng.choice(targets)) if len(targets) else 1
-            before = env._slots.units(0)["unit_health"][env.n_agents :].copy()
-            # All who can attack the one enemy; the others come nearer (east) or stop.
-            actions = np.where(mask[:, target] == 1, target, np.where(mask[:, 1] == 1, 1, 4))
-            obs, _, ended, cut, _ = env.step({TEAM: actions})
-            over = ended[TEAM] or cut[TEAM]
-            hurt = np.flatnonzero(env._slots.units(0)["unit_health"][env.n_agents :] < before)
-            for enemy in hurt:
-                assert enemies[enemy].action == target, "nobody else is shot at"
-                hit.add(int(enemy))
-    assert len(hit) > 1
 
 
 # StarCraft II: smacv2's own observation of units that are only made up here; no game runs.
@@ -272,24 +225,6 @@ def test_units_of_starcraft_stand_where_smacv2_puts_them(settings: dict[str, Any
     last = checked_layout(env)[-1]
     assert last.start + last.size == game.get_obs_size() - game.obs_timestep_number
     assert there[:4, [k == "self" for k in kinds]].all()
-
-
-@pytest.mark.parametrize(
-    ("map_type", "first"), [("zerg_gen", 8), ("marines", 8), ("terran_gen", None), ("MMM", None)]
-)
-def test_attacks_of_starcraft_begin_behind_all_other_actions(map_type: str, first: Any) -> None:
-    from env_registry.starcraft2.layout import obs_layout
-
-    game = SimpleNamespace(
-        obs_starcraft=True, map_type=map_type, n_actions_no_attack=8,
-        get_obs_move_feats_size=lambda: 4, get_obs_own_feats_size=lambda: 5,
-        get_obs_enemy_feats_size=lambda: (3, 6), get_obs_ally_feats_size=lambda: (2, 7),
-    )  # fmt: skip
-    layout = obs_layout(game)
-    actions = [None] * 3 if first is None else [8, 9, 10]
-    assert [e.action for e in layout if e.kind == "enemy"] == actions
-    assert [e.start for e in layout if e.kind == "enemy"] == [4, 10, 16]
-    assert all(e.action is None for e in layout if e.kind != "enemy")
 
 
 # Own environments.
