@@ -224,6 +224,17 @@ def test_every_algorithm_trains_saves_restores_and_exports(name, ray_session, tm
     algorithm.stop()
 
 
+def test_runners_and_learners_in_other_processes_know_the_layout(ray_session) -> None:
+    settings = {"num_env_runners": 1, "num_learners": 1, "evaluation_interval_env_steps": 20}
+    tests = {"evaluation_duration": 2, "evaluation_num_envs": 2}
+    algorithm = build("QMIX", agent="hpn", hpn_hyper_dim=K, **FORAGING, **settings, **tests)
+    for _ in range(2):
+        result = algorithm.train()
+    assert np.isfinite(result["learners"]["team"]["td_loss"])
+    assert "evaluation" in result
+    algorithm.stop()
+
+
 def acts_as(algorithm, team) -> None:
     """A loaded team's values are the trainer's on some observations."""
     module, rng = algorithm.get_module("team"), np.random.default_rng(0)
