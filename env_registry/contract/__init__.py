@@ -37,7 +37,14 @@ from env_registry.contract.base import (
 )
 from env_registry.contract.checks import check_env
 from env_registry.contract.grouping import as_grouped_env
-from env_registry.contract.layout import Entity, Layout, checked_layout, find_layout, in_a_row
+from env_registry.contract.layout import (
+    Entity,
+    LaidOut,
+    Layout,
+    checked_layout,
+    find_layout,
+    in_a_row,
+)
 from env_registry.errors import ContractError, EnvFailure, broken
 
 __all__ = [
@@ -53,6 +60,7 @@ __all__ = [
     "Entity",
     "EnvFailure",
     "GroupedEnv",
+    "LaidOut",
     "Layout",
     "Observation",
     "StepResult",

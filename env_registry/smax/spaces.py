@@ -47,16 +47,19 @@ def obs_layout(env: Any) -> Layout | None:
 
     Returns:
         The allies, the enemies and the unit itself; a unit that died or is out of sight shows
-        zeros, and so does everything to a unit that died. None where observations are conic: those
-        tell no unit from another.
+        zeros, and so does everything to a unit that died. The attack on an enemy is that enemy's
+        action. None where observations are conic: those tell no unit from another.
     """
     if env.observation_type != "unit_list":
         return None
     nothing, allies = [0.0] * (len(_OTHER) + env.unit_type_bits), env.num_allies - 1
+    # To the allied side, enemies are observed and attacked in the order of the units. (To the other
+    # side both orders are turned around.)
+    attack = env.num_movement_actions
     own = [0.0] * (len(_SELF) + env.unit_type_bits)
     return (
         *in_a_row("ally", allies, 0, nothing),
-        *in_a_row("enemy", env.num_enemies, allies * len(nothing), nothing),
+        *in_a_row("enemy", env.num_enemies, allies * len(nothing), nothing, attack),
         *in_a_row("self", 1, (allies + env.num_enemies) * len(nothing), own),
     )
 

@@ -7,10 +7,14 @@ episode).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rllib_mmsa.method.entities import EntityHead
 from rllib_mmsa.method.sale import SaleEncoder
 from rllib_mmsa.method.targets import take_actions
 
@@ -18,16 +22,23 @@ from rllib_mmsa.method.targets import take_actions
 AgentState = dict[str, Tensor]
 
 
+#: Makes a layer from its numbers of inputs and outputs: ``nn.Linear``, or HPN's.
+MakeLayer = Callable[[int, int], nn.Module]
+
+
 class RecurrentAgent(nn.Module):
     """ReLU(Linear) -> GRU -> Linear, PyMARL's recurrent agent (section 4.2, Table 6).
 
-    The input is [o_t ; onehot(a_{t-1}) ; onehot(i)].
+    The input is [o_t ; onehot(a_{t-1}) ; onehot(i)]. HPN's agents (``entities.py``) have other
+    layers in the place of both linear ones.
 
     Args:
         num_agents, num_actions, obs_size: N, A, D.
         hidden_dim: H.
         observe_last_action: whether a_{t-1} is an input.
         observe_agent_id: whether the agent's index is an input.
+        make_input: makes the first layer.
+        make_head: makes the last one.
     """
 
     def __init__(
@@ -38,15 +49,17 @@ class RecurrentAgent(nn.Module):
         hidden_dim: int,
         observe_last_action: bool = True,
         observe_agent_id: bool = True,
+        make_input: MakeLayer = nn.Linear,
+        make_head: MakeLayer = nn.Linear,
     ):
         super().__init__()
         self.num_agents, self.num_actions = num_agents, num_actions
         self.obs_size, self.hidden_dim = obs_size, hidden_dim
         self.observe_last_action, self.observe_agent_id = observe_last_action, observe_agent_id
         onehots = num_actions * observe_last_action + num_agents * observe_agent_id
-        self.input = nn.Linear(obs_size + onehots, hidden_dim)
+        self.input = make_input(obs_size + onehots, hidden_dim)
         self.rnn = nn.GRU(hidden_dim, hidden_dim)
-        self.head = nn.Linear(hidden_dim, num_actions)
+        self.head = make_head(hidden_dim, num_actions)
 
     def initial_state(self, batch: int, device: torch.device | None = None) -> AgentState:
         """State before the first observation of ``batch`` environments."""
@@ -86,7 +99,7 @@ class RecurrentAgent(nn.Module):
         return self.recur(self.embed(obs, last_actions), start)
 
     def embed(self, obs: Tensor, last_actions: Tensor) -> Tensor:
-        """ReLU(Linear([o ; onehot(last action) ; onehot(id)])), (..., N, D) to (..., N, H)."""
+        """ReLU(input([o ; onehot(last action) ; onehot(id)])), (..., N, D) to (..., N, H)."""
         parts = [obs]
         if self.observe_last_action:
             parts.append(self.one_hot(last_actions))
@@ -104,11 +117,12 @@ class RecurrentAgent(nn.Module):
 
     def one_hot(self, actions: Tensor) -> Tensor:
         """(...) int64 to (..., A) float; "none yet" becomes zeros."""
-        return F.one_hot(actions, self.num_actions + 1)[..., :-1].to(self.input.weight.dtype)
+        weight: Any = self.rnn.weight_hh_l0
+        return F.one_hot(actions, self.num_actions + 1)[..., :-1].to(weight.dtype)
 
     def q_values(self, hidden: Tensor, obs: Tensor) -> Tensor:
         """Q_i(h, o, .) of every action: (..., N, H), (..., N, D) to (..., N, A)."""
-        return self.head(hidden)
+        return _values(self.head, hidden, obs)
 
     def q_value(self, hidden: Tensor, obs: Tensor, actions: Tensor) -> Tensor:
         """Q_i(h, o, a) of one action each, (..., N) int64 to (..., N)."""
@@ -120,6 +134,7 @@ class SaleAgent(RecurrentAgent):
 
     Q_i(h, o, a) = head(ReLU(W_h [h ; z^o] + W_a [z^oa ; phi^oa])) + per_action(h)_a, where
     z^o = f(o), z^oa = g(z^o, a) and phi^oa = normalise(Linear(o, a)), for every candidate action a.
+    HPN's agents have ``EntityHead`` for ``per_action``, and the same head on embeddings.
 
     The encoders f and g stand still here, as TD7's fixed encoders do: no loss moves them. Copies
     of them learn (``TeamNetworks.learned_sale``), and are copied here when targets are.
@@ -128,10 +143,19 @@ class SaleAgent(RecurrentAgent):
         sale_dim: E.
         sale_hidden_dim: width of the hidden layers of f, g and the head.
         normaliser: a key of ``sale.MAKE_NORMALISER``.
+        make_head: makes ``per_action``.
         **kwargs: see ``RecurrentAgent``.
     """
 
-    def __init__(self, *, sale_dim: int, sale_hidden_dim: int, normaliser: str, **kwargs):
+    def __init__(
+        self,
+        *,
+        sale_dim: int,
+        sale_hidden_dim: int,
+        normaliser: str,
+        make_head: MakeLayer = nn.Linear,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.sale = SaleEncoder(
             self.obs_size, self.num_actions, sale_dim, sale_hidden_dim, normaliser
@@ -142,7 +166,7 @@ class SaleAgent(RecurrentAgent):
         self.from_action = nn.Linear(2 * sale_dim, sale_hidden_dim, bias=False)
         self.head = nn.Linear(sale_hidden_dim, 1, bias=False)
         # Without a linear map of h besides, learning stands still early (docs/readings.md).
-        self.per_action = nn.Linear(self.hidden_dim, self.num_actions)
+        self.per_action = make_head(self.hidden_dim, self.num_actions)
 
     def q_values(self, hidden: Tensor, obs: Tensor) -> Tensor:
         every = torch.arange(self.num_actions, device=obs.device)
@@ -157,8 +181,14 @@ class SaleAgent(RecurrentAgent):
         phi = self.sale.direct(_alike(obs, a), a)
         joint = self.from_state(torch.cat([hidden, z], -1))
         joint = F.relu(joint + self.from_action(torch.cat([z_a, phi], -1)))
-        linear = take_actions(_alike(self.per_action(hidden), a), actions)
+        linear = take_actions(_alike(_values(self.per_action, hidden, obs), a), actions)
         return self.head(joint).squeeze(-1) + linear
+
+
+def _values(head: nn.Module, hidden: Tensor, obs: Tensor) -> Tensor:
+    """What a head says of all actions: HPN's reads the things in o, any other h alone."""
+    values: Tensor = head(hidden, obs) if isinstance(head, EntityHead) else head(hidden)
+    return values
 
 
 def _alike(x: Tensor, a: Tensor) -> Tensor:

@@ -135,7 +135,7 @@ def foresee(nets: TeamNetworks, episode: Played, horizon: int) -> Foresight:
         What was foreseen.
     """
     model = nets.world_model
-    device = nets.agent.input.weight.device
+    device = next(nets.agent.parameters()).device
     obs = torch.from_numpy(episode.obs[None]).to(device)
     if nets.obs_scale is not None:
         obs = nets.obs_scale(obs)

@@ -6,12 +6,16 @@ Shapes: N agents, A actions, D observation numbers, S state numbers.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import nn
 
 from rllib_mmsa.method.agents import RecurrentAgent, SaleAgent
+from rllib_mmsa.method.entities import EntityHead, EntityInput
+from rllib_mmsa.method.kinds import Entity
 from rllib_mmsa.method.mixers import MAKE_MIXER, RolloutAggregator
 from rllib_mmsa.method.sale import SaleEncoder, perceptron
 from rllib_mmsa.method.settings import MMSASettings, Settings
@@ -22,12 +26,16 @@ _M = TypeVar("_M", bound=nn.Module)
 
 
 class Sizes(Protocol):
-    """What an environment says of itself: N, A, D, S."""
+    """What an environment says of itself: N, A, D, S, and how an observation is laid out.
+
+    The layout is read for ``agent: hpn`` alone.
+    """
 
     num_agents: int
     num_actions: int
     obs_size: int
     state_size: int
+    observation_layout: Sequence[Entity] | None
 
 
 class TeamNetworks(Protocol):
@@ -61,7 +69,11 @@ def frozen_copy(network: _M) -> _M:
 
 
 def make_agent(sizes: Sizes, settings: Settings) -> RecurrentAgent:
-    """The network that acts."""
+    """The network that acts.
+
+    Raises:
+        ValueError: ``agent: hpn`` without a layout of observations.
+    """
     arguments: dict[str, Any] = {
         "num_agents": sizes.num_agents,
         "num_actions": sizes.num_actions,
@@ -70,6 +82,8 @@ def make_agent(sizes: Sizes, settings: Settings) -> RecurrentAgent:
         "observe_last_action": settings.observe_last_action,
         "observe_agent_id": settings.observe_agent_id,
     }
+    if settings.agent == "hpn":
+        arguments |= hpn_layers(sizes.observation_layout, settings)
     if not (isinstance(settings, MMSASettings) and settings.use_sale):
         return RecurrentAgent(**arguments)
     return SaleAgent(
@@ -78,6 +92,17 @@ def make_agent(sizes: Sizes, settings: Settings) -> RecurrentAgent:
         normaliser=settings.normaliser,
         **arguments,
     )
+
+
+def hpn_layers(layout: Sequence[Entity] | None, settings: Settings) -> dict[str, Any]:
+    """What makes the first and the last layer of HPN's agents, by ``RecurrentAgent``'s names."""
+    if layout is None:
+        raise ValueError("agent: hpn needs the layout of an observation (observation_layout)")
+    given: dict[str, Any] = {"layout": layout, "width": settings.hpn_hyper_dim}
+    return {
+        "make_input": partial(EntityInput, **given),
+        "make_head": partial(EntityHead, **given),
+    }
 
 
 def make_mixer(sizes: Sizes, state_size: int, settings: Settings) -> nn.Module:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
+AGENTS = ("rnn", "hpn")
 MIXERS = ("qmix", "vdn", None)
 NORMALISERS = ("avg_l1", "none", "layer", "batch", "softmax", "l2")
 KL_BALANCES = ("prior", "posterior", None)
@@ -30,6 +31,9 @@ class Settings:
         mixer: "qmix", "vdn" or None (nothing is mixed).
         mixing_embed_dim: width of QMIX's mixing layer (Table 6).
         hypernet_embed_dim: hidden width of QMIX's hypernetworks (Table 6).
+        agent: the agents' first and last layer: "rnn", linear (Table 6), or "hpn", which reads the
+            things of an observation as a set (Hao et al., 2023; method/entities.py).
+        hpn_hyper_dim: hidden width of HPN's hypernetworks (the authors' value).
         hidden_dim: hidden size of the agents' GRU (Table 6).
         observe_agent_id: each agent's index is part of its input.
         observe_last_action: each agent's last action is part of its input.
@@ -52,6 +56,8 @@ class Settings:
     mixer: str | None = "qmix"
     mixing_embed_dim: int = 32
     hypernet_embed_dim: int = 64
+    agent: str = "rnn"
+    hpn_hyper_dim: int = 64
     hidden_dim: int = 64
     observe_agent_id: bool = True
     observe_last_action: bool = True

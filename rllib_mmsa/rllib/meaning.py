@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from env_registry.contract import ACTION_MASK, OBS, STATE, TEAM
+from env_registry.contract import ACTION_MASK, OBS, STATE, TEAM, checked_layout
 from rllib_mmsa.whole import CLASS_FILE, MODULE_FOLDER
 
 FILE = "environment.json"
@@ -41,13 +41,14 @@ def describe(env: Any, name: str, settings: Mapping[str, Any] | None) -> dict[st
         settings: Its configuration.
 
     Returns:
-        What JSON holds: "env", "env_config", "backend", and the entries of `COMPARED`; None where
-        the environment does not say.
+        What JSON holds: "env", "env_config", "backend", the entries of `COMPARED`, and
+        "observation_layout", a mapping for each entity; None where the environment does not say.
     """
     sizes = _sizes(env.observation_spaces[TEAM])
     agents = list(map(str, getattr(env, "agent_names", ())))
     if agents == [f"agent_{i}" for i in range(sizes["num_agents"])]:
         agents = []  # counted, not named
+    layout = checked_layout(env)
     record = {
         "format": FORMAT,
         "env": str(name),
@@ -56,6 +57,7 @@ def describe(env: Any, name: str, settings: Mapping[str, Any] | None) -> dict[st
         **sizes,
         "agents": agents or None,
         "actions": list(map(str, getattr(env, "action_names", ()))) or None,
+        "observation_layout": layout and [entity._asdict() for entity in layout],
     }
     return json.loads(json.dumps(record, default=str))
 

@@ -58,6 +58,7 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
     def setup(self) -> None:
         spaces = self.observation_space
         self.num_agents, self.obs_size = spaces[OBS].shape
+        self.observation_layout = getattr(spaces[OBS], "layout", None)
         self.num_actions = spaces[ACTION_MASK].shape[1]
         self.state_size = spaces[STATE].shape[0]
         config = from_older(self.model_config)

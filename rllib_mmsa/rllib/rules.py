@@ -12,6 +12,7 @@ from numbers import Integral, Real
 from typing import Any, Protocol
 
 from rllib_mmsa.method.settings import (
+    AGENTS,
     KL_BALANCES,
     MIXER_READS,
     MIXERS,
@@ -152,6 +153,7 @@ RULES: dict[str, Rule] = {
     # The method's.
     "gamma": SHARE,
     "td_lambda": SHARE,
+    "agent": Choice(AGENTS),
     "mixer": Choice(MIXERS),
     "normaliser": Choice(NORMALISERS),
     "kl_balance": Choice(KL_BALANCES),
@@ -214,8 +216,9 @@ RULES: dict[str, Rule] = {
     "evaluation_num_env_runners": AT_LEAST_0,
     "evaluation_sample_timeout_s": TIMEOUT_OR_NONE,
     **dict.fromkeys(
-        ("mixing_embed_dim", "hypernet_embed_dim", "hidden_dim", "sale_dim", "sale_hidden_dim",
-         "latent_dim", "action_embed_dim", "dynamics_dim", "world_model_dim"), SIZE,
+        ("mixing_embed_dim", "hypernet_embed_dim", "hpn_hyper_dim", "hidden_dim", "sale_dim",
+         "sale_hidden_dim", "latent_dim", "action_embed_dim", "dynamics_dim",
+         "world_model_dim"), SIZE,
     ),
     **dict.fromkeys(
         ("kl_weight", "reconstruction_weight", "observation_weight", "sale_weight",
@@ -246,6 +249,11 @@ def check(config: Any) -> None:
     if isinstance(evaluation, Mapping):
         for name, value in evaluation.items():
             require(name, value, "evaluation_config: ")
+    if config.agent == "hpn" and config.normalise_observations:
+        raise ValueError(
+            "normalise_observations is True; it must be False with agent: hpn, which reads all "
+            "things of a kind by the same weights: statistics of each number would make them differ"
+        )
 
 
 def require(name: str, value: Any, where: str = "") -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from gymnasium import Space
+from gymnasium import Space, spaces
 from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.callbacks.utils import make_callback
 from ray.rllib.env import INPUT_ENV_SINGLE_SPACES, INPUT_ENV_SPACES
@@ -22,7 +22,7 @@ from ray.rllib.utils.metrics import (
     WEIGHTS_SEQ_NO,
 )
 
-from env_registry.contract import TEAM, Layout, checked_layout
+from env_registry.contract import OBS, TEAM, LaidOut, Layout, broken, checked_layout
 from rllib_mmsa import engine
 from rllib_mmsa.rllib import stop
 from rllib_mmsa.rllib.batch import TeamEpisode
@@ -125,15 +125,36 @@ class EpisodeRunner(EpisodePlay):
         return checked_layout(self.env.envs[0]) if self.env else None
 
     def get_spaces(self) -> dict[str, tuple[Space, Space]]:
-        """The team module's spaces are the team agent's: no connector changes them."""
+        """The team module's spaces are the team agent's: no connector changes them.
+
+        With ``agent: hpn``, that of the observations has their layout.
+
+        Raises:
+            ContractError: the environment says none.
+        """
         if self.env is None:
             return self.spaces
         single = (self.env.single_observation_space, self.env.single_action_space)
         return {
             INPUT_ENV_SPACES: (self.env.observation_space, self.env.action_space),
             INPUT_ENV_SINGLE_SPACES: single,
-            TEAM: (single[0][TEAM], single[1][TEAM]),
+            TEAM: (self._observed(single[0][TEAM]), single[1][TEAM]),
         }
+
+    def _observed(self, observed: spaces.Dict) -> spaces.Dict:
+        """The team's observation space as its module needs it."""
+        if self.config.agent != "hpn":
+            return observed
+        layout = self.observation_layout
+        if layout is None:
+            raise broken(
+                f"agent is 'hpn', and the environment '{self.config.env}' does not say which "
+                "numbers of an observation are of which thing",
+                "agent: hpn reads things, by the environment's observation_layout",
+                "agent: rnn takes any observation; how to say a layout: `rllib docs environments`, "
+                "Things in an observation",
+            )
+        return spaces.Dict({**observed.spaces, OBS: LaidOut(observed[OBS], layout)})
 
     # Sampling.
 

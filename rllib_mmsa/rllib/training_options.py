@@ -27,6 +27,8 @@ class TrainingOptions(TypedDict, total=False):
     mixer: str | None
     mixing_embed_dim: int
     hypernet_embed_dim: int
+    agent: str
+    hpn_hyper_dim: int
     hidden_dim: int
     observe_agent_id: bool
     observe_last_action: bool

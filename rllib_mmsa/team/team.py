@@ -32,7 +32,9 @@ class ActingNetwork(nn.Module):
         kind = MMSASettings if "use_sale" in said["settings"] else Settings
         known = {name: said["settings"][name] for name in names(kind) if name in said["settings"]}
         settings = kind(**known)
-        sizes = SimpleNamespace(**said["environment"])
+        layout = said["environment"].get("observation_layout")  # older folders have none
+        entities = layout and [SimpleNamespace(**entity) for entity in layout]
+        sizes = SimpleNamespace(**{**said["environment"], "observation_layout": entities})
         self.agent = make_agent(sizes, settings)
         self.obs_scale = None
         if settings.normalise_observations:
@@ -226,7 +228,7 @@ def load_team(path: str | Path) -> Team:
     said, weights = files.read(path)
     try:
         return Team(said, weights)
-    except (RuntimeError, TypeError) as error:
+    except (RuntimeError, TypeError, ValueError) as error:
         raise files.MeaninglessFolder(
             f"the weights in '{path}' do not fit what its {files.DESCRIPTION} says: {error}"
         ) from None

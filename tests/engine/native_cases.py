@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from env_registry.contract import Entity
 from rllib_mmsa.engine.learned import Learned
 from rllib_mmsa.method import inputs, losses, networks, update
 from rllib_mmsa.method.mixers import RolloutAggregator
@@ -21,6 +22,8 @@ class Team(nn.Module):
     """The networks of a team without RLlib, in the order in which the RLModule has them."""
 
     obs_scale = state_scale = None
+    #: For ``agent: hpn``: an observation of five numbers, the last of which is of no thing.
+    observation_layout = (Entity("enemy", 0, 2, None, 1), Entity("enemy", 2, 2, None, 3))
 
     def __init__(self, settings: Any, agents: int, actions: int, obs: int, state: int):
         super().__init__()
@@ -54,6 +57,8 @@ def scatter(team: Team, seed: int) -> Team:
         for parameter in team.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
         for name, buffer in team.named_buffers():
+            if not buffer.is_floating_point():
+                continue  # where entities are
             buffer.add_(torch.rand_like(buffer) if "updates" not in name else 3.0)
     return team
 

@@ -32,8 +32,10 @@ def prepared(settings) -> tuple:
     [
         Settings(**SMALL),
         Settings(**SMALL, td_lambda=0.6),
+        Settings(**SMALL, agent="hpn", hpn_hyper_dim=6),
         pytest.param(MMSASettings(**SMALL, **MODEL), marks=pytest.mark.slow),
         pytest.param(MMSASettings(**SMALL, **MODEL, **USES), marks=pytest.mark.slow),
+        pytest.param(MMSASettings(**SMALL, **MODEL, agent="hpn"), marks=pytest.mark.slow),
     ],
 )
 def test_losses_and_gradients_are_plains(settings):

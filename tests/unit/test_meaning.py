@@ -78,6 +78,7 @@ def test_a_checkpoint_says_what_its_numbers_mean(checkpoint):
         "agents": ["left", "right"],
         "num_actions": 3,
         "actions": ["wait", "go", "come"],
+        "observation_layout": None,
         "obs_size": 3,
         "state_size": 3,
     }

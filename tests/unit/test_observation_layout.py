@@ -209,9 +209,10 @@ def test_units_of_starcraft_stand_where_smacv2_puts_them(settings: dict[str, Any
     game.enemies = {i: unit(x) for i, x in enumerate((4.0, 29.0, 5.0))}
     game.enemies |= {3: unit(6.0, 0), 4: unit(31.0)}
     obs = np.stack(game.get_obs()).astype(np.float32)
+    masks = np.ones((game.n_agents, game.n_actions))
     env = SimpleNamespace(
         observation_layout=obs_layout(game), obs_size=obs.shape[1],
-        observation_spaces={TEAM: {OBS: obs}},
+        observation_spaces={TEAM: {OBS: obs, ACTION_MASK: masks}},
     )  # fmt: skip
     assert obs.shape[1] == game.get_obs_size()
     kinds, there, _ = things(env, obs)
@@ -252,6 +253,9 @@ def test_plain_tuples_will_do_and_wrappers_hand_them_on() -> None:
         ([("place", 0, 0)], "covers the numbers 0 to -1"),
         ([("place", -1, 1)], "covers the numbers -1 to -1"),
         ([("mark", 0, 2, (0,))], "has 1 numbers where it is absent"),
+        ([("mark", 0, 1, None, 99)], "an entity has the action 99"),
+        ([("mark", 0, 1, None, -1)], "an entity has the action -1"),
+        ([("mark", 0, 1, None, 1), ("mark", 1, 1, None, 1)], "two entities have the action 1"),
     ],
 )
 def test_a_layout_that_does_not_fit_is_said_in_words(layout: list, words: str) -> None:

@@ -33,6 +33,7 @@ STUDIES = (
     *("mmsa_search_horizon_lr", "mmsa_search_asha"),
     *("mmsa_ablations", "mmsa_world_model", "compare_lbf", "compare_smacv2"),
     *("qmix_lbf_epymarl", "campaign_lbf"),
+    *("hpn_qmix_smax", "mmsa_hpn_smax"),
 )
 PLAIN = [path for path in EXAMPLES if path.stem not in STUDIES]
 
@@ -83,6 +84,15 @@ def arms(name: str) -> tuple[dict, list]:
         ((key, value),) = [i for i in other.config.items() if i not in full.config.items()]
         changed[other.name.removeprefix(f"{name}_")] = (key, value)
     return changed, [each for each in others if each.run != full.run]
+
+
+@pytest.mark.parametrize(
+    ("name", "of"), [("hpn_qmix_smax", "qmix_smax"), ("mmsa_hpn_smax", "mmsa_smax")]
+)
+def test_hpn_s_examples_differ_in_the_agents_alone(name, of):
+    (hpn,), (ordinary,) = (load_file(ROOT / f"tuned_examples/{each}.yaml") for each in (name, of))
+    assert (hpn.run, hpn.env, hpn.stop) == (ordinary.run, ordinary.env, ordinary.stop)
+    assert hpn.config == {**ordinary.config, "agent": "hpn"}
 
 
 def test_each_arm_of_the_world_model_differs_in_one_setting():

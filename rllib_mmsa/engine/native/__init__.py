@@ -21,6 +21,8 @@ PLAIN_ALONE = ("num_models", "gate_rollout", "value_expansion")
 
 def verify(settings: Settings) -> str | None:
     """Why these settings are not known; None if they are known whole."""
+    if settings.agent != "rnn":
+        return f"agent: {settings.agent} is not compiled"
     if not isinstance(settings, MMSASettings):
         return None
     if settings.has_model and not settings.use_sale:
