@@ -16,7 +16,8 @@ S length of the global state.
 
 `base` holds the names, the types and the base class; `layout` says which numbers of an observation
 are of one thing; `checks` plays an environment and says what
-breaks the contract; `grouping` brings other environments under it.
+breaks the contract; `grouping` brings other environments under it; `ungrouped` shows one to RLlib's
+own algorithms, agent by agent.
 """
 
 from env_registry.contract.base import (
@@ -38,10 +39,12 @@ from env_registry.contract.base import (
 from env_registry.contract.checks import check_env
 from env_registry.contract.grouping import as_grouped_env
 from env_registry.contract.layout import Entity, Layout, checked_layout, find_layout, in_a_row
+from env_registry.contract.ungrouped import AGENT_ID, UngroupedEnv
 from env_registry.errors import ContractError, EnvFailure, broken
 
 __all__ = [
     "ACTION_MASK",
+    "AGENT_ID",
     "AGENT_REWARDS",
     "ALL",
     "OBS",
@@ -56,6 +59,7 @@ __all__ = [
     "Layout",
     "Observation",
     "StepResult",
+    "UngroupedEnv",
     "as_grouped_env",
     "broken",
     "check_env",
