@@ -39,7 +39,7 @@ from env_registry.contract.base import (
 from env_registry.contract.checks import check_env
 from env_registry.contract.grouping import as_grouped_env
 from env_registry.contract.layout import Entity, Layout, checked_layout, find_layout, in_a_row
-from env_registry.contract.ungrouped import AGENT_ID, UngroupedEnv
+from env_registry.contract.ungrouped import AGENT_ID, UngroupedEnv, agent_space
 from env_registry.errors import ContractError, EnvFailure, broken
 
 __all__ = [
@@ -60,6 +60,7 @@ __all__ = [
     "Observation",
     "StepResult",
     "UngroupedEnv",
+    "agent_space",
     "as_grouped_env",
     "broken",
     "check_env",

@@ -52,21 +52,13 @@ class UngroupedEnv(MultiAgentEnv):
         self.render_mode = getattr(env, "render_mode", None)
         self._limit_is_end = limit_is_end
         self._ids = np.eye(len(self.agents), dtype=np.float32)
-        team = env.observation_spaces[TEAM]
-        self.observation_spaces = {
-            agent: spaces.Dict(
-                {
-                    OBS: _row(team[OBS], i),
-                    ACTION_MASK: _row(team[ACTION_MASK], i),
-                    STATE: team[STATE],
-                    AGENT_ID: spaces.Box(0.0, 1.0, self._ids[i].shape, np.float32),
-                }
-            )
+        self.observation_spaces: dict[str, spaces.Space] = {
+            agent: agent_space(env.observation_spaces[TEAM], i)
             for i, agent in enumerate(self.agents)
         }
-        n_actions = env.action_spaces[TEAM].nvec
-        self.action_spaces = {
-            agent: spaces.Discrete(int(n)) for agent, n in zip(self.agents, n_actions, strict=True)
+        n_actions = env.n_actions
+        self.action_spaces: dict[str, spaces.Space] = {
+            agent: spaces.Discrete(n_actions) for agent in self.agents
         }
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Reset:
@@ -135,6 +127,27 @@ class UngroupedEnv(MultiAgentEnv):
         }
 
 
+def agent_space(team: Any, i: int) -> spaces.Dict:
+    """The space of one agent's observation.
+
+    Args:
+        team: The team's, of the contract.
+        i: Which agent, 0 to N - 1.
+
+    Returns:
+        {"obs" (D,), "action_mask" (A,), "state" (S,), "agent_id" (N,)}.
+    """
+    n_agents = team[OBS].shape[0]
+    return spaces.Dict(
+        {
+            OBS: _row(team[OBS], i),
+            ACTION_MASK: _row(team[ACTION_MASK], i),
+            STATE: team[STATE],
+            AGENT_ID: spaces.Box(0.0, 1.0, (n_agents,), np.float32),
+        }
+    )
+
+
 def _row(box: spaces.Box, i: int) -> spaces.Box:
     """The space of one agent in a space of all."""
-    return spaces.Box(box.low[i], box.high[i], box.shape[1:], box.dtype)
+    return spaces.Box(box.low[i], box.high[i], box.shape[1:], box.low.dtype.type)

@@ -1,4 +1,4 @@
-"""The environments agent by agent: the same game as the team plays, in the form RLlib's PPO takes."""
+"""The environments agent by agent: the team's own game, in the form RLlib's PPO takes."""
 
 from __future__ import annotations
 
