@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from ray.rllib.algorithms.ppo.ppo import PPO
 from ray.rllib.core.learner.learner import Learner
@@ -21,7 +22,7 @@ from env_registry.contract import TEAM
 from rllib_mmsa.rllib import stop
 from rllib_mmsa.rllib.collect import EpisodeCollector
 from rllib_mmsa.rllib.ppo.config import IPPOConfig, MAPPOConfig, PolicyConfig
-from rllib_mmsa.rllib.ppo.episodes import to_rllib
+from rllib_mmsa.rllib.ppo.episodes import ActedEpisode, to_rllib
 from rllib_mmsa.rllib.team_algorithm import TeamAlgorithm
 
 
@@ -55,12 +56,25 @@ class TeamPPO(TeamAlgorithm, PPO):
                     NUM_MODULE_STEPS_TRAINED_LIFETIME: self.metrics.peek(trained, default=0),
                 },
                 num_epochs=self.config.num_epochs,
-                minibatch_size=self.config.minibatch_size,
-                shuffle_batch_per_epoch=self.config.shuffle_batch_per_epoch,
+                **self._minibatches(episodes),
             )
             self.metrics.aggregate(learned, key=LEARNER_RESULTS)
         self._end_if_diverged()
         self._send_weights()
+
+    def _minibatches(self, episodes: list[ActedEpisode]) -> dict[str, Any]:
+        """How RLlib cuts a batch: not at all where no ``minibatch_size`` is set.
+
+        RLlib itself would then take as many rows as there are env steps. A batch has a row for each
+        agent's step, and one for the value after each agent's last.
+        """
+        size = self.config.minibatch_size
+        if size is not None:
+            shuffle = self.config.shuffle_batch_per_epoch
+            return {"minibatch_size": size, "shuffle_batch_per_epoch": shuffle}
+        rows = sum((len(each) + 1) * each.actions.shape[1] for each in episodes)
+        shared = -(-rows // max(1, self.config.num_learners))
+        return {"minibatch_size": shared, "shuffle_batch_per_epoch": False}
 
     def _end_if_diverged(self) -> None:
         """Ends the run while its last checkpoint is still good.

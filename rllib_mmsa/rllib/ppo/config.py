@@ -33,6 +33,7 @@ class PolicyConfig(TeamConfig, PPOConfig):
         bootstrap_truncated: whether a time limit cuts an episode off, so that the value of its last
             observation counts; False: it is an end.
         train_batch_episodes: whole episodes of the team per batch, over all runners.
+        minibatch_size: RLlib's, in agents' steps; None: the whole batch in each of ``num_epochs``.
     """
 
     module_class = PolicyModule

@@ -14,6 +14,7 @@ from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
 from torch import Tensor, nn
 
 from env_registry.contract import ACTION_MASK, AGENT_ID, OBS, STATE
+from rllib_mmsa.rllib.module import NotFiniteWeights
 
 #: The logit of an illegal action: its probability is 0 in float32, and all logarithms are finite.
 ILLEGAL = -1e9
@@ -45,6 +46,19 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
     def get_non_inference_attributes(self) -> list[str]:
         """What the runners do not need."""
         return ["critic"]
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """RLlib's.
+
+        Raises:
+            NotFiniteWeights: the weights are not finite.
+        """
+        super().set_state(state)
+        if not all(weights.isfinite().all() for weights in self.state_dict().values()):
+            raise NotFiniteWeights(
+                "the weights are not finite and cannot be read: training had diverged. Take an "
+                "earlier checkpoint, and lower lr or set grad_clip"
+            )
 
     def logits(self, obs: dict[str, Tensor]) -> Tensor:
         """The policy: (..., A) logits, ``ILLEGAL`` where an action is.
