@@ -15,6 +15,8 @@ from rllib_mmsa.rllib import ALGORITHMS
 from rllib_mmsa.rllib.algorithm import QLearning
 from rllib_mmsa.rllib.batch import NOISE, TeamEpisode, Window, to_train_batch
 
+#: The algorithms that learn values; the others are PPO.
+Q_LEARNERS = [name for name, algorithm in ALGORITHMS.items() if issubclass(algorithm, QLearning)]
 SMALL = {
     "hidden_dim": 8,
     "train_batch_episodes": 4,

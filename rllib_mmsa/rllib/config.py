@@ -151,8 +151,13 @@ class QLearningConfig(TeamConfig, PresetConfig):
         return self.learner_class
 
     @property
+    def settings_names(self) -> tuple[str, ...]:
+        """See ``TeamConfig``: the fields of ``settings_class``."""
+        return tuple(names(self.settings_class))
+
+    @property
     def _model_config_auto_includes(self) -> dict[str, Any]:
-        own = {name: getattr(self, name) for name in (*names(self.settings_class), "epsilon")}
+        own = {name: getattr(self, name) for name in (*self.settings_names, "epsilon")}
         return super()._model_config_auto_includes | own
 
     def get_evaluation_config_object(self) -> AlgorithmConfig | None:

@@ -60,6 +60,11 @@ class TeamConfig(StrictConfig):
     refused: ClassVar[Mapping[str, Meaning]] = REFUSED
     unused: ClassVar[Mapping[str, str]] = UNUSED
 
+    @property
+    def settings_names(self) -> tuple[str, ...]:
+        """The settings of the method, which the networks are built by; a resumed run keeps them."""
+        raise NotImplementedError
+
     def __init__(self, algo_class: type | None = None):
         super().__init__(algo_class=algo_class)
         self.num_env_runners = 0

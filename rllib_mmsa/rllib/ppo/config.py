@@ -85,8 +85,13 @@ class PolicyConfig(TeamConfig, PPOConfig):
         return RLModuleSpec(module_class=self.module_class, model_config=self.model_config)
 
     @property
+    def settings_names(self) -> tuple[str, ...]:
+        """See ``TeamConfig``."""
+        return ("critic", "hidden_dim")
+
+    @property
     def _model_config_auto_includes(self) -> dict[str, Any]:
-        own = {"critic": self.critic, "hidden_dim": self.hidden_dim}
+        own = {name: getattr(self, name) for name in self.settings_names}
         return super()._model_config_auto_includes | own
 
 
