@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from env_registry import registry
 from env_registry.errors import EnvConfigError
 from env_registry.rows import ENVIRONMENTS
+from env_registry.rows.row import SHARED_OPTIONS
 from env_registry.starcraft2.backend import SMAX, smax_problem
 from env_registry.starcraft2.diagnose import Step, installation_steps
 
@@ -74,16 +75,21 @@ def _configuration(name: str, config: Mapping[str, Any]) -> tuple[bool, str]:
 
 def _episode(name: str, config: dict[str, Any]) -> tuple[bool, str]:
     """Plays an episode twice under one seed, and checks all that comes back."""
-    from env_registry.contract import as_grouped_env, check_env  # here: it imports RLlib
+    from ray.rllib.utils.pre_checks.env import check_multiagent_environments
+
+    from env_registry.contract import UngroupedEnv, as_grouped_env, check_env  # here: imports RLlib
 
     exact = {"exact_seeds": True} if "exact_seeds" in ENVIRONMENTS[name].options else {}
     if config.get("backend") == SMAX:
         exact = {}
     start = time.perf_counter()
     env = None
+    grouped = {key: value for key, value in config.items() if key not in SHARED_OPTIONS}
     try:
-        env = as_grouped_env(registry.make(name, **{**config, **exact}))
+        env = as_grouped_env(registry.make(name, **{**grouped, **exact}))
         check_env(env, episodes=1)
+        if not config.get("grouped", True):
+            check_multiagent_environments(UngroupedEnv(env))
     except Exception as error:  # whatever it is, it is what the user has come to see
         return False, f"{type(error).__name__}: {error}"
     finally:

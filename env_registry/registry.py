@@ -10,6 +10,7 @@ from typing import Any
 from env_registry.errors import EnvConfigError
 from env_registry.nearest import nearest, of_environment, of_key
 from env_registry.rows import ENVIRONMENTS, EnvRow
+from env_registry.rows.row import SHARED_OPTIONS, Option
 
 
 def register() -> None:
@@ -32,7 +33,8 @@ def make(name: str, **env_config: Any) -> Any:
         **env_config: Its options.
 
     Returns:
-        The environment.
+        The environment; with ``grouped: False`` each of its agents is an agent to RLlib
+        (`env_registry.contract.UngroupedEnv`).
 
     Raises:
         EnvConfigError: As `validate`.
@@ -40,7 +42,12 @@ def make(name: str, **env_config: Any) -> Any:
     if name not in ENVIRONMENTS:
         raise _unknown_name(name)
     validate(name, env_config)
-    return _load(ENVIRONMENTS[name].entry_point)(**env_config)
+    env = _load(ENVIRONMENTS[name].entry_point)(**_own(env_config))
+    if env_config.get("grouped", True):
+        return env
+    from env_registry.contract.ungrouped import UngroupedEnv  # here: it imports RLlib
+
+    return UngroupedEnv(env, limit_is_end=env_config.get("limit_is_end", False))
 
 
 def validate(name: str, env_config: Mapping[str, Any] | None = None) -> None:
@@ -64,7 +71,7 @@ def validate(name: str, env_config: Mapping[str, Any] | None = None) -> None:
     validate_options(name, env_config)
     config = env_config or {}
     if row and row.config_check and all(_is_plain(value) for value in config.values()):
-        _check_by(row, row.config_check, config)
+        _check_by(row, row.config_check, _own(config))
     ok, reason = installed(name, config.get("task"))
     if not ok:
         own_words = row is not None and row.installed_check
@@ -89,12 +96,17 @@ def validate_options(name: str, env_config: Mapping[str, Any] | None = None) -> 
     if not isinstance(env_config, Mapping):
         raise EnvConfigError(f"env_config of {name!r} is {env_config!r}, and must be a mapping")
     for key, value in env_config.items():
-        if key not in row.options:
+        if key not in _options(row):
             raise EnvConfigError(
                 f"unknown key {key!r} in the env_config of {name!r}; {of_key(row, key)}"
             )
         for candidate in _candidates(value):
             _check_value(row, key, candidate)
+    if env_config.get("limit_is_end") and env_config.get("grouped", True) is True:
+        raise EnvConfigError(
+            f"'limit_is_end' in the env_config of {name!r} is for grouped: false; for a team the "
+            "algorithm says it, bootstrap_truncated: false"
+        )
 
 
 def notice(name: str, env_config: Mapping[str, Any] | None = None) -> str:
@@ -178,7 +190,19 @@ class _Creator:
         validate(self.name, env_context)
         entry_point = ENVIRONMENTS[self.name].vector_entry_point
         assert entry_point is not None
-        return _load(entry_point)(num_envs, **dict(env_context))
+        if not env_context.get("grouped", True):
+            return None
+        return _load(entry_point)(num_envs, **_own(env_context))
+
+
+def _options(row: EnvRow) -> dict[str, Option]:
+    """The keys that an environment's env_config may have."""
+    return {**row.options, **SHARED_OPTIONS}
+
+
+def _own(env_config: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of an env_config that are the environment's own."""
+    return {key: value for key, value in env_config.items() if key not in SHARED_OPTIONS}
 
 
 def _load(entry_point: str) -> Callable[..., Any]:
@@ -208,7 +232,7 @@ def _is_plain(value: Any) -> bool:
 
 def _check_value(row: EnvRow, key: str, value: Any) -> None:
     """Raises EnvConfigError unless `value` is one that the option takes."""
-    option = row.options[key]
+    option = _options(row)[key]
     if value is None and option.default is None:
         return
     accepted = {int: numbers.Integral, float: numbers.Real}.get(option.kind, option.kind)

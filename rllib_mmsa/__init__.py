@@ -16,11 +16,15 @@ from rllib_mmsa.registration import OTHER_ALGORITHM_NAMES, register
 if TYPE_CHECKING:
     from rllib_mmsa.rllib import (
         ALGORITHMS,
+        IPPO,
+        MAPPO,
         MMSA,
         QMIX,
         VDN,
         IndependentQ,
         IndependentQConfig,
+        IPPOConfig,
+        MAPPOConfig,
         MMSAConfig,
         QMIXConfig,
         VDNConfig,
@@ -29,11 +33,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALGORITHMS",
+    "IPPO",
+    "MAPPO",
     "MMSA",
     "QMIX",
     "VDN",
+    "IPPOConfig",
     "IndependentQ",
     "IndependentQConfig",
+    "MAPPOConfig",
     "MMSAConfig",
     "QMIXConfig",
     "VDNConfig",

@@ -15,6 +15,8 @@ from rllib_mmsa.rllib import ALGORITHMS
 from rllib_mmsa.rllib.algorithm import QLearning
 from rllib_mmsa.rllib.batch import NOISE, TeamEpisode, Window, to_train_batch
 
+#: The algorithms that learn values; the others are PPO.
+Q_LEARNERS = [name for name, algorithm in ALGORITHMS.items() if issubclass(algorithm, QLearning)]
 SMALL = {
     "hidden_dim": 8,
     "train_batch_episodes": 4,
@@ -41,8 +43,10 @@ def build(
     name: str, env: str = "counter", seed: int | None = 0, env_config: dict | None = None, **config
 ) -> QLearning:
     """Builds a small algorithm; ``config`` overrides its settings."""
-    settings = {**SMALL, **(SMALL_MMSA if name == "MMSA" else {}), **config}
     algorithm_config = ALGORITHMS[name].get_default_config()
+    small = {**SMALL, **(SMALL_MMSA if name == "MMSA" else {})}
+    known = {key: value for key, value in small.items() if hasattr(algorithm_config, key)}
+    settings = {**known, **config}
     algorithm_config.environment(env, env_config=env_config or {}).debugging(seed=seed)
     return algorithm_config.update_from_dict(settings).build_algo()
 

@@ -16,7 +16,8 @@ S length of the global state.
 
 `base` holds the names, the types and the base class; `layout` says which numbers of an observation
 are of one thing; `checks` plays an environment and says what
-breaks the contract; `grouping` brings other environments under it.
+breaks the contract; `grouping` brings other environments under it; `ungrouped` shows one to RLlib's
+own algorithms, agent by agent.
 """
 
 from env_registry.contract.base import (
@@ -45,10 +46,12 @@ from env_registry.contract.layout import (
     find_layout,
     in_a_row,
 )
+from env_registry.contract.ungrouped import AGENT_ID, UngroupedEnv, agent_space
 from env_registry.errors import ContractError, EnvFailure, broken
 
 __all__ = [
     "ACTION_MASK",
+    "AGENT_ID",
     "AGENT_REWARDS",
     "ALL",
     "OBS",
@@ -64,6 +67,8 @@ __all__ = [
     "Layout",
     "Observation",
     "StepResult",
+    "UngroupedEnv",
+    "agent_space",
     "as_grouped_env",
     "broken",
     "check_env",

@@ -11,6 +11,7 @@ from env_registry.contract.base import TEAM
 from env_registry.contract.legacy_groups import LegacyGroupedEnv
 from env_registry.contract.old_gym import refuse_gym
 from env_registry.contract.space_checks import check_spaces
+from env_registry.contract.ungrouped import UngroupedEnv
 from env_registry.errors import broken
 
 
@@ -33,6 +34,12 @@ def as_grouped_env(env: Any, *, state: str = "auto") -> MultiAgentEnv:
     Raises:
         ContractError: If the environment cannot be grouped, with the line that would group it.
     """
+    if isinstance(env, UngroupedEnv):
+        raise broken(
+            "the environment was made with grouped: false",
+            "the algorithms of this package play a team; each agent by itself is for RLlib's own",
+            "leave grouped out of env_config",
+        )
     kinds = {kind.__module__.partition(".")[0] for kind in type(env).__mro__}
     if "pettingzoo" in kinds:
         from env_registry.pettingzoo_env import ParallelTeamEnv  # here: it needs PettingZoo

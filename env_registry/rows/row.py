@@ -45,6 +45,16 @@ TEAM_OPTIONS = {
 #: How other packages call the last of them.
 TEAM_SAID = dict.fromkeys(("time_limit", "horizon"), "the time limit is max_episode_steps")
 
+#: What every environment takes: how RLlib is shown it (`env_registry.contract.ungrouped`).
+SHARED_OPTIONS = {
+    "grouped": Option(
+        True, "one team agent; false: each agent is its own, for RLlib's algorithms", bool
+    ),
+    "limit_is_end": Option(
+        False, "with grouped: false, the time limit terminates and does not truncate", bool
+    ),
+}
+
 
 @dataclass(frozen=True)
 class EnvRow:

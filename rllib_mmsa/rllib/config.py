@@ -5,40 +5,23 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
-from env_registry.contract import TEAM
 from rllib_mmsa.method.settings import Settings, names
 from rllib_mmsa.older.options import from_older
-from rllib_mmsa.rllib import rules
 from rllib_mmsa.rllib.learner import QLearner
 from rllib_mmsa.rllib.module import QModule
 from rllib_mmsa.rllib.presets import EPYMARL_QMIX, TARGET_UPDATES, PresetConfig
-from rllib_mmsa.rllib.refused import MULTI_AGENT, as_team, refuse, team_policy
-from rllib_mmsa.rllib.runner import EpisodeRunner
-from rllib_mmsa.rllib.strict import ARGUMENTS
+from rllib_mmsa.rllib.refused import team_policy  # noqa: F401 - older pickles name it here
+from rllib_mmsa.rllib.team_config import TeamConfig
 from rllib_mmsa.rllib.training_options import TrainingOptions, shown
-from rllib_mmsa.rllib.vector_env import least_envs
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
 
-def _batch_in_episodes(settings: dict[str, Any]) -> dict[str, Any]:
-    """Reads RLlib's ``train_batch_size`` as a number of whole episodes.
-
-    RLlib's old QMIX counted time steps there, and trained on 32 of them where the algorithm
-    means 32 episodes: its best known trap.
-    """
-    settings = dict(settings)
-    if "train_batch_size" in settings:
-        episodes = settings.pop("train_batch_size")
-        settings.setdefault("train_batch_episodes", episodes)
-    return settings
-
-
-class QLearningConfig(PresetConfig):
+class QLearningConfig(TeamConfig, PresetConfig):
     """What every algorithm of this project shares: the method's ``Settings``, and those below.
 
     Attributes:
@@ -68,11 +51,6 @@ class QLearningConfig(PresetConfig):
         overlap_sampling: remote runners play the next round of episodes while the learner
             learns from the last one, so that the cores of both are busy. Episodes are then
             played with weights that are one round of updates older.
-        max_failures_in_a_row: a run ends after more failures than this without an episode.
-        evaluation_interval_env_steps: evaluate once per so many environment steps and at
-            the start; None never.
-        evaluation_num_envs: environments an evaluation runner plays at once.
-        evaluation_epsilon: share of random actions in evaluations; 0: greedy.
         engine: how updates are computed: "plain" (PyTorch), "native" (compiled C on a CPU),
             "compile" (torch.compile, for GPUs), or "auto": native where it knows the settings.
         learner_threads: threads that share an update on a CPU. The native engine's numbers
@@ -84,9 +62,7 @@ class QLearningConfig(PresetConfig):
     settings_class: type[Settings] = Settings
     presets = {"epymarl": EPYMARL_QMIX}
     own_setters = {
-        "evaluation_interval_env_steps": "evaluation",
-        "evaluation_num_envs": "evaluation",
-        "evaluation_epsilon": "evaluation",
+        **TeamConfig.own_setters,
         "overlap_sampling": "env_runners",
         "engine": "learners",
         "learner_threads": "learners",
@@ -96,7 +72,7 @@ class QLearningConfig(PresetConfig):
         super().__init__(algo_class=algo_class)
         for field in dataclasses.fields(self.settings_class):
             setattr(self, field.name, field.default)
-        self._set_rllib_defaults()
+        self.add_default_connectors_to_learner_pipeline = False
         # Optimiser and target networks.
         self.lr = 1e-3
         self.grad_clip = 10.0
@@ -119,30 +95,9 @@ class QLearningConfig(PresetConfig):
         self.updates_per_episode = 1.0
         self.standardise_rewards = True
         self.store_buffer_in_checkpoints = True
-        self.evaluation_interval_env_steps: int | None = 50_000  # Table 10
-        self.evaluation_num_envs = 10
-        self.evaluation_epsilon = 0.0
         # How updates are computed.
         self.engine = "auto"
         self.learner_threads = 2
-
-    def _set_rllib_defaults(self) -> None:
-        self.num_env_runners = 0
-        self.num_envs_per_env_runner = 8
-        self.env_runner_cls = EpisodeRunner
-        self.batch_mode = "complete_episodes"
-        self.max_failures_in_a_row = 10  # of environments, without a finished episode in between
-        # Seconds without a step, in a round that may take longer; StarCraft II's reset takes 180.
-        self.sample_timeout_s = self.evaluation_sample_timeout_s = 240.0
-        self.min_sample_timesteps_per_iteration = 1000  # env steps per reported iteration
-        self.policies = {TEAM}
-        self.policy_mapping_fn = team_policy
-        self.explore = True
-        self.evaluation_duration = 100  # episodes, Table 10
-        self.evaluation_duration_unit = "episodes"
-        self.add_default_connectors_to_env_to_module_pipeline = False
-        self.add_default_connectors_to_module_to_env_pipeline = False
-        self.add_default_connectors_to_learner_pipeline = False
 
     def __setattr__(self, key: str, value: Any) -> None:
         # RLlib's property ``learner_class`` is the class attribute above.
@@ -159,21 +114,7 @@ class QLearningConfig(PresetConfig):
         Raises:
             ConfigError: there is no such option; the nearest is named.
         """
-        given = _batch_in_episodes(dict(options))
-        own = [name for name in given if self._is_own(name)]
-        self.check_arguments("training", given, own)
-        super().training(**{name: value for name, value in given.items() if name not in own})
-        return self.set_own(given, own)
-
-    def _is_own(self, name: str) -> bool:
-        """Whether ``training`` sets an option and RLlib does not know it."""
-        return self._setter_of(name) == "training" and name not in ARGUMENTS["training"]
-
-    def update_from_dict(self, config_dict: dict[str, Any]) -> Self:
-        """RLlib's, which also takes ``train_batch_size`` for ``train_batch_episodes``."""
-        given = _batch_in_episodes(config_dict)
-        policies = {name: given.pop(name) for name in MULTI_AGENT if name in given}
-        return super().update_from_dict(given).multi_agent(**policies)
+        return super().training(**options)
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Any:
@@ -184,19 +125,6 @@ class QLearningConfig(PresetConfig):
         """Unpickles a configuration, also of an older version."""
         fresh = type(self)()
         self.__dict__.update({**vars(fresh), **from_older(state)})
-
-    def evaluation(self, **kwargs: Any) -> Self:
-        """Sets the evaluation settings.
-
-        Args:
-            **kwargs: ``evaluation_interval_env_steps``, ``evaluation_num_envs``,
-                ``evaluation_epsilon``, and RLlib's (evaluation_duration in episodes, ...). With
-                ``evaluation_interval``, RLlib's in iterations, the one in env steps is off
-                unless it is given beside it.
-        """
-        if kwargs.get("evaluation_interval", NotProvided) not in (NotProvided, None, 0):
-            kwargs.setdefault("evaluation_interval_env_steps", None)
-        return self.set_with_own("evaluation", kwargs)
 
     def env_runners(self, **kwargs: Any) -> Self:
         """Sets the sampling settings.
@@ -216,14 +144,6 @@ class QLearningConfig(PresetConfig):
         """
         return self.set_with_own("learners", kwargs)
 
-    def multi_agent(self, **kwargs: Any) -> Self:
-        """RLlib's; one policy for all agents, of whatever name, is the team's module.
-
-        Raises:
-            ConfigError: there are several policies.
-        """
-        return super().multi_agent(**as_team(kwargs))
-
     def get_default_rl_module_spec(self) -> RLModuleSpec:
         return RLModuleSpec(module_class=self.module_class, model_config=self.model_config)
 
@@ -231,23 +151,20 @@ class QLearningConfig(PresetConfig):
         return self.learner_class
 
     @property
+    def settings_names(self) -> tuple[str, ...]:
+        """See ``TeamConfig``: the fields of ``settings_class``."""
+        return tuple(names(self.settings_class))
+
+    @property
     def _model_config_auto_includes(self) -> dict[str, Any]:
-        own = {name: getattr(self, name) for name in (*names(self.settings_class), "epsilon")}
+        own = {name: getattr(self, name) for name in (*self.settings_names, "epsilon")}
         return super()._model_config_auto_includes | own
 
     def get_evaluation_config_object(self) -> AlgorithmConfig | None:
-        """RLlib's, averaged over exactly the episodes of one evaluation."""
+        """See ``TeamConfig``; nothing is learned beside an evaluation."""
         config = super().get_evaluation_config_object()
-        if config is None:  # this is the evaluation's already
-            return None
-        config = config.copy(copy_frozen=False)
-        user = self.evaluation_config or {}
-        config.explore = user.get("explore", False)
-        config.overlap_sampling = False  # nothing is learned beside an evaluation
-        config.num_envs_per_env_runner = user.get(
-            "num_envs_per_env_runner", self.evaluation_num_envs
-        )
-        config.metrics_num_episodes_for_smoothing = self.evaluation_duration
+        if config is not None:
+            config.overlap_sampling = False
         return config
 
     def validate(self) -> None:
@@ -256,8 +173,6 @@ class QLearningConfig(PresetConfig):
         Raises:
             ValueError: with the value, the rule and the remedy.
         """
-        refuse(self)
-        rules.check(self)  # RLlib's own checks would meet some of these in their words
         super().validate()
         self._require(
             "replay_capacity_episodes",
@@ -276,10 +191,6 @@ class QLearningConfig(PresetConfig):
             "(num_env_runners: 1)",
         )
         self._validate_targets()
-        if self.env is not None:
-            least = least_envs(self.env, self.env_config or {})
-            self.num_envs_per_env_runner = max(self.num_envs_per_env_runner, least)
-            self.evaluation_num_envs = max(self.evaluation_num_envs, least)
 
     def _validate_targets(self) -> None:
         if all(getattr(self, name) is None for name in TARGET_UPDATES):
@@ -291,10 +202,6 @@ class QLearningConfig(PresetConfig):
                 "target_update_tau (soft) and target_network_update_freq (hard copies) are both "
                 "set; set one of them"
             )
-
-    def _require(self, name: str, holds: bool, rule: str) -> None:
-        if not holds:
-            raise ValueError(f"{name} is {getattr(self, name)!r}; it must be {rule}")
 
 
 QLearningConfig.training.__signature__ = shown(TrainingOptions, QLearningConfig())

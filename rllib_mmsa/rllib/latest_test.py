@@ -25,8 +25,8 @@ from ray.tune.utils.util import flatten_dict
 from rllib_mmsa.rllib import metrics as keys
 
 if TYPE_CHECKING:
-    from rllib_mmsa.rllib.algorithm import QLearning
-    from rllib_mmsa.rllib.config import QLearningConfig
+    from rllib_mmsa.rllib.team_algorithm import TeamAlgorithm
+    from rllib_mmsa.rllib.team_config import TeamConfig
 
 
 class LatestTest:
@@ -94,7 +94,7 @@ class Ending:
         self._began = 0.0
 
     @contextlib.contextmanager
-    def cut_short(self, algorithm: QLearning) -> Iterator[None]:
+    def cut_short(self, algorithm: TeamAlgorithm) -> Iterator[None]:
         """Within it, an iteration that would pass the last env step ends with the round there.
 
         An iteration goes on for ``min_sample_timesteps_per_iteration`` env steps. Without this, a
@@ -107,7 +107,7 @@ class Ending:
         if not 0 < left < (config.min_sample_timesteps_per_iteration or 0):
             yield
             return
-        last: QLearningConfig = config.copy(copy_frozen=False)
+        last: TeamConfig = config.copy(copy_frozen=False)
         last.min_sample_timesteps_per_iteration = math.ceil(left)
         last.freeze()
         algorithm.config = last
@@ -116,7 +116,7 @@ class Ending:
         finally:
             algorithm.config = config
 
-    def reached(self, algorithm: QLearning, results: Mapping[str, Any]) -> bool:
+    def reached(self, algorithm: TeamAlgorithm, results: Mapping[str, Any]) -> bool:
         """Whether the iteration that has these results is the last one."""
         if not self.stop:
             return False

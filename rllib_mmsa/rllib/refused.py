@@ -119,13 +119,13 @@ def refuse(config: Any) -> None:
     """Refuses options that would silently mean something else than the user believes.
 
     Args:
-        config: a ``QLearningConfig``.
+        config: a ``TeamConfig``.
 
     Raises:
         ConfigError: with the option, its value and what to do instead; all of them at once.
     """
     found = []
-    for name, (allowed, instead) in REFUSED.items():
+    for name, (allowed, instead) in config.refused.items():
         value = getattr(config, name)
         if not (allowed(value) if callable(allowed) else value in allowed):
             found.append(f"{shown(name)} is {value!r}; {instead}.")
@@ -142,7 +142,7 @@ def unused(config: Any) -> list[str]:
     default = type(config)()
     return [
         f"{shown(name)} is {getattr(config, name)!r} and does nothing here: {why}"
-        for name, why in UNUSED.items()
+        for name, why in config.unused.items()
         if hasattr(default, name) and getattr(config, name) != getattr(default, name)
     ]
 

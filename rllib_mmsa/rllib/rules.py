@@ -24,6 +24,8 @@ from rllib_mmsa.rllib import presets
 
 OPTIMISERS = ("rmsprop", "adam")
 ENGINES = ("auto", "plain", "native", "compile")
+#: What PPO's critic sees: the global state, or the agent's own observation.
+CRITICS = ("central", "own")
 CLIPS = ("global_norm", "norm", "value")
 
 
@@ -181,6 +183,16 @@ RULES: dict[str, Rule] = {
     "target_update_episodes": COUNT_OR_NONE,
     "target_network_update_freq": COUNT_OR_NONE,
     "target_update_tau": Number(0, 1, above=True, none=True),
+    # PPO's.
+    "critic": Choice(CRITICS),
+    "num_epochs": AT_LEAST_1,
+    "minibatch_size": COUNT_OR_NONE,
+    "lambda_": SHARE,
+    "clip_param": Number(0, above=True),
+    "vf_clip_param": Number(0, above=True),
+    "vf_loss_coeff": NOT_NEGATIVE,
+    "entropy_coeff": Schedule(NOT_NEGATIVE, NOT_NEGATIVE, from_0=True),
+    "kl_coeff": NOT_NEGATIVE,
     # Sampling, replay, learning.
     "epsilon": Schedule(SHARE, SHARE),
     "train_batch_episodes": AT_LEAST_1,

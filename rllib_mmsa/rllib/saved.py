@@ -22,31 +22,25 @@ from rllib_mmsa.rllib.latest_test import LatestTest
 from rllib_mmsa.rllib.replay import EpisodeReplay
 from rllib_mmsa.team import files
 
+#: Parts of a state.
+TESTS, Q_LEARNING = "tests", "q_learning"
+
 
 class Saved(Algorithm):
     """Saves and restores what RLlib's checkpoint would lose.
 
-    ``QLearning`` (algorithm.py) sets what this reads.
+    ``TeamAlgorithm`` (team_algorithm.py) sets what this reads.
     """
 
-    replay: EpisodeReplay
-    collector: EpisodeCollector
     latest_test: LatestTest
-    _updates_owed: float
-    _episodes_not_restored: int
     _evaluations_done: int
-    _reported_at: int
+    _meaning: dict[str, Any]
     _version: str
 
     def _find_env_backend(self) -> str:
         """The engine that the environments play on; "" where there is only one."""
         found = self.env_runner_group.foreach_env_runner(lambda runner: runner.env_backend)
         return ", ".join(sorted({backend for backend in found if backend}))
-
-    def _find_engine(self) -> str:
-        """How the updates are computed (rllib_mmsa/engine), and why, where it was not expected."""
-        found = self.learner_group.foreach_learner(lambda learner: learner.engine_shown)
-        return ", ".join(sorted({each.get() for each in found}))
 
     def _find_meaning(self) -> dict[str, Any]:
         """What the numbers of the environments mean, in all processes alike.
@@ -86,9 +80,9 @@ class Saved(Algorithm):
             (folder / whole.CLASS_FILE).write_bytes(cloudpickle.dumps(made))
 
     def _save_team(self, folder: Path) -> None:
-        """The team as `rllib_mmsa.load_team` reads it; not where its network is the user's own."""
+        """The team as `rllib_mmsa.load_team` reads it; not where its network is another one."""
         module = self.get_module(TEAM)
-        if type(module.agent) not in (RecurrentAgent, SaleAgent):
+        if type(getattr(module, "agent", None)) not in (RecurrentAgent, SaleAgent):
             return
         weights = self.learner_group.get_state(
             components=f"{COMPONENT_LEARNER}/{COMPONENT_RL_MODULE}", inference_only=True
@@ -134,6 +128,46 @@ class Saved(Algorithm):
             origin.refuse_newer(folder)
             meaning.compare(meaning.of_checkpoint(folder), self._meaning, folder)
         super().restore_from_path(path, **kwargs)
+
+    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """RLlib's state and what tests there were."""
+        state = super().get_state(*args, **kwargs)
+        state[TESTS] = {
+            "evaluations_done": self._evaluations_done,
+            "latest_test": self.latest_test.get_state(),
+        }
+        return state
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Restores what ``get_state`` returned."""
+        super().set_state(state)
+        # Older checkpoints have it beside the replay, and the oldest without the latest test.
+        own = state.get(TESTS) or state.get(Q_LEARNING)
+        if own:
+            self._evaluations_done = own["evaluations_done"]
+            self.latest_test.set_state(own.get("latest_test"))
+
+
+class SavedReplay(Saved):
+    """Saves and restores besides what Q-learning has: the replay and its counters.
+
+    ``QLearning`` (algorithm.py) sets what this reads.
+    """
+
+    replay: EpisodeReplay
+    collector: EpisodeCollector
+    _updates_owed: float
+    _episodes_not_restored: int
+    _reported_at: int
+
+    def _find_engine(self) -> str:
+        """How the updates are computed (rllib_mmsa/engine), and why, where it was not expected."""
+        found = self.learner_group.foreach_learner(lambda learner: learner.engine_shown)
+        return ", ".join(sorted({each.get() for each in found}))
+
+    def restore_from_path(self, path: Any, **kwargs: Any) -> None:
+        """See ``Saved``; says what could not be read as it was saved."""
+        super().restore_from_path(path, **kwargs)
         self._say_what_was_mended()
 
     def _say_what_was_mended(self) -> None:
@@ -156,11 +190,9 @@ class Saved(Algorithm):
         """RLlib's state, the replay (option) and the counters."""
         collected = self.collector.get_state()  # first: it changes the runners' state
         state = super().get_state(*args, **kwargs)
-        state["q_learning"] = {
+        state[Q_LEARNING] = {
             "replay": self.replay.get_state(self.config.store_buffer_in_checkpoints),
             "updates_owed": self._updates_owed,
-            "evaluations_done": self._evaluations_done,
-            "latest_test": self.latest_test.get_state(),
             "reported_at": self._reported_at,
             "collected": collected,
         }
@@ -169,13 +201,11 @@ class Saved(Algorithm):
     def set_state(self, state: dict[str, Any]) -> None:
         """Restores what ``get_state`` returned."""
         super().set_state(state)
-        if "q_learning" in state:
-            own = state["q_learning"]
+        if Q_LEARNING in state:
+            own = state[Q_LEARNING]
             self.replay.set_state(own["replay"])
             self._episodes_not_restored = self.replay.num_episodes_added - len(self.replay)
             self._updates_owed = own["updates_owed"]
-            self._evaluations_done = own["evaluations_done"]
-            self.latest_test.set_state(own.get("latest_test"))  # older checkpoints have none
             self._reported_at = own.get("reported_at", 0)  # older checkpoints have none
             self.collector.set_state(_finite(own["collected"]))
 

@@ -74,9 +74,9 @@ def _read_description(place: Path) -> dict[str, Any]:
         newer = said["format"] > FORMAT
     except FileNotFoundError:
         raise MeaninglessFolder(
-            f"'{place}' holds no {DESCRIPTION}; name the folder of a checkpoint that this version "
-            "wrote (`rllib train` prints it), or train the run on for a moment: the next "
-            "checkpoint has it."
+            f"'{place}' holds no {DESCRIPTION}. MAPPO and IPPO write none: `rllib evaluate` plays "
+            "their checkpoints. Otherwise name the folder of a checkpoint that this version wrote "
+            "(`rllib train` prints it), or train the run on for a moment: the next one has it."
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise MeaninglessFolder(f"'{path}' cannot be read ({error}).") from None

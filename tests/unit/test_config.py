@@ -7,11 +7,12 @@ from rllib_mmsa.method.settings import PRESETS, MMSASettings, Settings, names
 from rllib_mmsa.older.options import REMOVED, from_older
 from rllib_mmsa.registration import ALGORITHM_NAMES
 from rllib_mmsa.rllib import ALGORITHMS, MMSAConfig, QMIXConfig
+from tests.algorithms import Q_LEARNERS
 
 
 def test_algorithms_differ_only_where_they_say():
     """Fair comparison: everything but this is shared."""
-    configs = {name: cls.get_default_config().to_dict() for name, cls in ALGORITHMS.items()}
+    configs = {name: ALGORITHMS[name].get_default_config().to_dict() for name in Q_LEARNERS}
     differing = {
         name: {
             key

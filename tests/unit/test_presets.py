@@ -10,6 +10,7 @@ from rllib_mmsa.command.experiment.files import load_file
 from rllib_mmsa.errors import ConfigError
 from rllib_mmsa.rllib import ALGORITHMS, MMSAConfig, QMIXConfig, VDNConfig
 from rllib_mmsa.rllib.presets import NAMES
+from tests.algorithms import Q_LEARNERS
 
 #: The appendix of EPyMARL's benchmark for Level-Based Foraging, and EPyMARL's own defaults.
 SHARED = {
@@ -50,7 +51,7 @@ def settings(config) -> dict:
     return {name: value for name, value in vars(config).items() if not name.startswith("_")}
 
 
-@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize("name", Q_LEARNERS)
 def test_the_preset_epymarl_is_exactly_these_values(name):
     plain = settings(ALGORITHMS[name].get_default_config())
     config = ALGORITHMS[name].get_default_config().training(preset="epymarl")

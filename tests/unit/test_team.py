@@ -106,7 +106,7 @@ def test_what_does_not_fit_is_said(trained):
 
 def test_folders_that_hold_no_team(trained, tmp_path):
     folder = trained[0]
-    with pytest.raises(MeaninglessFolder, match=r"holds no team\.json; name the folder of a check"):
+    with pytest.raises(MeaninglessFolder, match=r"holds no team\.json\. MAPPO and IPPO"):
         rllib_mmsa.load_team(tmp_path)
     for file in ("team.json", "team.safetensors"):
         shutil.copy(folder / file, tmp_path)

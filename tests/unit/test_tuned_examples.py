@@ -35,7 +35,9 @@ STUDIES = (
     *("qmix_lbf_epymarl", "campaign_lbf"),
     *("hpn_qmix_smax", "mmsa_hpn_smax"),
 )
-PLAIN = [path for path in EXAMPLES if path.stem not in STUDIES]
+#: PPO needs more env steps, so its files are a family of their own.
+PPO = ("mappo", "ippo")
+PLAIN = [p for p in EXAMPLES if p.stem not in STUDIES and not p.stem.startswith(PPO)]
 
 
 @pytest.mark.parametrize("group", sorted({p.stem.split("_", 1)[1] for p in PLAIN}))
@@ -49,6 +51,28 @@ def test_tuned_examples_of_one_environment_differ_in_their_algorithm_alone(group
     assert all(other == found for other in others)
     runs = [load_file(path)[0].run for path in ours]
     assert [run.lower() for run in runs] == [path.stem.split("_")[0] for path in ours]
+
+
+@pytest.mark.parametrize("group", ["lbf", "smax"])
+def test_ppo_s_examples_play_and_test_as_mmsa_s(group):
+    (mmsa,) = load_file(ROOT / f"tuned_examples/mmsa_{group}.yaml")
+    (mappo,), (ippo,) = (load_file(ROOT / f"tuned_examples/{name}_{group}.yaml") for name in PPO)
+    assert (mappo.run, ippo.run) == ("MAPPO", "IPPO")
+    assert (mappo.env, mappo.config, mappo.stop) == (ippo.env, ippo.config, ippo.stop)
+    assert mappo.env == mmsa.env
+    assert mappo.config.items() >= mmsa.config.items()
+    assert mappo.config.keys() - mmsa.config.keys() <= {
+        "num_envs_per_env_runner",
+        "train_batch_episodes",
+    }
+
+
+def test_ppo_s_grid_is_qmix_s_paper_tasks_and_tests():
+    (paper,) = load_file(ROOT / "tuned_examples/qmix_lbf_paper.yaml")
+    (mappo,) = load_file(ROOT / "tuned_examples/mappo_lbf_paper.yaml")
+    assert (mappo.env, mappo.stop) == (paper.env, paper.stop)
+    left_out = {"standardise_rewards", "num_envs_per_env_runner"}
+    assert mappo.config == {k: v for k, v in paper.config.items() if k not in left_out}
 
 
 def test_the_paper_s_foraging_tasks_are_a_grid_of_trials_and_train_stays_quick():

@@ -50,7 +50,8 @@ KNOWN_METRICS = (
       "default_optimizer_learning_rate", "num_updates_lifetime", "num_target_updates",
       "kl_prior_loss", "kl_balanced_loss", "reconstruction_embeddings_loss",
       "reconstruction_hidden_loss", "reconstruction_obs_loss", "reconstruction_mask_loss",
-      "sale_latent_loss", "sale_observation_loss", "policy_loss", "policy_agreement")),
+      "sale_latent_loss", "sale_observation_loss", "policy_loss", "policy_agreement",
+      "vf_loss", "vf_explained_var", "entropy", "mean_kl_loss")),
 )  # fmt: skip
 # Parts of a result into which callbacks log.
 METRIC_FOLDERS = (

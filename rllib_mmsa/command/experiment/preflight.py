@@ -110,11 +110,11 @@ def notices(experiment: Experiment) -> list[str]:
 
 def unused_options(algorithm: type[Algorithm], settings: Mapping[str, Any]) -> list[str]:
     """A line for each option that is set and does nothing, for this project's algorithms."""
-    from rllib_mmsa.rllib.config import QLearningConfig
     from rllib_mmsa.rllib.refused import unused
+    from rllib_mmsa.rllib.team_config import TeamConfig
 
     config = algorithm.get_default_config()
-    if not isinstance(config, QLearningConfig):
+    if not isinstance(config, TeamConfig):
         return []
     return unused(config.update_from_dict(dict(settings)))
 

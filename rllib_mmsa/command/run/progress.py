@@ -138,6 +138,7 @@ class TrialProgress:
         """The pieces of a line in their order: each as it should be, then shorter ones."""
         steps, total = get(result, STEPS), self.stop.get(STEPS)
         speed = self.speed(result)
+        epsilon = get(result, f"env_runners/{keys.EPSILON}")
         win = get(result, keys.TEST_WIN_RATE)
         win = get(result, f"env_runners/{keys.WIN_RATE}") if math.isnan(win) else win
         return {
@@ -154,7 +155,7 @@ class TrialProgress:
             "return": [f"return {format_return(get(result, 'env_runners/episode_return_mean'))}"],
             "test": _test(result, steps),
             "win": ["" if math.isnan(win) else f"win {win:.2f}", ""],
-            "eps": [f"eps {format_number(get(result, 'env_runners/epsilon'))}", ""],
+            "eps": ["" if math.isnan(epsilon) else f"eps {format_number(epsilon)}", ""],
             "speed": [f"{format_number(speed, ',.0f')} steps/s", f"{format_count(speed)}/s", ""],
             "left": [f"left {format_duration(self.time_left(result, speed))}", ""],
         }

@@ -23,7 +23,6 @@ from rllib_mmsa.command.run import rewind, search_state, state
 from rllib_mmsa.command.run.announce import AnnounceStop
 from rllib_mmsa.command.run.logs import CsvLog, JsonLog
 from rllib_mmsa.errors import ConfigError
-from rllib_mmsa.method.settings import names
 from rllib_mmsa.rllib.latest_test import met
 
 
@@ -166,7 +165,7 @@ def _keep_settings(trial: dict[str, Any], checkpoint: Path) -> None:
     except ConfigError:
         return  # said by who restores it
     default = type(config)()
-    for name in names(config.settings_class):
+    for name in config.settings_names:
         if getattr(config, name) != getattr(default, name):
             trial["config"].setdefault(name, getattr(config, name))
 
