@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
-MIXERS = ("qmix", "vdn", None)
+MIXERS = ("qmix", "qplex", "vdn", None)
 NORMALISERS = ("avg_l1", "none", "layer", "batch", "softmax", "l2")
 KL_BALANCES = ("prior", "posterior", None)
 WORLD_MODEL_FORMS = ("direct", "residual", "printed")
@@ -27,9 +27,9 @@ class Settings:
         double_q: the target's actions are the online agents' greedy ones. False is the maximum
             as printed in section 4.4.
         bootstrap_truncated: targets look past a time limit. False learns the limit as an end.
-        mixer: "qmix", "vdn" or None (nothing is mixed).
+        mixer: "qmix", "qplex", "vdn" or None (nothing is mixed).
         mixing_embed_dim: width of QMIX's mixing layer (Table 6).
-        hypernet_embed_dim: hidden width of QMIX's hypernetworks (Table 6).
+        hypernet_embed_dim: hidden width of QMIX's hypernetworks (Table 6), and of QPLEX's.
         hidden_dim: hidden size of the agents' GRU (Table 6).
         observe_agent_id: each agent's index is part of its input.
         observe_last_action: each agent's last action is part of its input.

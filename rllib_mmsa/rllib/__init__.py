@@ -7,6 +7,7 @@ from rllib_mmsa.rllib.algorithm import QLearning
 from rllib_mmsa.rllib.independent_q import IndependentQ, IndependentQConfig
 from rllib_mmsa.rllib.mmsa import MMSA, MMSAConfig
 from rllib_mmsa.rllib.qmix import QMIX, QMIXConfig
+from rllib_mmsa.rllib.qplex import QPLEX, QPLEXConfig
 from rllib_mmsa.rllib.vdn import VDN, VDNConfig
 
 quiet.install()
@@ -14,6 +15,7 @@ quiet.install()
 ALGORITHMS: dict[str, type[QLearning]] = {
     "MMSA": MMSA,
     "QMIX": QMIX,
+    "QPLEX": QPLEX,
     "VDN": VDN,
     "IndependentQ": IndependentQ,
 }
@@ -23,10 +25,12 @@ __all__ = [
     "ALGORITHMS",
     "MMSA",
     "QMIX",
+    "QPLEX",
     "VDN",
     "IndependentQ",
     "IndependentQConfig",
     "MMSAConfig",
     "QMIXConfig",
+    "QPLEXConfig",
     "VDNConfig",
 ]
