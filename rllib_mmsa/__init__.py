@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         MAPPO,
         MMSA,
         QMIX,
+        QPLEX,
         VDN,
         IndependentQ,
         IndependentQConfig,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         MAPPOConfig,
         MMSAConfig,
         QMIXConfig,
+        QPLEXConfig,
         VDNConfig,
     )
     from rllib_mmsa.team import load_team
@@ -37,6 +39,7 @@ __all__ = [
     "MAPPO",
     "MMSA",
     "QMIX",
+    "QPLEX",
     "VDN",
     "IPPOConfig",
     "IndependentQ",
@@ -44,6 +47,7 @@ __all__ = [
     "MAPPOConfig",
     "MMSAConfig",
     "QMIXConfig",
+    "QPLEXConfig",
     "VDNConfig",
     "load_team",
     "register",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 #: Names that a configuration file may give to ``run``.
-ALGORITHM_NAMES = ("MMSA", "QMIX", "VDN", "IndependentQ", "MAPPO", "IPPO")
+ALGORITHM_NAMES = ("MMSA", "QMIX", "QPLEX", "VDN", "IndependentQ", "MAPPO", "IPPO")
 #: What users call them elsewhere. (RLlib's IQL is another method: implicit Q-learning.)
 OTHER_ALGORITHM_NAMES = {
     "IQL": "IndependentQ",

@@ -107,7 +107,8 @@ def hpn_layers(layout: Sequence[Entity] | None, settings: Settings) -> dict[str,
 
 def make_mixer(sizes: Sizes, state_size: int, settings: Settings) -> nn.Module:
     """The mixer for a state of ``state_size`` numbers, the roll-out's among them."""
-    return MAKE_MIXER[settings.mixer](sizes.num_agents, state_size, settings)
+    make = MAKE_MIXER[settings.mixer]
+    return make(sizes.num_agents, sizes.num_actions, state_size, settings)
 
 
 def make_world_model(sizes: Sizes, settings: MMSASettings) -> WorldModel:

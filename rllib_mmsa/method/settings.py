@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 AGENTS = ("rnn", "hpn")
-MIXERS = ("qmix", "vdn", None)
+MIXERS = ("qmix", "qplex", "vdn", None)
 NORMALISERS = ("avg_l1", "none", "layer", "batch", "softmax", "l2")
 KL_BALANCES = ("prior", "posterior", None)
 WORLD_MODEL_FORMS = ("direct", "residual", "printed")
@@ -28,9 +28,9 @@ class Settings:
         double_q: the target's actions are the online agents' greedy ones. False is the maximum
             as printed in section 4.4.
         bootstrap_truncated: targets look past a time limit. False learns the limit as an end.
-        mixer: "qmix", "vdn" or None (nothing is mixed).
+        mixer: "qmix", "qplex", "vdn" or None (nothing is mixed).
         mixing_embed_dim: width of QMIX's mixing layer (Table 6).
-        hypernet_embed_dim: hidden width of QMIX's hypernetworks (Table 6).
+        hypernet_embed_dim: hidden width of QMIX's hypernetworks (Table 6), and of QPLEX's.
         agent: the agents' first and last layer: "rnn", linear (Table 6), or "hpn", which reads the
             things of an observation as a set (Hao et al., 2023; method/entities.py).
         hpn_hyper_dim: hidden width of HPN's hypernetworks (the authors' value).

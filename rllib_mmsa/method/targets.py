@@ -5,6 +5,8 @@ Shapes: B episodes, T steps, N agents, A actions, M mixed values (1 with a mixer
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -31,6 +33,25 @@ def mask_illegal(q_values: Tensor, action_mask: Tensor) -> Tensor:
 def greedy_actions(q_values: Tensor, action_mask: Tensor) -> Tensor:
     """Returns argmax_a Q(a) over the legal actions, (...) int64."""
     return mask_illegal(q_values, action_mask).argmax(dim=-1)
+
+
+@torch.no_grad()
+def best_actions(agent: Any, hidden: Tensor, obs: Tensor, action_mask: Tensor) -> Tensor:
+    """argmax_a Q_i(h, o, a) over the legal actions, (..., N) int64.
+
+    Args:
+        agent: a ``RecurrentAgent``.
+        hidden: (..., N, H).
+        obs: (..., N, D).
+        action_mask: (..., N, A).
+    """
+    return greedy_actions(agent.q_values(hidden, obs), action_mask)
+
+
+@torch.no_grad()
+def best_values(agent: Any, hidden: Tensor, obs: Tensor, action_mask: Tensor) -> Tensor:
+    """max_a Q_i(h, o, a) over the legal actions, (..., N); arguments as ``best_actions``."""
+    return mask_illegal(agent.q_values(hidden, obs), action_mask).amax(-1)
 
 
 def take_actions(values: Tensor, actions: Tensor) -> Tensor:

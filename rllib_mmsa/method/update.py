@@ -19,11 +19,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rllib_mmsa.method import uses
-from rllib_mmsa.method.mixers import RolloutAggregator
+from rllib_mmsa.method.mixers import RolloutAggregator, mix
 from rllib_mmsa.method.networks import TeamNetworks
 from rllib_mmsa.method.reduce import own_share
 from rllib_mmsa.method.settings import MMSASettings, Settings
-from rllib_mmsa.method.targets import StepMean, greedy_actions, mask_illegal, td_targets
+from rllib_mmsa.method.targets import (
+    StepMean,
+    best_actions,
+    best_values,
+    mask_illegal,
+    td_targets,
+)
 from rllib_mmsa.method.world_model import Decoded, Foretold, Gaussian, WorldModel
 
 
@@ -154,8 +160,7 @@ def forward(
     # Agents (section 4.2): hidden states, the values of the actions taken, greedy actions.
     h = nets.agent.unroll(o, a)
     q = nets.agent.q_value(h[:, :-1], o[:, :-1], a)
-    with torch.no_grad():
-        u = greedy_actions(nets.agent.q_values(h, o), legal)
+    u = best_actions(nets.agent, h, o, legal)
 
     # Target agents: the value of the online agents' greedy actions, or their own maximum.
     with torch.no_grad():
@@ -169,17 +174,18 @@ def forward(
     # Imagination (section 4.3): roll-outs from every step, by target networks, for both mixers.
     rollout = None
     if isinstance(settings, MMSASettings) and settings.has_model:
-        horizon = settings.rollout_horizon
-        rollout = nets.target_world_model.imagine(h_target, o, u_target, horizon)
+        rollout = nets.target_world_model.imagine(h_target, o, u_target, settings.rollout_horizon)
     elif settings.reads_more:  # the control "hidden"
         rollout = h_target.flatten(-2).unsqueeze(-2)
 
     # Mixers and target (section 4.4): Q_tot(q, [s ; s^Rollout]) and y^tot.
     read = uses.gate(nets, rollout, u_target) if settings.gate_rollout else rollout
-    q_tot = nets.mixer(q, mixer_state(nets.aggregator, s, read, settings)[:, :-1])
+    state = mixer_state(nets.aggregator, s, read, settings)[:, :-1]
+    q_tot = mix(nets.mixer, q, state, a, lambda: best_values(nets.agent, h, o, legal)[:, :-1])
     with torch.no_grad():
-        next_state = mixer_state(nets.target_aggregator, s, read, settings)[:, 1:]
-        next_q_tot = nets.target_mixer(q_target[:, 1:], next_state)
+        state = mixer_state(nets.target_aggregator, s, read, settings)[:, 1:]
+        best = lambda: best_values(nets.target_agent, h_target, o, legal)[:, 1:]  # noqa: E731
+        next_q_tot = mix(nets.target_mixer, q_target[:, 1:], state, u_target[:, 1:], best)
         reached = uses.expand(nets, batch, rollout, u_target, next_q_tot)
         ended, returns = batch.ended(settings), (settings.gamma, settings.td_lambda)
         y = td_targets(batch.rewards, ended, reached, *returns, batch.loss_mask, batch.truncated)

@@ -7,6 +7,7 @@ from rllib_mmsa.rllib.independent_q import IndependentQ, IndependentQConfig
 from rllib_mmsa.rllib.mmsa import MMSA, MMSAConfig
 from rllib_mmsa.rllib.ppo import IPPO, MAPPO, IPPOConfig, MAPPOConfig
 from rllib_mmsa.rllib.qmix import QMIX, QMIXConfig
+from rllib_mmsa.rllib.qplex import QPLEX, QPLEXConfig
 from rllib_mmsa.rllib.team_algorithm import TeamAlgorithm
 from rllib_mmsa.rllib.vdn import VDN, VDNConfig
 
@@ -15,6 +16,7 @@ quiet.install()
 ALGORITHMS: dict[str, type[TeamAlgorithm]] = {
     "MMSA": MMSA,
     "QMIX": QMIX,
+    "QPLEX": QPLEX,
     "VDN": VDN,
     "IndependentQ": IndependentQ,
     "MAPPO": MAPPO,
@@ -28,6 +30,7 @@ __all__ = [
     "MAPPO",
     "MMSA",
     "QMIX",
+    "QPLEX",
     "VDN",
     "IPPOConfig",
     "IndependentQ",
@@ -35,5 +38,6 @@ __all__ = [
     "MAPPOConfig",
     "MMSAConfig",
     "QMIXConfig",
+    "QPLEXConfig",
     "VDNConfig",
 ]

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from rllib_mmsa.engine.native.bindings import unavailable
-from rllib_mmsa.engine.native.native import NativeEngine
+from rllib_mmsa.engine.native.native import MIXERS, NativeEngine
 from rllib_mmsa.method.settings import MMSASettings, Settings
 
 #: Options that are off by default, and not compiled.
@@ -23,6 +23,8 @@ def verify(settings: Settings) -> str | None:
     """Why these settings are not known; None if they are known whole."""
     if settings.agent != "rnn":
         return f"agent: {settings.agent} is not compiled"
+    if settings.mixer not in MIXERS:
+        return f"mixer: {settings.mixer} is not compiled"
     if not isinstance(settings, MMSASettings):
         return None
     if settings.has_model and not settings.use_sale:

@@ -17,7 +17,8 @@ from rllib_mmsa.method import losses as equations
 from rllib_mmsa.method.agents import AgentState
 from rllib_mmsa.method.update import Batch
 
-_MIXERS = {None: 0, "vdn": 1, "qmix": 2}
+#: Those that are compiled, and their numbers in native.c.
+MIXERS = {None: 0, "vdn": 1, "qmix": 2}
 #: The numbers that ``learn`` in native.c writes, in its order.
 _LOSSES = (
     "td_loss",
@@ -175,7 +176,7 @@ def _sizes(module: Any, played: Batch | None) -> bindings.Settings:
         "hidden": settings.hidden_dim,
         "last_action": settings.observe_last_action,
         "agent_id": settings.observe_agent_id,
-        "mixer": _MIXERS[settings.mixer],
+        "mixer": MIXERS[settings.mixer],
         "embed": settings.mixing_embed_dim,
         "hyper": settings.hypernet_embed_dim,
         "global_state": settings.use_global_state,
