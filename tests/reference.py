@@ -95,10 +95,37 @@ class Reference(UsesReference):
         obs, legal = episode.obs[t], episode.mask[t]
         return [self.greedy(agent, states[t][i], obs[i], legal[i]) for i in range(self.agents)]
 
-    def mix(self, mixer: Any, values: list[Tensor], state: Tensor) -> Tensor:
+    def best(self, agent: Any, states: list, episode: Episode, t: int) -> list[Tensor]:
+        """Each agent's value of its best legal action."""
+        greedy = self.greedy_team(agent, states, episode, t)
+        obs = episode.obs[t]
+        return [self.value(agent, states[t][i], obs[i], a) for i, a in enumerate(greedy)]
+
+    def duplex(self, mixer: Any, values: list, state: Tensor, actions: list, best: list) -> Tensor:
+        """QPLEX's Q_tot, (1,)."""
+        taken = torch.zeros(self.agents, self.num_actions, dtype=state.dtype)
+        taken[torch.arange(self.agents), actions] = 1
+        keys, of_state = mixer.keys(state), mixer.of_state(state)
+        of_actions = mixer.of_actions(torch.cat([state, taken.flatten()]))
+        total = torch.zeros(1, dtype=state.dtype)
+        for i, q in enumerate(values):
+            weight, advantage = mixer.weights(state)[i].abs(), (q - best[i]).detach()
+            importance = sum(
+                keys[k].abs()
+                * torch.sigmoid(of_state[k * self.agents + i])
+                * torch.sigmoid(of_actions[k * self.agents + i])
+                for k in range(mixer.heads)
+            )
+            total = total + weight * q + mixer.bias(state)[i]
+            total = total + (importance - 1) * weight.detach() * advantage
+        return total
+
+    def mix(self, mixer: Any, values: list, state: Tensor, actions: list, best: list) -> Tensor:
         """Q_tot, (1,); of independent Q-learning, (N,)."""
         if self.config.mixer is None:
             return torch.stack(values)
+        if self.config.mixer == "qplex":
+            return self.duplex(mixer, values, state, actions, best)
         if self.config.mixer == "vdn":
             return torch.stack(values).sum(0, keepdim=True)
         first = mixer.weights_1(state).abs().view(self.agents, mixer.embed_dim)
@@ -121,7 +148,9 @@ class Reference(UsesReference):
                     for i, h in enumerate(online[t])
                 ]
                 state = self.mixer_state("", episode, online, target, t)
-                value = self.mix(self.module.mixer, chosen, state)
+                best = self.best(self.module.agent, online, episode, t)
+                taken = episode.actions[t].tolist()
+                value = self.mix(self.module.mixer, chosen, state, taken, best)
                 errors.append((value - self.target(episode, online, target, t)) ** 2)
         return torch.stack(errors).mean()
 
@@ -154,7 +183,8 @@ class Reference(UsesReference):
             for i in range(self.agents)
         ]
         state = self.mixer_state("target_", episode, online, target, t + 1)
-        return self.mix(self.module.target_mixer, values, state)
+        best = self.best(self.module.target_agent, target, episode, t + 1)
+        return self.mix(self.module.target_mixer, values, state, actions, best)
 
     def mixer_state(
         self, which: str, episode: Episode, online: list, target: list, t: int

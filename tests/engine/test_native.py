@@ -69,12 +69,13 @@ def test_a_reading_is_computed_or_refused(reading):
     name, changed = READINGS[reading]
     changed = {**PRESETS.get(changed.get("preset"), {}), **changed}
     changed.pop("preset", None)
-    mixer = {"VDN": "vdn", "IndependentQ": None}.get(name, "qmix")
+    mixer = {"QPLEX": "qplex", "VDN": "vdn", "IndependentQ": None}.get(name, "qmix")
     settings = (MMSASettings if name == "MMSA" else Settings)(**{"mixer": mixer, **changed})
     refused = ("world_model_form", "observation_head", "normaliser", "dynamics_layers")
     refused += tuple(PLAIN_ALONE)
     without_sale = not changed.get("use_sale", True)
-    assert (verify(settings) is not None) == (without_sale or any(n in changed for n in refused))
+    left = without_sale or mixer == "qplex" or any(n in changed for n in refused)
+    assert (verify(settings) is not None) == left
     if verify(settings) is None:
         team = native_cases.scatter(native_cases.Team(settings, 3, 5, 8, 10), 0)
         batch = native_cases.random_batch(native_cases.np.random.default_rng(1), 6, 9, 3, 5, 8, 10)

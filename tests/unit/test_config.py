@@ -21,8 +21,14 @@ def test_algorithms_differ_only_where_they_say():
         }
         for name, config in configs.items()
     }
-    assert differing == {"MMSA": set(), "QMIX": set(), "VDN": {"mixer"}, "IndependentQ": {"mixer"}}
-    assert configs["VDN"].keys() == configs["IndependentQ"].keys() == configs["QMIX"].keys()
+    others = dict.fromkeys(("QPLEX", "VDN", "IndependentQ"), {"mixer"})
+    assert differing == {"MMSA": set(), "QMIX": set(), **others}
+    assert (
+        configs["QPLEX"].keys()
+        == configs["VDN"].keys()
+        == configs["IndependentQ"].keys()
+        == configs["QMIX"].keys()
+    )
     own = {*names(MMSASettings)} - set(names(Settings))
     assert configs["MMSA"].keys() - configs["QMIX"].keys() == own
 

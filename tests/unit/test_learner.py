@@ -8,10 +8,9 @@ from ray.rllib.utils.metrics import LEARNER_RESULTS
 from env_registry.contract import TEAM
 from rllib_mmsa.method import networks
 from rllib_mmsa.rllib.module import QModule
-from tests.algorithms import FORAGING, build, learner, train_batch, weights
+from tests.algorithms import FORAGING, Q_LEARNERS, build, learner, train_batch, weights
 
 pytestmark = pytest.mark.usefixtures("ray_session")
-NAMES = ["MMSA", "QMIX", "VDN", "IndependentQ"]
 STEPS = {"num_env_steps_sampled_lifetime": 0, "num_episodes_lifetime": 0}
 
 
@@ -152,7 +151,7 @@ def test_an_iteration_reports_all_its_updates(updates_per_episode):
     algorithm.stop()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", Q_LEARNERS)
 def test_who_acts_gets_the_weights_that_rllib_would_send(name):
     """``QModule.get_state`` takes them alone; RLlib takes all and drops what is not needed."""
     algorithm = build(name, normalise_observations=True)

@@ -13,7 +13,9 @@ from rllib_mmsa.method.mixers import (
     QMixer,
     RolloutAggregator,
     VDNMixer,
+    mix,
 )
+from rllib_mmsa.method.qplex import DuplexMixer
 from rllib_mmsa.method.sale import MAKE_NORMALISER, SaleEncoder, avg_l1_norm
 from rllib_mmsa.method.settings import MIXERS, NORMALISERS, Settings
 from rllib_mmsa.method.standardiser import Standardiser
@@ -129,11 +131,14 @@ def test_values_send_no_gradient_to_the_encoders(episode):
 @pytest.mark.parametrize("name", MIXERS)
 def test_every_mixer_has_a_maker_and_the_shape_that_it_says(name):
     assert MAKE_MIXER.keys() == set(MIXERS)
-    mixer = MAKE_MIXER[name](N, 5, Settings(mixing_embed_dim=3, hypernet_embed_dim=7))
-    mixed = mixer(torch.randn(B, T, N), torch.randn(B, T, 5))
+    mixer = MAKE_MIXER[name](N, A, 5, Settings(mixing_embed_dim=3, hypernet_embed_dim=7))
+    q, state, actions = torch.randn(B, T, N), torch.randn(B, T, 5), torch.randint(A, (B, T, N))
+    mixed = mix(mixer, q, state, actions, lambda: q + 1)
     assert mixed.shape == (B, T, N if name is None else 1)
     if name == "qmix":
         assert mixer.embed_dim == 3 and mixer.weights_1[0].out_features == 7
+    if name == "qplex":
+        assert mixer.num_actions == A and mixer.weights[0].out_features == 7
 
 
 def test_q_tot_never_falls_when_an_agent_value_rises():
@@ -144,18 +149,40 @@ def test_q_tot_never_falls_when_an_agent_value_rises():
     assert (q_values.grad >= 0).all() and (q_values.grad > 0).any()
 
 
-@pytest.mark.parametrize("mixer", [QMixer(N, 5, 8, 16), VDNMixer()])
+def test_qplex_weighs_advantages_of_a_joint_action_by_itself():
+    """Equation 9: sum_i w_i V_i + b_i + sum_i lambda_i w_i A_i, whose lambda knows all actions."""
+    torch.manual_seed(0)
+    mixer = DuplexMixer(N, A, state_size=5, width=8)
+    q, best, state = -torch.rand(1, N), torch.rand(1, N), torch.randn(1, 5)
+    joints = torch.tensor(list(itertools.product(range(A), repeat=N)))
+    importance = mixer.importance(state.expand(len(joints), -1), joints)
+    assert (importance > 0).all() and importance.std(0).min() > 0
+    w, b = mixer.weights(state).abs(), mixer.bias(state)
+    expected = (w * best + b + importance * w * (q - best)).sum(-1, keepdim=True)
+    together = [x.expand(len(joints), -1) for x in (q, state)]
+    torch.testing.assert_close(mixer(*together, joints, best.expand(len(joints), -1)), expected)
+
+
+def test_of_qplexs_advantages_only_the_importance_learns():
+    torch.manual_seed(0)
+    mixer = DuplexMixer(N, A, state_size=5, width=8)
+    q = torch.randn(1, N, requires_grad=True)
+    best, state = q.detach() + 1, torch.randn(1, 5)
+    mixer(q, state, torch.zeros(1, N, dtype=torch.int64), best).sum().backward()
+    torch.testing.assert_close(q.grad, mixer.weights(state).abs())
+    assert all(parameter.grad.abs().sum() > 0 for parameter in mixer.parameters())
+
+
+@pytest.mark.parametrize("mixer", [QMixer(N, 5, 8, 16), VDNMixer(), DuplexMixer(N, A, 5, 16)])
 def test_joint_greedy_is_each_agents_greedy(mixer):
     torch.manual_seed(0)
     for _ in range(20):
         q_values, state = torch.randn(N, A), torch.randn(1, 5)
-        best = max(
-            itertools.product(range(A), repeat=N),
-            key=lambda joint: mixer(
-                torch.stack([q_values[i, a] for i, a in enumerate(joint)]).view(1, N), state
-            ).item(),
-        )
-        assert best == tuple(q_values.argmax(-1).tolist())
+        joints = torch.tensor(list(itertools.product(range(A), repeat=N)))
+        chosen, best = take_actions(q_values.expand(len(joints), N, A), joints), q_values.amax(-1)
+        states = state.expand(len(joints), -1)
+        q_tot = mix(mixer, chosen, states, joints, best.expand(len(joints), N).clone)
+        assert torch.equal(joints[q_tot.argmax()], q_values.argmax(-1))
 
 
 def test_simple_mixers():

@@ -37,6 +37,7 @@ QMIX = {**SHARED, **SOFT, **WIDTHS, "hidden_dim": 64, "evaluation_epsilon": 0.05
 EPYMARL = {
     "MMSA": QMIX,
     "QMIX": QMIX,
+    "QPLEX": QMIX,
     "VDN": {**SHARED, **SOFT, "hidden_dim": 128, "evaluation_epsilon": 0.0},
     "IndependentQ": {
         **SHARED,
@@ -64,7 +65,7 @@ def test_the_preset_epymarl_is_exactly_these_values(name):
     }
 
 
-@pytest.mark.parametrize("name", ["QMIX", "VDN", "IndependentQ"])
+@pytest.mark.parametrize("name", ["QMIX", "QPLEX", "VDN", "IndependentQ"])
 def test_the_preset_paper_is_mmsas_alone(name):
     config = ALGORITHMS[name].get_default_config().environment("counter").training(preset="paper")
     with pytest.raises(ValueError, match=rf"must be one of \(None, 'epymarl'\) for {name}"):

@@ -14,6 +14,8 @@ FORAGING = {"env": "lbf", "env_config": {"task": "5x5-2p-1f-v2", "max_episode_st
 
 READINGS = {
     "QMIX": ("QMIX", {}),
+    "QPLEX": ("QPLEX", {}),
+    "QPLEX, maximum as printed": ("QPLEX", {"double_q": False}),
     "VDN": ("VDN", {}),
     "IndependentQ": ("IndependentQ", {}),
     "maximum as printed": ("QMIX", {"double_q": False}),
@@ -37,6 +39,7 @@ READINGS = {
     "heads of an agent": ("MMSA", {"observation_head": "agent"}),
     "MMSA, maximum as printed": ("MMSA", {"double_q": False}),
     "MMSA, sum": ("MMSA", {"mixer": "vdn"}),
+    "MMSA, duplex": ("MMSA", {"mixer": "qplex"}),
     "horizon 1": ("MMSA", {"rollout_horizon": 1}),
     "horizon 9": ("MMSA", {"rollout_horizon": 9}),  # longer than the episodes
     "one hidden layer": ("MMSA", {"dynamics_layers": 1, "dynamics_dim": 7}),
