@@ -151,6 +151,11 @@ class QLearningConfig(TeamConfig, PresetConfig):
         return self.learner_class
 
     @property
+    def reads_things(self) -> bool:
+        """See ``TeamConfig.reads_things``."""
+        return bool(self.agent == "hpn")
+
+    @property
     def settings_names(self) -> tuple[str, ...]:
         """See ``TeamConfig``: the fields of ``settings_class``."""
         return tuple(names(self.settings_class))
@@ -189,6 +194,12 @@ class QLearningConfig(TeamConfig, PresetConfig):
             not self.overlap_sampling or self.num_env_runners > 0,
             "False while num_env_runners is 0: the only runner is in the learner's process "
             "(num_env_runners: 1)",
+        )
+        self._require(
+            "normalise_observations",
+            not (self.normalise_observations and self.reads_things),
+            "False with agent: hpn, which reads all things of a kind by the same weights: "
+            "statistics of each number would make them differ",
         )
         self._validate_targets()
 

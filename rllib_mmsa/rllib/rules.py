@@ -261,11 +261,6 @@ def check(config: Any) -> None:
     if isinstance(evaluation, Mapping):
         for name, value in evaluation.items():
             require(name, value, "evaluation_config: ")
-    if config.agent == "hpn" and config.normalise_observations:
-        raise ValueError(
-            "normalise_observations is True; it must be False with agent: hpn, which reads all "
-            "things of a kind by the same weights: statistics of each number would make them differ"
-        )
 
 
 def require(name: str, value: Any, where: str = "") -> None:

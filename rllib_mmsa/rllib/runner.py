@@ -143,7 +143,7 @@ class EpisodeRunner(EpisodePlay):
 
     def _observed(self, observed: spaces.Dict) -> spaces.Dict:
         """The team's observation space as its module needs it."""
-        if self.config.agent != "hpn":
+        if not self.config.reads_things:
             return observed
         layout = self.observation_layout
         if layout is None:

@@ -61,6 +61,11 @@ class TeamConfig(StrictConfig):
     unused: ClassVar[Mapping[str, str]] = UNUSED
 
     @property
+    def reads_things(self) -> bool:
+        """Whether the agents read observations thing by thing, and so need their layout."""
+        return False
+
+    @property
     def settings_names(self) -> tuple[str, ...]:
         """The settings of the method, which the networks are built by; a resumed run keeps them."""
         raise NotImplementedError

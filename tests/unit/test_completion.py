@@ -15,7 +15,7 @@ from rllib_mmsa.command.cli import app
         ("rllib examples mmsa_two", {"mmsa_two_step"}),
         ("rllib train example mmsa_two", {"mmsa_two_step"}),
         ("rllib train file mmsa_two", set()),  # the shell completes files
-        ("rllib train --algo Q", {"QMIX"}),
+        ("rllib train --algo Q", {"QMIX", "QPLEX"}),
         ("rllib train --env lb", {"lbf"}),
         ("rllib envs check sma", {"smac", "smacv2", "smax"}),
         ("rllib docs environments/l", {"environments/lbf"}),
