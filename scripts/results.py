@@ -1,6 +1,6 @@
 """Rebuilds every figure and table of docs/results.md from the data beside it (`make results`).
 
-Each docs/results/data/NAME.csv becomes the report docs/results/NAME/. In docs/results.md a line
+Each docs/results/data/NAME.csv becomes the report docs/results/NAME/. In a page of ``PAGES`` a line
 ``<!-- NAME/TABLE -->`` stands before each table; the lines below it, up to the first that is no
 table row, are those of docs/results/NAME/tables/TABLE.md.
 """
@@ -14,6 +14,8 @@ from rllib_mmsa import report
 from rllib_mmsa.report.study import Options
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
+#: Pages with tables of the reports.
+PAGES = ("results.md", "history/one_step.md")
 _PLACE = re.compile(r"^<!-- (\S+)/(\S+) -->\n(?:\|.*\n)*", re.MULTILINE)
 
 
@@ -36,8 +38,9 @@ def embed(text: str, results: Path = DOCS / "results") -> str:
 def main() -> None:
     for data in sorted((DOCS / "results" / "data").glob("*.csv")):
         report.make(report.load([str(data)]), DOCS / "results" / data.stem, Options())
-    page = DOCS / "results.md"
-    page.write_text(embed(page.read_text(encoding="utf-8")), encoding="utf-8")
+    for name in PAGES:
+        page = DOCS / name
+        page.write_text(embed(page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

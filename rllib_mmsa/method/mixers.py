@@ -1,21 +1,17 @@
 """Mixers: from the agents' chosen values to the joint value; and what they read of a roll-out.
 
 Shapes: N agents, S state numbers, M mixed values (1 with a mixer, N without), J numbers of the
-joint latent, K roll-out horizon, A actions. Every mixer maps (q (..., N), state (..., S)) to
-(..., M); QPLEX's reads the actions besides (``mix``).
+joint latent, K roll-out horizon. Every mixer maps (q (..., N), state (..., S)) to (..., M). That of
+QPLEX, which reads the actions besides, has a file of its own (qplex.py).
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rllib_mmsa.method.qplex import DuplexMixer
 from rllib_mmsa.method.sale import perceptron
-from rllib_mmsa.method.settings import Settings
 
 
 class IndependentMixer(nn.Module):
@@ -62,50 +58,6 @@ class QMixer(nn.Module):
         hidden = F.elu(mixed + self.bias_1(state))
         weights_2 = self.weights_2(state).abs()
         return (hidden * weights_2).sum(-1, keepdim=True) + self.value(state)
-
-
-def make_qmixer(num_agents: int, num_actions: int, state_size: int, settings: Settings) -> QMixer:
-    """QMIX's mixer with the widths of the settings."""
-    widths = settings.mixing_embed_dim, settings.hypernet_embed_dim
-    return QMixer(num_agents, state_size, *widths)
-
-
-def make_qplex(num_agents: int, num_actions: int, state_size: int, settings: Settings) -> nn.Module:
-    """QPLEX's mixer, as wide as the settings' hypernetworks."""
-    return DuplexMixer(num_agents, num_actions, state_size, settings.hypernet_embed_dim)
-
-
-#: Mixers by the name they have in a configuration: (N, A, S, settings) to a module.
-MAKE_MIXER: dict[str | None, Callable[[int, int, int, Settings], nn.Module]] = {
-    "qmix": make_qmixer,
-    "qplex": make_qplex,
-    "vdn": lambda num_agents, num_actions, state_size, settings: VDNMixer(),
-    None: lambda num_agents, num_actions, state_size, settings: IndependentMixer(),
-}
-
-
-def mix(
-    mixer: nn.Module,
-    q_values: Tensor,
-    state: Tensor,
-    actions: Tensor,
-    best: Callable[[], Tensor],
-) -> Tensor:
-    """The joint value of the actions that have the values ``q_values``.
-
-    Args:
-        mixer: one of ``MAKE_MIXER``, or a user's.
-        q_values: (..., N).
-        state: (..., S).
-        actions: (..., N) int64.
-        best: returns max_a Q_i(a), (..., N); called where the mixer has dueling parts (QPLEX).
-
-    Returns:
-        (..., M).
-    """
-    if isinstance(mixer, DuplexMixer):
-        return mixer(q_values, state, actions, best())
-    return mixer(q_values, state)
 
 
 class RolloutAggregator(nn.Module):

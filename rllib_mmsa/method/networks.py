@@ -6,7 +6,7 @@ Shapes: N agents, A actions, D observation numbers, S state numbers.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -16,7 +16,8 @@ from torch import nn
 from rllib_mmsa.method.agents import RecurrentAgent, SaleAgent
 from rllib_mmsa.method.entities import EntityHead, EntityInput
 from rllib_mmsa.method.kinds import Entity
-from rllib_mmsa.method.mixers import MAKE_MIXER, RolloutAggregator
+from rllib_mmsa.method.mixers import IndependentMixer, QMixer, RolloutAggregator, VDNMixer
+from rllib_mmsa.method.qplex import DuplexMixer
 from rllib_mmsa.method.sale import SaleEncoder, perceptron
 from rllib_mmsa.method.settings import MMSASettings, Settings
 from rllib_mmsa.method.standardiser import Standardiser
@@ -103,6 +104,26 @@ def hpn_layers(layout: Sequence[Entity] | None, settings: Settings) -> dict[str,
         "make_input": partial(EntityInput, **given),
         "make_head": partial(EntityHead, **given),
     }
+
+
+def make_qmixer(num_agents: int, num_actions: int, state_size: int, settings: Settings) -> QMixer:
+    """QMIX's mixer with the widths of the settings."""
+    widths = settings.mixing_embed_dim, settings.hypernet_embed_dim
+    return QMixer(num_agents, state_size, *widths)
+
+
+def make_qplex(num_agents: int, num_actions: int, state_size: int, settings: Settings) -> nn.Module:
+    """QPLEX's mixer, as wide as the settings' hypernetworks."""
+    return DuplexMixer(num_agents, num_actions, state_size, settings.hypernet_embed_dim)
+
+
+#: Mixers by the name they have in a configuration: (N, A, S, settings) to a module.
+MAKE_MIXER: dict[str | None, Callable[[int, int, int, Settings], nn.Module]] = {
+    "qmix": make_qmixer,
+    "qplex": make_qplex,
+    "vdn": lambda num_agents, num_actions, state_size, settings: VDNMixer(),
+    None: lambda num_agents, num_actions, state_size, settings: IndependentMixer(),
+}
 
 
 def make_mixer(sizes: Sizes, state_size: int, settings: Settings) -> nn.Module:

@@ -3,16 +3,21 @@
 Wang, Ren, Liu, Yu and Zhang, "QPLEX: Duplex Dueling Multi-Agent Q-Learning", ICLR 2021, section 3;
 sizes from the authors' code (github.com/wjh720/QPLEX, ``qplex_sc2.yaml``, ``dmaq_general.py``).
 
-Shapes: N agents, A actions, S state numbers, K heads.
+Shapes: N agents, A actions, S state numbers, K heads, M mixed values (1; N without a mixer). Who
+follows one update with the defaults need read only ``mix``.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rllib_mmsa.method.sale import perceptron
+from rllib_mmsa.method.targets import mask_illegal
 
 #: Keeps weights above 0.
 _LEAST = 1e-10
@@ -74,3 +79,33 @@ class DuplexMixer(nn.Module):
         of_actions = self.of_actions(torch.cat([state, taken], -1)).unflatten(-1, by_head)
         keys = self.keys(state).abs().unsqueeze(-1) + _LEAST
         return (keys * torch.sigmoid(of_state) * torch.sigmoid(of_actions)).sum(-2)
+
+
+def mix(
+    mixer: nn.Module,
+    q_values: Tensor,
+    state: Tensor,
+    actions: Tensor,
+    best: Callable[[], Tensor],
+) -> Tensor:
+    """The joint value of the actions that have the values ``q_values``.
+
+    Args:
+        mixer: any; one that is no ``DuplexMixer`` reads q_values and state alone.
+        q_values: (..., N).
+        state: (..., S).
+        actions: (..., N) int64.
+        best: returns max_a Q_i(a), (..., N); called for a ``DuplexMixer``.
+
+    Returns:
+        (..., M).
+    """
+    if isinstance(mixer, DuplexMixer):
+        return mixer(q_values, state, actions, best())
+    return mixer(q_values, state)
+
+
+@torch.no_grad()
+def best_values(agent: Any, hidden: Tensor, obs: Tensor, action_mask: Tensor) -> Tensor:
+    """max_a Q_i(h, o, a) over the legal actions, (..., N); see ``targets.best_actions``."""
+    return mask_illegal(agent.q_values(hidden, obs), action_mask).amax(-1)

@@ -48,12 +48,6 @@ def best_actions(agent: Any, hidden: Tensor, obs: Tensor, action_mask: Tensor) -
     return greedy_actions(agent.q_values(hidden, obs), action_mask)
 
 
-@torch.no_grad()
-def best_values(agent: Any, hidden: Tensor, obs: Tensor, action_mask: Tensor) -> Tensor:
-    """max_a Q_i(h, o, a) over the legal actions, (..., N); arguments as ``best_actions``."""
-    return mask_illegal(agent.q_values(hidden, obs), action_mask).amax(-1)
-
-
 def take_actions(values: Tensor, actions: Tensor) -> Tensor:
     """Picks the entry of each chosen action.
 

@@ -19,17 +19,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rllib_mmsa.method import uses
-from rllib_mmsa.method.mixers import RolloutAggregator, mix
+from rllib_mmsa.method.mixers import RolloutAggregator
 from rllib_mmsa.method.networks import TeamNetworks
+from rllib_mmsa.method.qplex import best_values, mix
 from rllib_mmsa.method.reduce import own_share
 from rllib_mmsa.method.settings import MMSASettings, Settings
-from rllib_mmsa.method.targets import (
-    StepMean,
-    best_actions,
-    best_values,
-    mask_illegal,
-    td_targets,
-)
+from rllib_mmsa.method.targets import StepMean, best_actions, mask_illegal, td_targets
 from rllib_mmsa.method.world_model import Decoded, Foretold, Gaussian, WorldModel
 
 

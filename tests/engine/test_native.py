@@ -74,7 +74,7 @@ def test_a_reading_is_computed_or_refused(reading):
     refused = ("world_model_form", "observation_head", "normaliser", "dynamics_layers")
     refused += tuple(PLAIN_ALONE)
     without_sale = not changed.get("use_sale", True)
-    left = without_sale or mixer == "qplex" or any(n in changed for n in refused)
+    left = without_sale or settings.mixer == "qplex" or any(n in changed for n in refused)
     assert (verify(settings) is not None) == left
     if verify(settings) is None:
         team = native_cases.scatter(native_cases.Team(settings, 3, 5, 8, 10), 0)

@@ -45,10 +45,10 @@ UPDATE = [
 ]
 
 
-def test_an_update_is_followed_in_nine_files_and_1650_lines():
+def test_an_update_is_followed_in_nine_files_and_1700_lines():
     texts = [(ROOT / "rllib_mmsa" / name).read_text(encoding="utf-8") for name in UPDATE]
     assert len(texts) <= 9
-    assert sum(len(text.splitlines()) for text in texts) <= 1650
+    assert sum(len(text.splitlines()) for text in texts) <= 1700
     [forward] = [
         node
         for node in ast.parse(texts[1]).body

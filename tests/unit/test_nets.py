@@ -8,14 +8,13 @@ import torch.nn.functional as F
 
 from rllib_mmsa.method.agents import RecurrentAgent, SaleAgent
 from rllib_mmsa.method.mixers import (
-    MAKE_MIXER,
     IndependentMixer,
     QMixer,
     RolloutAggregator,
     VDNMixer,
-    mix,
 )
-from rllib_mmsa.method.qplex import DuplexMixer
+from rllib_mmsa.method.networks import MAKE_MIXER
+from rllib_mmsa.method.qplex import DuplexMixer, mix
 from rllib_mmsa.method.sale import MAKE_NORMALISER, SaleEncoder, avg_l1_norm
 from rllib_mmsa.method.settings import MIXERS, NORMALISERS, Settings
 from rllib_mmsa.method.standardiser import Standardiser

@@ -8,7 +8,7 @@ import pytest
 from rllib_mmsa import report
 from rllib_mmsa.report import contents, figures, groups, study, tables
 from rllib_mmsa.report.study import Options
-from scripts.results import embed
+from scripts.results import PAGES, embed
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 REPORTS = sorted(path.parent for path in DOCS.glob("results/*/tables"))
@@ -28,14 +28,16 @@ def test_tables_are_rebuilt_to_the_last_bit_and_figures_drawn(folder):
     assert {path.stem for path in (folder / "figures").glob("*.svg")} <= drawn
 
 
-def test_every_table_of_the_results_is_one_of_a_report():
-    text = (DOCS / "results.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", PAGES)
+def test_every_table_of_the_results_is_one_of_a_report(page):
+    text = (DOCS / page).read_text(encoding="utf-8")
     assert embed(text) == text
     tables_at = re.findall(r"(?:^|\n)([^|\n]*)\n\|", text)
     assert tables_at and all(line.startswith("<!-- ") for line in tables_at)
 
 
-def test_pictures_in_the_results_exist():
-    text = (DOCS / "results.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", PAGES)
+def test_pictures_in_the_results_exist(page):
+    text = (DOCS / page).read_text(encoding="utf-8")
     pictures = re.findall(r"!\[.*?\]\((.*?)\)", text)
-    assert pictures and all((DOCS / picture).is_file() for picture in pictures)
+    assert pictures and all(((DOCS / page).parent / picture).is_file() for picture in pictures)
