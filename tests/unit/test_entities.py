@@ -13,7 +13,6 @@ from gymnasium import spaces
 import rllib_mmsa
 from env_registry.contract import ContractError, Entity, LaidOut, in_a_row
 from rllib_mmsa.command.export import export
-from rllib_mmsa.engine.native import verify
 from rllib_mmsa.method import networks
 from rllib_mmsa.method.agents import RecurrentAgent
 from rllib_mmsa.method.entities import EntityHead, EntityInput, EntityValues, kinds_of
@@ -167,6 +166,7 @@ def test_a_space_carries_the_layout() -> None:
 
 
 def test_the_native_engine_leaves_it_to_plain() -> None:
+    verify = pytest.importorskip("rllib_mmsa.engine.native").verify
     for settings in (Settings(agent="hpn"), MMSASettings(agent="hpn")):
         assert verify(settings) == "agent: hpn is not compiled"
 
