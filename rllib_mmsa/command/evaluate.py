@@ -238,7 +238,7 @@ def build_runner(
             runner.module[TEAM].restore_from_path(checkpoint / MODULE_FOLDER)
         else:
             runner.module[TEAM].set_state(dict(team.weights))
-    if getattr(runner.module[TEAM], "num_repaired", 0):  # a policy has no statistics
+    if runner.module[TEAM].num_repaired:
         raise ConfigError(
             f"'{checkpoint}' cannot be evaluated: its running statistics of observations are not "
             "finite. Take an earlier checkpoint, or train on from this one, which finds them anew."

@@ -18,7 +18,7 @@ from torch import Tensor
 from rllib_mmsa.method.kinds import MEASURES, Places, auc, places_of, r2, tally, typical
 from rllib_mmsa.method.networks import TeamNetworks
 from rllib_mmsa.method.quality import Forecast, foretold_rewards, observations
-from rllib_mmsa.method.targets import best_actions
+from rllib_mmsa.method.targets import legal_values
 
 
 class Played(Protocol):
@@ -142,7 +142,7 @@ def foresee(nets: TeamNetworks, episode: Played, horizon: int) -> Foresight:
     actions = torch.from_numpy(episode.actions[None].astype(np.int64)).to(device)
     mask = torch.from_numpy(episode.action_mask[None]).to(device)
     hidden = nets.agent.unroll(obs, actions)
-    greedy = best_actions(nets.agent, hidden, obs, mask)
+    greedy = legal_values(nets.agent, hidden, obs, mask).argmax(-1)
     latents = model.imagine(hidden, obs, greedy, horizon)
     present = model.posterior(hidden, obs).mean
     reach = min(horizon, len(episode))

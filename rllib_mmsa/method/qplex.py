@@ -10,14 +10,12 @@ follows one update with the defaults need read only ``mix``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rllib_mmsa.method.sale import perceptron
-from rllib_mmsa.method.targets import mask_illegal
 
 #: Keeps weights above 0.
 _LEAST = 1e-10
@@ -86,7 +84,7 @@ def mix(
     q_values: Tensor,
     state: Tensor,
     actions: Tensor,
-    best: Callable[[], Tensor],
+    values: Callable[[], Tensor],
 ) -> Tensor:
     """The joint value of the actions that have the values ``q_values``.
 
@@ -95,17 +93,12 @@ def mix(
         q_values: (..., N).
         state: (..., S).
         actions: (..., N) int64.
-        best: returns max_a Q_i(a), (..., N); called for a ``DuplexMixer``.
+        values: returns those of all actions as ``targets.legal_values``, (..., N, A); called for a
+            ``DuplexMixer``.
 
     Returns:
         (..., M).
     """
     if isinstance(mixer, DuplexMixer):
-        return mixer(q_values, state, actions, best())
+        return mixer(q_values, state, actions, values().amax(-1))
     return mixer(q_values, state)
-
-
-@torch.no_grad()
-def best_values(agent: Any, hidden: Tensor, obs: Tensor, action_mask: Tensor) -> Tensor:
-    """max_a Q_i(h, o, a) over the legal actions, (..., N); see ``targets.best_actions``."""
-    return mask_illegal(agent.q_values(hidden, obs), action_mask).amax(-1)

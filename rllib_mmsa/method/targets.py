@@ -36,8 +36,8 @@ def greedy_actions(q_values: Tensor, action_mask: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def best_actions(agent: Any, hidden: Tensor, obs: Tensor, action_mask: Tensor) -> Tensor:
-    """argmax_a Q_i(h, o, a) over the legal actions, (..., N) int64.
+def legal_values(agent: Any, hidden: Tensor, obs: Tensor, action_mask: Tensor) -> Tensor:
+    """Q_i(h, o, .) for a maximum over the legal actions (``mask_illegal``), (..., N, A).
 
     Args:
         agent: a ``RecurrentAgent``.
@@ -45,7 +45,7 @@ def best_actions(agent: Any, hidden: Tensor, obs: Tensor, action_mask: Tensor) -
         obs: (..., N, D).
         action_mask: (..., N, A).
     """
-    return greedy_actions(agent.q_values(hidden, obs), action_mask)
+    return mask_illegal(agent.q_values(hidden, obs), action_mask)
 
 
 def take_actions(values: Tensor, actions: Tensor) -> Tensor:

@@ -21,10 +21,10 @@ from torch import Tensor
 from rllib_mmsa.method import uses
 from rllib_mmsa.method.mixers import RolloutAggregator
 from rllib_mmsa.method.networks import TeamNetworks
-from rllib_mmsa.method.qplex import best_values, mix
+from rllib_mmsa.method.qplex import mix
 from rllib_mmsa.method.reduce import own_share
 from rllib_mmsa.method.settings import MMSASettings, Settings
-from rllib_mmsa.method.targets import StepMean, best_actions, mask_illegal, td_targets
+from rllib_mmsa.method.targets import StepMean, legal_values, td_targets
 from rllib_mmsa.method.world_model import Decoded, Foretold, Gaussian, WorldModel
 
 
@@ -155,7 +155,8 @@ def forward(
     # Agents (section 4.2): hidden states, the values of the actions taken, greedy actions.
     h = nets.agent.unroll(o, a)
     q = nets.agent.q_value(h[:, :-1], o[:, :-1], a)
-    u = best_actions(nets.agent, h, o, legal)
+    values = legal_values(nets.agent, h, o, legal)
+    u = values.argmax(-1)
 
     # Target agents: the value of the online agents' greedy actions, or their own maximum.
     with torch.no_grad():
@@ -163,8 +164,7 @@ def forward(
         if settings.double_q:
             u_target, q_target = u, nets.target_agent.q_value(h_target, o, u)
         else:
-            values = mask_illegal(nets.target_agent.q_values(h_target, o), legal)
-            q_target, u_target = values.max(-1)
+            q_target, u_target = legal_values(nets.target_agent, h_target, o, legal).max(-1)
 
     # Imagination (section 4.3): roll-outs from every step, by target networks, for both mixers.
     rollout = None
@@ -176,11 +176,11 @@ def forward(
     # Mixers and target (section 4.4): Q_tot(q, [s ; s^Rollout]) and y^tot.
     read = uses.gate(nets, rollout, u_target) if settings.gate_rollout else rollout
     state = mixer_state(nets.aggregator, s, read, settings)[:, :-1]
-    q_tot = mix(nets.mixer, q, state, a, lambda: best_values(nets.agent, h, o, legal)[:, :-1])
+    q_tot = mix(nets.mixer, q, state, a, lambda: values[:, :-1])
     with torch.no_grad():
         state = mixer_state(nets.target_aggregator, s, read, settings)[:, 1:]
-        best = lambda: best_values(nets.target_agent, h_target, o, legal)[:, 1:]  # noqa: E731
-        next_q_tot = mix(nets.target_mixer, q_target[:, 1:], state, u_target[:, 1:], best)
+        every = lambda: legal_values(nets.target_agent, h_target, o, legal)[:, 1:]  # noqa: E731
+        next_q_tot = mix(nets.target_mixer, q_target[:, 1:], state, u_target[:, 1:], every)
         reached = uses.expand(nets, batch, rollout, u_target, next_q_tot)
         ended, returns = batch.ended(settings), (settings.gamma, settings.td_lambda)
         y = td_targets(batch.rewards, ended, reached, *returns, batch.loss_mask, batch.truncated)

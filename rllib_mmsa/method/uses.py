@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rllib_mmsa.method.reduce import mean_over_learners
-from rllib_mmsa.method.targets import StepMean, ahead, best_actions, squared_error
+from rllib_mmsa.method.targets import StepMean, ahead, legal_values, squared_error
 
 if TYPE_CHECKING:
     from rllib_mmsa.method.update import Batch, Step
@@ -185,7 +185,7 @@ def model_losses(
 
     with torch.no_grad():
         hidden = nets.agent.unroll(batch.obs, batch.actions)
-        greedy = best_actions(nets.agent, hidden, batch.obs, batch.action_mask)
+        greedy = legal_values(nets.agent, hidden, batch.obs, batch.action_mask).argmax(-1)
     nothing = batch.rewards.new_zeros(())
     step = Step(nothing, nothing, StepMean(batch.loss_mask), nets)
     step = add_model(step, batch, hidden, greedy, noise)

@@ -41,6 +41,24 @@ class NotFiniteWeights(ValueError):
     """A module's weights hold NaN or infinite numbers; the message says which and what to do."""
 
 
+def require_finite(module: nn.Module, what_then: str) -> None:
+    """Checks a module's weights.
+
+    Raises:
+        NotFiniteWeights: some are not finite; ``what_then`` says what that forbids.
+    """
+    values = {k: v for k, v in module.state_dict().items() if v.is_floating_point()}
+    if torch.stack(torch._foreach_norm(list(values.values()))).isfinite().all():
+        return
+    bad = [name for name, value in values.items() if not value.isfinite().all()]
+    if bad:
+        others = f" and {len(bad) - 1} others" if len(bad) > 1 else ""
+        raise NotFiniteWeights(
+            f"the weights {bad[0]}{others} are not finite and {what_then}: training had "
+            "diverged. Take an earlier checkpoint, and lower lr or set grad_clip"
+        )
+
+
 class QModule(TorchRLModule, InferenceOnlyAPI):
     """Recurrent agents with shared weights, a mixer and their target networks.
 
@@ -124,7 +142,7 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
             NotFiniteWeights: a checkpoint of these would be of no use, and push out a good one.
         """
         if not inference_only or self.inference_only:
-            self._require_finite("cannot be saved")
+            require_finite(self, "cannot be saved")
             return super().get_state(*args, inference_only=inference_only, **kwargs)
         left_out = self.get_non_inference_attributes()
         state: dict[str, Any] = {}
@@ -148,19 +166,7 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
                 "%d running statistics of observations were not finite, and begin anew",
                 self.num_repaired,
             )
-        self._require_finite("cannot be read")
-
-    def _require_finite(self, what_then: str) -> None:
-        values = {k: v for k, v in self.state_dict().items() if v.is_floating_point()}
-        if torch.stack(torch._foreach_norm(list(values.values()))).isfinite().all():
-            return
-        names = [name for name, value in values.items() if not value.isfinite().all()]
-        if names:
-            others = f" and {len(names) - 1} others" if len(names) > 1 else ""
-            raise NotFiniteWeights(
-                f"the weights {names[0]}{others} are not finite and {what_then}: training had "
-                "diverged. Take an earlier checkpoint, and lower lr or set grad_clip"
-            )
+        require_finite(self, "cannot be read")
 
     def train(self, mode: bool = True) -> QModule:
         """PyTorch's, which walks through every network: RLlib asks in every step and update."""

@@ -132,7 +132,7 @@ def test_every_mixer_has_a_maker_and_the_shape_that_it_says(name):
     assert MAKE_MIXER.keys() == set(MIXERS)
     mixer = MAKE_MIXER[name](N, A, 5, Settings(mixing_embed_dim=3, hypernet_embed_dim=7))
     q, state, actions = torch.randn(B, T, N), torch.randn(B, T, 5), torch.randint(A, (B, T, N))
-    mixed = mix(mixer, q, state, actions, lambda: q + 1)
+    mixed = mix(mixer, q, state, actions, lambda: q.unsqueeze(-1) + torch.arange(A))
     assert mixed.shape == (B, T, N if name is None else 1)
     if name == "qmix":
         assert mixer.embed_dim == 3 and mixer.weights_1[0].out_features == 7
@@ -178,9 +178,10 @@ def test_joint_greedy_is_each_agents_greedy(mixer):
     for _ in range(20):
         q_values, state = torch.randn(N, A), torch.randn(1, 5)
         joints = torch.tensor(list(itertools.product(range(A), repeat=N)))
-        chosen, best = take_actions(q_values.expand(len(joints), N, A), joints), q_values.amax(-1)
+        values = q_values.expand(len(joints), N, A)
+        chosen = take_actions(values, joints)
         states = state.expand(len(joints), -1)
-        q_tot = mix(mixer, chosen, states, joints, best.expand(len(joints), N).clone)
+        q_tot = mix(mixer, chosen, states, joints, values.clone)
         assert torch.equal(joints[q_tot.argmax()], q_values.argmax(-1))
 
 

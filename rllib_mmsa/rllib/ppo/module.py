@@ -14,7 +14,7 @@ from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
 from torch import Tensor, nn
 
 from env_registry.contract import ACTION_MASK, AGENT_ID, OBS, STATE
-from rllib_mmsa.rllib.module import NotFiniteWeights
+from rllib_mmsa.rllib.module import require_finite
 
 #: The logit of an illegal action: its probability is 0 in float32, and all logarithms are finite.
 ILLEGAL = -1e9
@@ -33,6 +33,9 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
     for Level-Based Foraging: two hidden layers with ReLU, the agent's index beside the input, and,
     for the central critic, the state instead of the observation (``modules/critics/centralV.py``).
     """
+
+    #: There are no running statistics that could be put back (``QModule``).
+    num_repaired = 0
 
     def setup(self) -> None:
         spaces: Any = self.observation_space
@@ -54,11 +57,7 @@ class PolicyModule(TorchRLModule, ValueFunctionAPI, InferenceOnlyAPI):
             NotFiniteWeights: the weights are not finite.
         """
         super().set_state(state)
-        if not all(weights.isfinite().all() for weights in self.state_dict().values()):
-            raise NotFiniteWeights(
-                "the weights are not finite and cannot be read: training had diverged. Take an "
-                "earlier checkpoint, and lower lr or set grad_clip"
-            )
+        require_finite(self, "cannot be read")
 
     def logits(self, obs: dict[str, Tensor]) -> Tensor:
         """The policy: (..., A) logits, ``ILLEGAL`` where an action is.

@@ -35,31 +35,21 @@ class PolicyRunner(EpisodeRunner):
         actions = spaces.Discrete(int(team[ACTION_MASK].shape[1]))
         return {**super().get_spaces(), TEAM: (agent_space(team, 0), actions)}
 
-    def sample(
-        self,
-        *,
-        num_timesteps: int | None = None,
-        num_episodes: int | None = None,
-        explore: bool | None = None,
-        random_actions: bool = False,
-        force_reset: bool = False,
-    ) -> list[TeamEpisode]:
-        """Plays whole episodes (``EpisodeRunner.sample``).
+    def sample(self, **asked: Any) -> list[TeamEpisode]:
+        """Plays whole episodes.
+
+        Args:
+            **asked: those of ``EpisodeRunner.sample``.
 
         Returns:
             The finished episodes. Neither number given: this runner's share of a train batch, as
             ``ActedEpisode`` with the logits that the actions were drawn from.
         """
-        to_learn = num_timesteps is None and num_episodes is None
+        to_learn = asked.get("num_timesteps") is None and asked.get("num_episodes") is None
         if to_learn:
-            num_episodes = -(-self.config.train_batch_episodes // max(1, self.num_workers))
-        played = super().sample(
-            num_timesteps=num_timesteps,
-            num_episodes=num_episodes,
-            explore=explore,
-            random_actions=random_actions,
-            force_reset=force_reset,
-        )
+            share = -(-self.config.train_batch_episodes // max(1, self.num_workers))
+            asked["num_episodes"] = share
+        played = super().sample(**asked)
         return self._with_logits(played) if to_learn else played
 
     @torch.no_grad()
