@@ -24,6 +24,7 @@ OUTSIDE = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "tuned_examples/README.md": "tuned_examples.md",
+    "tuned_examples/zoo/README.md": "zoo.md",
 }
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 FENCED = re.compile(r"(^ *```.*?^ *```[^\n]*\n?)", re.S | re.M)

@@ -11,7 +11,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 HISTORY = ROOT / "docs" / "history"
 PAGES = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "tuned_examples/README.md")),
+    *(
+        ROOT / name
+        for name in (
+            "README.md",
+            "CONTRIBUTING.md",
+            "tuned_examples/README.md",
+            "tuned_examples/zoo/README.md",
+        )
+    ),
     *(page for page in sorted((ROOT / "docs").rglob("*.md")) if HISTORY not in page.parents),
 ]
 SHELL = ("bash", "sh", "shell", "console")

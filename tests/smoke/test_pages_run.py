@@ -143,6 +143,7 @@ def test_the_python_of_a_page_runs(page, trained, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     given = GIVEN.get(page, lambda _: {})(monkeypatch)
     task = given.pop("task", "8x8-2p-2f-v2")
+    (tmp_path / "tuned_examples").symlink_to(pages.ROOT / "tuned_examples")
     for name in ("my_checkpoint", "my_team"):
         shutil.copytree(trained[task], tmp_path / name)
     for block in (block for block in BLOCKS if block.page == page):
