@@ -41,9 +41,9 @@ def _services(experiment: Experiment) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _callback(kind: str, settings: dict[str, Any], experiment: Experiment) -> Callback:
     if kind == "mlflow":
-        from ray.air.integrations.mlflow import MLflowLoggerCallback
+        from rllib_mmsa.command.run.mlflow_runs import TrialRuns
 
-        return MLflowLoggerCallback(**{"experiment_name": experiment.name, **settings})
+        return TrialRuns(**{"experiment_name": experiment.name, **settings})
     from ray.air.integrations.wandb import WandbLoggerCallback
 
     default: dict[str, Any] = {"project": experiment.name}
