@@ -248,6 +248,7 @@ def acts_as(algorithm, team) -> None:
         torch.testing.assert_close(found, ours)
 
 
+@pytest.mark.slow
 def test_onnx_is_the_team(ray_session, tmp_path) -> None:
     pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")
