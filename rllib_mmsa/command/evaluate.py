@@ -42,6 +42,7 @@ class Evaluation:
         lengths: Length of each episode, in env steps.
         wins: Whether each episode was won; empty where the game cannot be won.
         epsilon: Share of random actions; 0: greedy.
+        drawn: Whether the other actions were drawn from a policy, not its likeliest ones.
     """
 
     checkpoint: Path
@@ -51,6 +52,7 @@ class Evaluation:
     lengths: list[int]
     wins: list[bool]
     epsilon: float = 0.0
+    drawn: bool = False
 
     def summary(self) -> str:
         """Return the lines that the command prints."""
@@ -60,6 +62,8 @@ class Evaluation:
             f"episodes    {len(self.returns)}",
             f"return      {interval(self.returns)}",
         ]
+        if self.drawn:
+            lines.insert(3, "actions     drawn from the policy")
         if self.epsilon:
             lines.insert(3, f"epsilon     {self.epsilon:g}")
         if self.wins:
@@ -155,7 +159,8 @@ def evaluate(
         path: What `checkpoints.locate` understands.
         episodes: Number of episodes.
         seed: Seed of the environments; None: another each time.
-        epsilon: Share of random actions; None: as in the tests of training, `evaluation_epsilon`.
+        epsilon: Share of random actions, the others greedy; None: as in the tests of training
+            (`evaluation_epsilon`; PPO's `evaluation_config: {explore: true}`).
         render: A .gif file to write the first episodes to.
         files: Modules or Python files to import, in place of recorded ones that were moved.
 
@@ -176,7 +181,7 @@ def evaluate(
         env = task_name(config.env, (config.env_config or {}).get("task"), runner.env_backend)
         if film:
             film.title = f"{name} on {env}"
-        played = runner.sample(num_episodes=episodes, explore=False)
+        played = runner.sample(num_episodes=episodes)
     finally:
         runner.stop()
     if film:
@@ -189,6 +194,7 @@ def evaluate(
         lengths=[len(episode) for episode in played],
         wins=[bool(episode.win) for episode in played if episode.win is not None],
         epsilon=runner.config.evaluation_epsilon,
+        drawn=runner.config.explore,
     )
 
 
@@ -223,8 +229,12 @@ def build_runner(
     epsilon: float | None = None,
 ) -> Any:
     """Build the environment runner of an evaluation and load the acting module into it."""
+    from rllib_mmsa.rllib.config import QLearningConfig
+
     settings = team.config.get_evaluation_config_object().copy(copy_frozen=False)
-    settings.update_from_dict({"seed": seed, "explore": False, "num_env_runners": 0})
+    # A Q-learner's exploration belongs to a step of its training, a policy's to the policy.
+    drawn = settings.explore and epsilon is None and not isinstance(settings, QLearningConfig)
+    settings.update_from_dict({"seed": seed, "explore": drawn, "num_env_runners": 0})
     settings.in_evaluation = True
     if epsilon is not None:
         settings.evaluation_epsilon = epsilon

@@ -1,10 +1,11 @@
-"""`evaluation_epsilon`: the share of random actions in the tests of training, and in them alone."""
+"""How tests act: `evaluation_epsilon`, the share of random actions; PPO's draws from its policy."""
 
 import numpy as np
 import pytest
 import torch
 
 from env_registry.contract import TEAM
+from rllib_mmsa import MAPPOConfig
 from rllib_mmsa.command.evaluate import evaluate
 from rllib_mmsa.errors import ConfigError
 from tests.algorithms import FORAGING, build, learner
@@ -94,3 +95,20 @@ def test_a_checkpoint_is_evaluated_as_it_was_tested_or_as_the_user_says(tmp_path
     assert "epsilon" not in greedy.summary()
     with pytest.raises(ConfigError, match="--epsilon is 2; it must be a number from 0 to 1"):
         evaluate(path, episodes=1, epsilon=2.0)
+
+
+def test_evaluate_draws_actions_where_the_run_s_tests_do(tmp_path):
+    pytest.importorskip("lbforaging")
+    algorithm = (
+        MAPPOConfig()
+        .environment("lbf", env_config={"task": "5x5-2p-1f-v2", "max_episode_steps": 8})
+        .evaluation(evaluation_config={"explore": True})
+        .build_algo()
+    )
+    algorithm.save_to_path(str(tmp_path))
+    algorithm.stop()
+    drawn, again = (evaluate(tmp_path, episodes=20, seed=1) for _ in range(2))
+    greedy = evaluate(tmp_path, episodes=20, seed=1, epsilon=0.0)
+    assert (drawn.drawn, greedy.drawn) == (True, False)
+    assert "actions     drawn from the policy" in drawn.summary()
+    assert drawn.returns == again.returns and drawn.lengths != greedy.lengths

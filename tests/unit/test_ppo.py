@@ -244,6 +244,7 @@ def test_a_resumed_run_equals_one_that_went_on(ray_session, tmp_path):
         load_team(tmp_path)
     found = evaluate(tmp_path, episodes=4, seed=1)
     assert found.algorithm == "MAPPO" and len(found.returns) == 4
+    assert not found.drawn and "drawn" not in found.summary()
 
 
 # Settings.

@@ -64,6 +64,7 @@ def test_ppo_s_examples_play_and_test_as_mmsa_s(group):
     assert mappo.config.keys() - mmsa.config.keys() <= {
         "num_envs_per_env_runner",
         "train_batch_episodes",
+        "evaluation_config",
     }
 
 
@@ -72,7 +73,8 @@ def test_ppo_s_grid_is_qmix_s_paper_tasks_and_tests():
     (mappo,) = load_file(ROOT / "tuned_examples/mappo_lbf_paper.yaml")
     assert (mappo.env, mappo.stop) == (paper.env, paper.stop)
     left_out = {"standardise_rewards", "num_envs_per_env_runner"}
-    assert mappo.config == {k: v for k, v in paper.config.items() if k not in left_out}
+    same = {k: v for k, v in paper.config.items() if k not in left_out}
+    assert mappo.config == {**same, "evaluation_config": {"explore": True}}
 
 
 def test_the_paper_s_foraging_tasks_are_a_grid_of_trials_and_train_stays_quick():
