@@ -22,7 +22,7 @@ from scripts import results
 
 ROOT = Path(__file__).resolve().parents[1]
 #: File of tuned_examples -> the data file that its runs make.
-STUDIES = {"mmsa_world_model": "lbf_arms", "campaign_lbf": "lbf"}
+STUDIES = {"campaign_coop": "lbf_coop", "mmsa_world_model": "lbf_arms", "campaign_lbf": "lbf"}
 Study = enum.Enum("Study", {name: name for name in STUDIES})
 
 

@@ -32,7 +32,7 @@ def test_every_tuned_example_is_valid(path):
 STUDIES = (
     *("mmsa_search_horizon_lr", "mmsa_search_asha"),
     *("mmsa_ablations", "mmsa_world_model", "compare_lbf", "compare_smacv2"),
-    *("qmix_lbf_epymarl", "campaign_lbf"),
+    *("qmix_lbf_epymarl", "campaign_lbf", "campaign_coop"),
     *("hpn_qmix_smax", "mmsa_hpn_smax"),
 )
 #: PPO needs more env steps, so its files are a family of their own.
@@ -151,6 +151,16 @@ def test_the_campaign_s_arms_differ_where_their_names_say():
     (paper,) = load_file(ROOT / "tuned_examples/mmsa_lbf_paper.yaml")
     tasks = full.config["env_config"]["task"]["grid_search"]
     assert sorted(tasks) == sorted(paper.config["env_config"]["task"]["grid_search"])
+
+
+def test_the_short_campaign_is_a_part_of_the_long_one():
+    long = load_file(ROOT / "tuned_examples/campaign_lbf.yaml")
+    short = load_file(ROOT / "tuned_examples/campaign_coop.yaml")
+    task = {"task": "2s-8x8-2p-2f-coop-v2", "exclusive_levels": True}
+    for ours, theirs in zip(short, long, strict=False):
+        assert ours.name == theirs.name.replace("_lbf_", "_coop_") and ours.run == theirs.run
+        assert ours.config == {**theirs.config, "env_config": task, "learner_threads": 1}
+        assert ours.num_samples == 3
 
 
 def test_the_ablations_are_those_of_the_figure_and_differ_from_mmsa_in_one_setting():
