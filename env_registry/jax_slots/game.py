@@ -15,15 +15,18 @@ from typing import Any
 
 import numpy as np
 
-# Before JAX is imported; what the user has set stays. The GPU and its memory are left to torch. A
-# pool of one thread: these programs are many small operations, and handing each to a larger pool
-# cost more processor time than it saved.
+# What the user has set stays. The GPU and its memory are left to torch. A pool of one thread: these
+# programs are many small operations, and handing each to a larger pool cost more processor time
+# than it saved.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 os.environ.setdefault("NPROC", "1")  # the size of that pool
 
 import jax
 import jax.numpy as jnp
+
+if jax.config.values["jax_platforms"] is None:  # RLlib imported JAX, before the line above
+    jax.config.update("jax_platforms", os.environ["JAX_PLATFORMS"])
 
 Carry = tuple[jax.Array, Any]  # an episode's random key and the package's state
 
