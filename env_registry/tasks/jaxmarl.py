@@ -59,7 +59,7 @@ LAYOUTS = {
 }
 JAXMARL_TASKS = (*MPE, *(f"{game}:{layout}" for game in LAYOUTS for layout in LAYOUTS[game]))
 
-_COMPETITIVE = "is competitive: its agents are not one team"
+_NO_TEAM = "is not cooperative: its agents are not one team"
 _CONTINUOUS = "has continuous actions"
 REFUSED = {  # others that `jaxmarl.make` knows
     **dict.fromkeys(("MPE_simple_v3", "overcooked_v2:long_room"), "has a single agent"),
@@ -69,12 +69,11 @@ REFUSED = {  # others that `jaxmarl.make` knows
             *("MPE_simple_push_v3", "MPE_simple_adversary_v3"),
             *("storm", "storm_2p", "storm_np", "coin_game"),
         ),
-        _COMPETITIVE,
+        _NO_TEAM,
     ),
     **dict.fromkeys(
         (f"MPE_simple_facmac{size}_v1" for size in ("", "_3a", "_6a", "_9a")), _CONTINUOUS
     ),
-    "jaxnav": _CONTINUOUS,
 }
 ELSEWHERE = {  # those that another environment plays
     **dict.fromkeys(("SMAX", "HeuristicEnemySMAX"), "env: smax, task: 3m"),
@@ -121,7 +120,7 @@ def _unknown_argument(task: str, name: str, takes: tuple[str, ...]) -> str:
 
 
 def _check_argument(task: str, name: str, value: Any, rule: Argument) -> None:
-    kinds: Any = {float: (int, float)}.get(rule.kind, rule.kind)
+    kinds = (int, float) if rule.kind is float else (rule.kind,)
     fits = isinstance(value, kinds) and (rule.kind is bool or not isinstance(value, bool))
     limits = ""
     if rule.least is not None:
