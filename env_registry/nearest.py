@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from env_registry.errors import TaskError
 from env_registry.rows import ENVIRONMENTS, EnvRow
+from env_registry.tasks.jaxmarl import JAXMARL_TASKS
 from env_registry.tasks.lbf import parse_task as parse_lbf
 from env_registry.tasks.mamujoco import parse_task as parse_mamujoco
 from env_registry.tasks.starcraft2 import SMAC_MAPS, UNPLAYABLE_MAPS, parse_smacv2
@@ -36,7 +37,7 @@ ELSEWHERE = {
     "starcraft": "env: smac or env: smacv2",
     "starcraft2": "env: smac or env: smacv2",
     "smaclite": "env: smac, or without the game env: smax",
-    "jaxmarl": "env: smax",
+    "overcooked": "env: jaxmarl, task: overcooked:cramped_room",
     "matrix": "env: climbing or env: two_step",
 }
 
@@ -94,6 +95,8 @@ def _whose_task(word: str) -> str:
         except TaskError:
             continue
         return name
+    if word in JAXMARL_TASKS:
+        return "jaxmarl"
     if re.fullmatch(r"(mpe2|pettingzoo)\.[\w.]+", word):
         return "pettingzoo"
     return "gymnasium" if re.fullmatch(r"\w+:[\w-]+-v\d+", word) else ""

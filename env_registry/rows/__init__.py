@@ -5,6 +5,7 @@ both. A new environment is one adapter file and one row.
 """
 
 from env_registry.rows.gymnasium import GYMNASIUM
+from env_registry.rows.jaxmarl import JAXMARL
 from env_registry.rows.lbf import LBF
 from env_registry.rows.mamujoco import MAMUJOCO
 from env_registry.rows.pettingzoo import PETTINGZOO
@@ -19,7 +20,7 @@ ENVIRONMENTS: dict[str, EnvRow] = {
     row.name: row
     for row in (
         *(LBF, MAMUJOCO, PETTINGZOO, GYMNASIUM),
-        *(SMACV2, SMAC, SMAX),
+        *(SMACV2, SMAC, SMAX, JAXMARL),
         *(COUNTER, TWO_STEP, CLIMBING),
     )
 }

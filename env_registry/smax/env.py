@@ -6,27 +6,22 @@ row of `env_registry.smax.game`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
-from gymnasium import spaces
-from ray.rllib.env.vector.vector_multi_agent_env import VectorMultiAgentEnv
 
-from env_registry.contract import TEAM, GroupedEnv, Observation, StepResult
+from env_registry.contract import Observation, StepResult
 from env_registry.draw import BATTLE, draw_units, with_legend
 from env_registry.draw.smax import draw_observations
 from env_registry.errors import EnvConfigError
+from env_registry.jax_slots.env import SlotEnv, SlotVectorEnv
 from env_registry.rows import SMAX_TASKS
-from env_registry.smax.game import N_FLAGS, SmaxGame, SmaxSlots, smax_game
+from env_registry.smax.game import N_FLAGS, smax_game
 from env_registry.smax.spaces import obs_layout
 
 RENDER_SCALE = 14  # pixels per unit of length
+UNITS = ("unit_positions", "unit_alive", "unit_health", "unit_types", "prev_attack_actions")
 
-Reset = tuple[dict[str, Observation], dict[str, dict[str, Any]]]
 
-
-class SmaxEnv(GroupedEnv):
+class SmaxEnv(SlotEnv):
     """SMAX against the heuristic enemy under the contract; options as in `env_registry.rows`."""
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 5}
@@ -72,7 +67,7 @@ class SmaxEnv(GroupedEnv):
         """
         if task not in SMAX_TASKS:
             raise EnvConfigError(f"smax has no task {task!r}; valid: {', '.join(SMAX_TASKS)}")
-        self._game = smax_game(
+        game = smax_game(
             task,
             scale_state=scale_state,
             observation_type=observation_type,
@@ -86,35 +81,12 @@ class SmaxEnv(GroupedEnv):
             map_height=map_height,
             world_steps_per_env_step=world_steps_per_env_step,
         )
-        super().__init__(**self._game.sizes())
-        self.observation_layout = obs_layout(self._game.env)
-        self._slots: SmaxSlots | None = None
-        self._index = 0
+        super().__init__(game)
+        self.observation_layout = obs_layout(game.env)
 
-    @property
-    def game(self) -> SmaxGame:
-        """What is played."""
-        return self._game
-
-    def attach(self, slots: SmaxSlots, index: int) -> None:
-        """Makes this environment one slot of several that are stepped together."""
-        self._slots, self._index = slots, index
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Reset:
-        """Starts an episode; the same seed gives the same episode, whatever was played before."""
-        super().reset(seed=seed)
-        if seed is None:
-            seed = int(self.np_random.integers(2**32))
-        if self._slots is None:
-            self._slots = SmaxSlots(self._game, 1)
-        return self._unpack(self._slots.reset(self._index, seed))[0], {TEAM: {}}
-
-    def step(self, action_dict: dict[str, np.ndarray]) -> StepResult:
-        """Plays one step: {"team": (N,) int} in, the contract's five dictionaries out."""
-        if self._slots is None:
-            raise RuntimeError("step before reset")
-        (row,) = self._slots.step([self._index], np.asarray(action_dict[TEAM])[None])
-        return self.result(row)
+    def observed(self, row: np.ndarray) -> dict[str, Observation]:
+        """What a row (L,) shows."""
+        return self._unpack(row)[0]
 
     def result(self, row: np.ndarray) -> StepResult:
         """A step's row (L,) as the contract's five dictionaries.
@@ -135,9 +107,7 @@ class SmaxEnv(GroupedEnv):
 
     def render(self) -> np.ndarray:
         """Draws the battle and its legend: (height, width, 3) uint8. Needs no display."""
-        if self._slots is None:
-            raise RuntimeError("render before reset")
-        units, env = self._slots.units(self._index), self._game.env
+        units, env = self.units(), self.game.env
         picture = draw_units(
             (env.map_width, env.map_height),
             units["unit_positions"],
@@ -145,16 +115,21 @@ class SmaxEnv(GroupedEnv):
             units["unit_health"] / np.asarray(env.unit_type_health)[units["unit_types"]],
             self.n_agents,
             RENDER_SCALE,
-            self._game.attacks(units),
+            self.game.attacks(units),
         )
         return with_legend(picture, BATTLE)
+
+    def units(self) -> dict[str, np.ndarray]:
+        """Positions, health, types and so on of all units, allies first (N + M, ...)."""
+        state = self._state().state
+        return {name: getattr(state, name) for name in UNITS}
 
     def draw_observations(self, obs: np.ndarray) -> np.ndarray | None:
         """Draws the map as observations (N, D) tell it: (height, width, 3) uint8.
 
         None where they are conic: those tell no unit from another.
         """
-        env = self._game.env
+        env = self.game.env
         return draw_observations(env, obs) if env.observation_type == "unit_list" else None
 
     def _unpack(self, row: np.ndarray) -> tuple[dict[str, Observation], np.ndarray]:
@@ -170,44 +145,7 @@ class SmaxEnv(GroupedEnv):
         return observation, row[-N_FLAGS:]
 
 
-class SmaxVectorEnv(VectorMultiAgentEnv):
-    """All sub-environments of a runner, stepped by one call of one compiled program.
+class SmaxVectorEnv(SlotVectorEnv):
+    """All battles of a runner, stepped by one call; options as `SmaxEnv`."""
 
-    The interface is that of `rllib_mmsa.rllib.vector_env`. An error in the program concerns all
-    slots, so `step_slots` raises it and returns none for single slots.
-    """
-
-    def __init__(self, num_envs: int, **env_config: Any):
-        """Makes E slots; compiles at the first reset and step, once in a process.
-
-        Args:
-            num_envs: E.
-            **env_config: As `SmaxEnv`.
-        """
-        super().__init__()
-        self.num_envs = num_envs
-        self.envs = [SmaxEnv(**env_config) for _ in range(num_envs)]
-        first = self.envs[0]
-        self._slots = SmaxSlots(first.game, num_envs)
-        for index, env in enumerate(self.envs):
-            env.attach(self._slots, index)
-        self.metadata, self.render_mode = first.metadata, first.render_mode
-        self.single_observation_spaces = first.observation_spaces
-        self.single_action_spaces = first.action_spaces
-        self.single_observation_space = spaces.Dict({**first.observation_spaces})
-        self.single_action_space = spaces.Dict({**first.action_spaces})
-
-    def reset_slot(self, index: int, seed: int) -> Reset:
-        """Starts an episode in one slot; the others play on."""
-        return self.envs[index].reset(seed=seed)
-
-    def step_slots(self, indices: Sequence[int], actions: np.ndarray) -> list[StepResult]:
-        """Steps K slots at once: actions (K, N) -> K results."""
-        rows = self._slots.step(indices, actions)
-        return [self.envs[index].result(row) for index, row in zip(indices, rows, strict=True)]
-
-    def restart_slot(self, index: int) -> None:
-        """Nothing to make anew: a slot holds only its episode, which the next reset replaces."""
-
-    def close_extras(self, **kwargs: Any) -> None:
-        """Nothing is open."""
+    env_class = SmaxEnv

@@ -14,45 +14,17 @@ Source: https://github.com/FLAIROx/JaxMARL (jaxmarl 0.2.0, environments/smax); R
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import io
-import os
-import sys
-from collections.abc import Iterator, Sequence
 from typing import Any
-
-import numpy as np
-
-from env_registry.smax.spaces import obs_bounds, state_bounds
-
-# Before JAX is imported; what the user has set stays. The GPU and its memory are left to torch. A
-# pool of one thread: these programs are many small operations, and handing each to a larger pool
-# cost more processor time than it saved.
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-os.environ.setdefault("NPROC", "1")  # the size of that pool
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from env_registry.jax_slots.game import Game, in_one_row, streams_kept
+from env_registry.smax.spaces import obs_bounds, state_bounds
 
-@contextlib.contextmanager
-def _streams_kept() -> Iterator[None]:
-    """What jaxmarl's import does to the streams stays without effect.
-
-    It prints which of its other games are missing, and puts `sys.stdout` and `sys.stderr` back to
-    what Python started with, past whatever has redirected them.
-    """
-    kept = {name: getattr(sys, name) for name in ("stdout", "stderr", "__stdout__")}
-    vars(sys).update(stdout=io.StringIO(), __stdout__=io.StringIO())
-    try:
-        yield
-    finally:
-        vars(sys).update(kept)
-
-
-with _streams_kept():
+with streams_kept():
     from jaxmarl.environments.smax import HeuristicEnemySMAX, map_name_to_scenario
 
 
@@ -60,10 +32,8 @@ STOP = 4  # the action that is always legal, and the only one of a unit that die
 N_MOVES = 5
 N_FLAGS = 4  # reward, terminated, truncated, win
 
-Carry = tuple[jax.Array, Any]  # an episode's random key and the package's state
 
-
-class SmaxGame:
+class SmaxGame(Game):
     """One scenario with its options, as functions of arrays. Get it from `smax_game`."""
 
     def __init__(
@@ -91,10 +61,7 @@ class SmaxGame:
         self.n_actions: int = self.env.num_enemies + N_MOVES
         self.obs_size: int = self.env.obs_size
         self.state_size: int = self.env.state_size
-        # One compiled program each (the last two: one for each number of slots).
-        self.reset = jax.jit(self._reset)
-        self.put = jax.jit(self._put)
-        self.step = jax.jit(self._step_slots)
+        super().__init__()
 
     def sizes(self) -> dict[str, Any]:
         """The arguments of `GroupedEnv`: N, A, D, S, and the bounds (D,) and (S,)."""
@@ -111,7 +78,7 @@ class SmaxGame:
         """Who attacked whom within range in the last step, as indices of units, allies first.
 
         Args:
-            units: Of a slot, as `SmaxSlots.units` returns them.
+            units: As `SmaxEnv.units` returns them.
         """
         places, kinds, health = (units[f"unit_{name}"] for name in ("positions", "types", "health"))
         reach = np.asarray(self.env.unit_type_attack_ranges)[kinds]  # (N + M,)
@@ -125,38 +92,15 @@ class SmaxGame:
                 found.append((int(who), whom))
         return found
 
-    def _reset(self, key: jax.Array) -> tuple[jax.Array, Carry]:
-        """An episode's first row (L,) and carry, from a key (2,) uint32."""
-        key, reset_key = jax.random.split(key)
-        obs, state = self.env.reset(reset_key)
-        return self._row(obs, state, jnp.zeros(N_FLAGS)), _strong((key, state))
+    def _begin(self, key: jax.Array) -> tuple[jax.Array, Any]:
+        obs, state = self.env.reset(key)
+        return self._row(obs, state, jnp.zeros(N_FLAGS)), state
 
-    def _put(self, carries: Carry, carry: Carry, index: jax.Array) -> Carry:
-        """Writes one episode's carry into the slots'."""
-        return jax.tree.map(lambda all_, one: all_.at[index].set(one), carries, carry)
-
-    def _step_slots(
-        self, carries: Carry, actions: jax.Array, busy: jax.Array
-    ) -> tuple[jax.Array, Carry]:
-        """Steps all slots: actions (E, N) int32, busy (E,) bool -> rows (E, L) and carries.
-
-        Slots that are not busy are computed with the others and keep their carry.
-        """
-        rows, stepped = jax.vmap(self._step)(carries, actions)
-
-        def keep(new: jax.Array, old: jax.Array) -> jax.Array:
-            return jnp.where(busy.reshape(-1, *[1] * (new.ndim - 1)), new, old)
-
-        return rows, jax.tree.map(keep, stepped, carries)
-
-    def _step(self, carry: Carry, actions: jax.Array) -> tuple[jax.Array, Carry]:
-        """One step of one episode: actions (N,) -> row (L,) and carry."""
-        key, state = carry
-        key, step_key = jax.random.split(key)
+    def _play(self, key: jax.Array, state: Any, actions: jax.Array) -> tuple[jax.Array, Any]:
         named = {agent: actions[i] for i, agent in enumerate(self.env.agents)}
         # `step_env`, not `step`: the latter puts the next episode's first observation in the place
         # of the last one.
-        obs, state, rewards, _, _ = self.env.step_env(step_key, state, named)
+        obs, state, rewards, _, _ = self.env.step_env(key, state, named)
         alive = state.state.unit_alive
         allies, enemies = alive[: self.n_agents].any(), alive[self.n_agents :].any()
         terminated = ~allies | ~enemies
@@ -165,10 +109,10 @@ class SmaxGame:
         win = allies & ~enemies  # as the package's own bonus for it; both sides dead is a draw
         reward = rewards[self.env.agents[0]]  # the team's; the package gives it to every unit
         flags = jnp.stack([reward, terminated, truncated, win])
-        return self._row(obs, state, flags), _strong((key, state))
+        return self._row(obs, state, flags), state
 
     def _row(self, obs: dict[str, jax.Array], state: Any, flags: jax.Array) -> jax.Array:
-        """All that one slot returns, in one array (L,): one transfer for all slots together."""
+        """What all units observe and may do, the world state, and the flags: (L,)."""
         masks = self.env.get_avail_actions(state)
         world_state = self._scaled(state.state) if self.scale_state else obs["world_state"]
         parts = [
@@ -177,7 +121,7 @@ class SmaxGame:
             world_state,
             flags,
         ]
-        return jnp.concatenate([part.astype(jnp.float32).ravel() for part in parts])
+        return in_one_row(parts)
 
     def _scaled(self, state: Any) -> jax.Array:
         """The package's world state, (S,), with every number brought to [0, 1].
@@ -198,81 +142,7 @@ class SmaxGame:
         return jnp.concatenate([features.ravel(), teams, types / (env.unit_type_bits - 1)])
 
 
-def _strong(carry: Carry) -> Carry:
-    """Drops JAX's weak types, which would compile the step a second time for its own result."""
-    return jax.tree.map(
-        lambda leaf: jax.lax.convert_element_type(leaf, jnp.result_type(leaf)), carry
-    )
-
-
 @functools.cache
 def smax_game(task: str, **options: Any) -> SmaxGame:
     """The game of a scenario and its options, made and compiled once in a process."""
     return SmaxGame(task, **options)
-
-
-class SmaxSlots:
-    """E episodes side by side on one game: numpy in, numpy out.
-
-    The key of an episode is that of `jax.random.PRNGKey(seed)`; reset and each step take a key
-    split off it. What is drawn depends on nothing else.
-    """
-
-    def __init__(self, game: SmaxGame, num_envs: int):
-        """Makes E idle slots.
-
-        Args:
-            game: What is played.
-            num_envs: E.
-        """
-        self.game = game
-        self.num_envs = num_envs
-        self._carries: Carry | None = None
-
-    def reset(self, index: int, seed: int) -> np.ndarray:
-        """Starts an episode in a slot.
-
-        Args:
-            index: The slot.
-            seed: 0 to 2**64 - 1.
-
-        Returns:
-            (L,) float32, the first row.
-        """
-        key = np.array([seed >> 32, seed & 0xFFFFFFFF], np.uint32)
-        row, carry = self.game.reset(key)
-        if self._carries is None:
-            self._carries = jax.tree.map(
-                lambda leaf: jnp.zeros((self.num_envs, *leaf.shape), leaf.dtype), carry
-            )
-        self._carries = self.game.put(self._carries, carry, np.int32(index))
-        return np.array(row)
-
-    def step(self, indices: Sequence[int], actions: np.ndarray) -> np.ndarray:
-        """Plays one step in some slots; the others stay as they are.
-
-        Args:
-            indices: K slots.
-            actions: (K, N) integers.
-
-        Returns:
-            (K, L) float32.
-        """
-        every = np.full((self.num_envs, self.game.n_agents), STOP, np.int32)
-        busy = np.zeros(self.num_envs, bool)
-        every[indices], busy[indices] = actions, True
-        rows, self._carries = self.game.step(self._carries, every, busy)
-        return np.asarray(rows)[indices]
-
-    def units(self, index: int) -> dict[str, np.ndarray]:
-        """Positions, health, types and so on of a slot's units, allies first (N + M, ...)."""
-        assert self._carries is not None, "reset first"
-        state = self._carries[1].state
-        names = (
-            "unit_positions",
-            "unit_alive",
-            "unit_health",
-            "unit_types",
-            "prev_attack_actions",
-        )
-        return {name: np.asarray(getattr(state, name))[index] for name in names}

@@ -58,6 +58,14 @@ CASES: list[Any] = [  # name, env_config
         {"task": "5m_vs_6m", "observation_type": "conic", "scale_state": False},
         marks=pytest.mark.slow,  # compiling
     ),
+    pytest.param(
+        *("jaxmarl", {"task": "MPE_simple_speaker_listener_v4"}),
+        marks=pytest.mark.slow,  # compiling
+    ),
+    pytest.param(
+        *("jaxmarl", {"task": "overcooked:counter_circuit", "shaped_reward": 0.5}),
+        marks=pytest.mark.slow,
+    ),
     ("gymnasium", {"env_kwargs": {"msg_bits": 1}, "max_episode_steps": 50}),
     ("counter", {"ends_by": "truncation", "n_agents": 5, "n_actions": 2}),
     ("counter", {"ends_by": "mixed"}),

@@ -32,7 +32,7 @@ def legal(rng: np.random.Generator, mask: np.ndarray) -> np.ndarray:
 
 
 class Raw:
-    """The package's environment, stepped as its users do, with the keys that SmaxSlots uses."""
+    """The package's environment, stepped as its users do, with the keys that Slots uses."""
 
     def __init__(self, task: str, max_steps: int = 100):
         self.env = HeuristicEnemySMAX(scenario=map_name_to_scenario(task), max_steps=max_steps)
@@ -232,10 +232,9 @@ def test_attacks_name_who_lost_health() -> None:
     obs, _ = env.reset(seed=0)
     seen = set()
     for _ in range(100):
-        assert env._slots is not None
-        before = env._slots.units(0)["unit_health"]
+        before = env.units()["unit_health"]
         obs, _, terminateds, truncateds, _ = env.step({TEAM: attack(obs[TEAM][ACTION_MASK])})
-        units = env._slots.units(0)
+        units = env.units()
         attacks = env.game.attacks(units)
         assert all((who < 3) != (whom < 3) for who, whom in attacks)
         hurt = set(np.flatnonzero(units["unit_health"] < before - 1e-3).tolist())
