@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from ray.rllib.utils.pre_checks.env import check_multiagent_environments
@@ -30,10 +32,13 @@ def legal(rng: np.random.Generator, observations: dict) -> dict[str, int]:
     }
 
 
-SLOW = pytest.param("smax", marks=pytest.mark.slow)  # it compiles
+def marked(name: str) -> Any:
+    """Those on JAX compile first."""
+    slow = [pytest.mark.slow] if name in ("smax", "jaxmarl") else []
+    return pytest.param(name, marks=slow)
 
 
-@pytest.mark.parametrize("name", [SLOW if name == "smax" else name for name in ENVIRONMENTS])
+@pytest.mark.parametrize("name", map(marked, ENVIRONMENTS))
 def test_the_team_s_game_agent_by_agent(name):
     """Rows, rewards and ends are the team's, for every environment that is installed."""
     there, reason = env_registry.installed(name)
