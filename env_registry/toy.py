@@ -169,8 +169,9 @@ class ClimbingEnv(GroupedEnv):
         """Makes the environment: N = 2, A = 3, observation and state are the constant 1.
 
         Args:
-            game: "climbing" (best 11) or "penalty" (best 10).
-            penalty: Of the penalty game, what the two wrong corners pay.
+            game: "climbing" (best 11), "penalty" or "penalty_diagonal" (best 10). The best corners
+                of the last want the same action of both agents, those of "penalty" different ones.
+            penalty: Of the penalty games, what the two wrong corners pay.
         """
         super().__init__(
             n_agents=2,
@@ -181,8 +182,9 @@ class ClimbingEnv(GroupedEnv):
             state_bounds=(0, 1),
         )
         k = penalty
-        penalty_game = np.array([[k, 0, 10], [0, 2, 0], [10, 0, k]], np.float32)
-        self.payoff = CLIMBING if game == "climbing" else penalty_game  # (A, A)
+        diagonal = np.array([[10, 0, k], [0, 2, 0], [k, 0, 10]], np.float32)
+        games = {"climbing": CLIMBING, "penalty": diagonal[::-1], "penalty_diagonal": diagonal}
+        self.payoff = games[game]  # (A, A)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Reset:
         """Starts the only step; the seed changes nothing."""

@@ -28,12 +28,13 @@ TWO_STEP = EnvRow(
     summary="The QMIX paper's two-step game; the best return is 8, the safe one 7.",
 )
 
+GAMES = ("climbing", "penalty", "penalty_diagonal")
 CLIMBING = EnvRow(
     name="climbing",
     entry_point="env_registry.toy:ClimbingEnv",
     summary="One-step matrix games that punish miscoordination; best 11 (penalty: 10).",
     options={
-        "game": Option("climbing", "which matrix", str, ("climbing", "penalty")),
-        "penalty": Option(-10.0, "what the penalty game's wrong corners pay", float),
+        "game": Option("climbing", "which matrix", str, GAMES),
+        "penalty": Option(-10.0, "what the penalty games' wrong corners pay", float),
     },
 )

@@ -34,11 +34,15 @@ def test_climbing_payoffs(first: int, second: int) -> None:
     env = ClimbingEnv()
     env.reset()
     assert env.step(actions)[1][TEAM] == CLIMBING[first, second]
-    penalty = ClimbingEnv(game="penalty", penalty=-100)
-    penalty.reset()
-    expected = [[-100, 0, 10], [0, 2, 0], [10, 0, -100]][first][second]
-    _, rewards, terminateds, _, _ = penalty.step(actions)
-    assert (rewards[TEAM], terminateds[ALL]) == (expected, True)
+    payoffs = {
+        "penalty": [[-100, 0, 10], [0, 2, 0], [10, 0, -100]],
+        "penalty_diagonal": [[10, 0, -100], [0, 2, 0], [-100, 0, 10]],
+    }
+    for game, expected in payoffs.items():
+        env = ClimbingEnv(game=game, penalty=-100)
+        env.reset()
+        _, rewards, terminateds, _, _ = env.step(actions)
+        assert (rewards[TEAM], terminateds[ALL]) == (expected[first][second], True)
 
 
 @pytest.mark.parametrize("ends_by", ["termination", "truncation", "mixed"])
