@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SMALL = """
 small:
   run: IPPO
@@ -35,6 +37,7 @@ def rllib(*arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_run_is_trained_resumed_and_reported_beside_the_q_learners(tmp_path):
     file, folder = tmp_path / "small.yaml", tmp_path / "small"
     file.write_text(SMALL)

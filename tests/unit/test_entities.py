@@ -224,6 +224,7 @@ def test_every_algorithm_trains_saves_restores_and_exports(name, ray_session, tm
     algorithm.stop()
 
 
+@pytest.mark.slow
 def test_runners_and_learners_in_other_processes_know_the_layout(ray_session) -> None:
     settings = {"num_env_runners": 1, "num_learners": 1, "evaluation_interval_env_steps": 20}
     tests = {"evaluation_duration": 2, "evaluation_num_envs": 2}
