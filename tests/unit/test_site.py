@@ -77,7 +77,7 @@ def test_the_site_is_built_whole_and_its_reference_names_every_setting(tmp_path)
     done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     pages = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("index.html")}
-    assert len(pages) == len(PAGES) + 4  # README, CONTRIBUTING, CHANGELOG, tuned_examples
+    assert len(pages) == len(PAGES) + 5  # README, CONTRIBUTING, CHANGELOG, tuned_examples, zoo
     assert not [page for page in pages if "<p>```" in (tmp_path / page).read_text("utf-8")]
     for page in ("cli", "search", "readings"):
         html = (tmp_path / page / "index.html").read_text("utf-8")
