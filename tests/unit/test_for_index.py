@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from scripts import for_index
+from scripts import for_index, links
 
 URL = "https://host.example/team/project"
 
@@ -29,7 +29,7 @@ def test_links_hold_anywhere(text, made):
 def test_the_copy_has_absolute_links_and_the_project_s_addresses(tmp_path):
     for_index.main(URL + "/", tmp_path / "copy")
     readme = (tmp_path / "copy" / "README.md").read_text(encoding="utf-8")
-    targets = re.findall(r"\]\((?!#)([^)\s]+)\)", for_index._FENCED.sub("", readme))
+    targets = re.findall(r"\]\((?!#)([^)\s]+)\)", links.FENCED.sub("", readme))
     assert targets and all(target.startswith("https://") for target in targets)
     text = (tmp_path / "copy" / "pyproject.toml").read_text(encoding="utf-8")
     if sys.version_info >= (3, 11):

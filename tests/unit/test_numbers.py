@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import re
 from pathlib import Path
 
@@ -16,6 +17,7 @@ ARMS = {
 }
 
 
+@functools.cache
 def measured() -> dict[tuple[str, int, str], tuple[float, int]]:
     """(task, env steps, group) -> (mean test return, seeds), of today's defaults."""
     found = {}
@@ -66,7 +68,7 @@ def test_the_results_page_names_the_same_beside_the_paper_s():
     assert len(lines) == 4
     for task, *named in lines:
         longest = max(steps for at, steps, _ in measured() if at == task)
-        for said, group in zip(named, ("MMSA use_world_model=true", "QMIX"), strict=True):
+        for said, group in zip(named, (ARMS["MMSA"], ARMS["QMIX"]), strict=True):
             assert said == f"{measured()[task, longest, group][0]:.2f}"
 
 
@@ -77,9 +79,9 @@ def test_the_examples_table_names_the_same():
     tasks = [row[3].strip(" `") for row in rows[:4]]
     for task, row in zip(tasks, rows[:4], strict=True):
         mean, seeds, steps = re.match(r" (\S+) \((\d) seeds?, ([\d,]+) steps\)", row[7]).groups()
-        found = measured()[task, steps_of(steps), "MMSA use_world_model=true"]
+        found = measured()[task, steps_of(steps), ARMS["MMSA"]]
         assert (mean, int(seeds)) == (f"{found[0]:.2f}", found[1])
     told = re.sub(r"\(.*?\)", "", rows[4][7]).replace(" ", "").split(",")
     for task, said in zip(tasks, told, strict=True):
         longest = max(steps for at, steps, _ in measured() if at == task)
-        assert said == f"{measured()[task, longest, 'QMIX'][0]:.2f}"
+        assert said == f"{measured()[task, longest, ARMS['QMIX']][0]:.2f}"
