@@ -44,15 +44,15 @@ def test_an_attack_hurts_the_enemy_whose_action_it_is(task: str) -> None:
         over = False
         while not over:
             mask = obs[TEAM][ACTION_MASK]
-            assert_attacks_are_of_whom_they_hit(env, obs[TEAM], env._slots.units(0))
+            assert_attacks_are_of_whom_they_hit(env, obs[TEAM], env.units())
             targets = np.flatnonzero(mask[:, 5:].any(0))
             target = 5 + int(rng.choice(targets)) if len(targets) else 1
-            before = env._slots.units(0)["unit_health"][env.n_agents :].copy()
+            before = env.units()["unit_health"][env.n_agents :].copy()
             # All who can attack the one enemy; the others come nearer (east) or stop.
             actions = np.where(mask[:, target] == 1, target, np.where(mask[:, 1] == 1, 1, 4))
             obs, _, ended, cut, _ = env.step({TEAM: actions})
             over = ended[TEAM] or cut[TEAM]
-            hurt = np.flatnonzero(env._slots.units(0)["unit_health"][env.n_agents :] < before)
+            hurt = np.flatnonzero(env.units()["unit_health"][env.n_agents :] < before)
             for enemy in hurt:
                 assert enemies[enemy].action == target, "nobody else is shot at"
                 hit.add(int(enemy))

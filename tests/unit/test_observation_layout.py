@@ -146,7 +146,7 @@ def test_units_that_die_vanish() -> None:
         while not over:
             kinds, there, numbers = things(env, obs[TEAM][OBS])
             assert kinds == ["ally"] * 2 + ["enemy"] * 3 + ["self"]
-            units = env._slots.units(0)
+            units = env.units()
             alive, places = units["unit_alive"], units["unit_positions"]
             sight = np.asarray(env.game.env.unit_type_sight_ranges)[units["unit_types"]]
             for i in range(3):
