@@ -1,8 +1,8 @@
-"""Runs the studies behind docs/results.md, as far as they are missing (`make campaign`).
+"""Runs the studies behind the pages of results, as far as they are missing (`make campaign`).
 
 Each study is a file of tuned_examples. What of it has not begun is begun, what was interrupted goes
 on in the middle of its trials, and what is finished stands. The evaluations then become a data file
-beside docs/results.md, and its figures and tables are built anew.
+beside those pages, and their figures and tables are built anew.
 """
 
 from __future__ import annotations
@@ -22,7 +22,12 @@ from scripts import results
 
 ROOT = Path(__file__).resolve().parents[1]
 #: File of tuned_examples -> the data file that its runs make.
-STUDIES = {"campaign_coop": "lbf_coop", "mmsa_world_model": "lbf_arms", "campaign_lbf": "lbf"}
+STUDIES = {
+    "campaign_coop": "lbf_coop",
+    "compare_smax": "smax_rivals",
+    "mmsa_world_model": "lbf_arms",
+    "campaign_lbf": "lbf",
+}
 Study = enum.Enum("Study", {name: name for name in STUDIES})
 
 
@@ -31,7 +36,7 @@ def main(
     storage_path: Annotated[str, typer.Option(help="Folder above the results.")] = "~/ray_results",
     no_training: Annotated[bool, typer.Option("--no-training", help="Take what is there.")] = False,
 ) -> None:
-    """Run studies as far as they are missing, and rebuild docs/results.md from them."""
+    """Run studies as far as they are missing, and rebuild the results from them."""
     for study in [each.value for each in studies or Study]:
         file = ROOT / "tuned_examples" / f"{study}.yaml"
         if not no_training:

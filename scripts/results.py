@@ -1,4 +1,4 @@
-"""Rebuilds every figure and table of docs/results.md from the data beside it (`make results`).
+"""Rebuilds every figure and table of the results from the data beside them (`make results`).
 
 Each docs/results/data/NAME.csv becomes the report docs/results/NAME/. In a page of ``PAGES`` a line
 ``<!-- NAME/TABLE -->`` stands before each table; the lines below it, up to the first that is no
@@ -15,7 +15,7 @@ from rllib_mmsa.report.study import Options
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 #: Pages with tables of the reports.
-PAGES = ("results.md", "history/one_step.md")
+PAGES = ("results.md", "rivals.md", "history/one_step.md")
 _PLACE = re.compile(r"^<!-- (\S+)/(\S+) -->\n(?:\|.*\n)*", re.MULTILINE)
 
 

@@ -31,10 +31,12 @@ def test_every_tuned_example_is_valid(path):
 # Files that ask a question of their own; the others come as one file per algorithm.
 STUDIES = (
     *("mmsa_search_horizon_lr", "mmsa_search_asha"),
-    *("mmsa_ablations", "mmsa_world_model", "compare_lbf", "compare_smacv2"),
+    *("mmsa_ablations", "mmsa_world_model", "compare_lbf", "compare_smacv2", "compare_smax"),
     *("qmix_lbf_epymarl", "campaign_lbf", "campaign_coop"),
     *("hpn_qmix_smax", "mmsa_hpn_smax"),
 )
+#: Settings that PPO does not have.
+Q_LEARNERS_ALONE = {"updates_per_episode", "learner_threads"}
 #: PPO needs more env steps, so its files are a family of their own.
 PPO = ("mappo", "ippo")
 PLAIN = [p for p in EXAMPLES if p.stem not in STUDIES and not p.stem.startswith(PPO)]
@@ -119,6 +121,24 @@ def test_hpn_s_examples_differ_in_the_agents_alone(name, of):
     (hpn,), (ordinary,) = (load_file(ROOT / f"tuned_examples/{each}.yaml") for each in (name, of))
     assert (hpn.run, hpn.env, hpn.stop) == (ordinary.run, ordinary.env, ordinary.stop)
     assert hpn.config == {**ordinary.config, "agent": "hpn"}
+
+
+def test_the_rivals_on_smax_differ_where_their_names_say():
+    qmix, *others = load_file(ROOT / "tuned_examples/compare_smax.yaml")
+    expected = {
+        "hpn_qmix": ("QMIX", {"agent": "hpn"}),
+        "mmsa": ("MMSA", {}),
+        "hpn_mmsa": ("MMSA", {"agent": "hpn"}),
+    }
+    mappo = others.pop()
+    assert [each.name.removeprefix("compare_smax_") for each in others] == [*expected]
+    for other, (run, changed) in zip(others, expected.values(), strict=True):
+        assert (other.env, other.stop, other.num_samples) == (qmix.env, qmix.stop, qmix.num_samples)
+        assert (other.run, other.config) == (run, {**qmix.config, **changed})
+    (alone,) = load_file(ROOT / "tuned_examples/mappo_smax.yaml")
+    same = {k: v for k, v in qmix.config.items() if k not in Q_LEARNERS_ALONE}
+    assert mappo.run == "MAPPO" and mappo.stop == qmix.stop
+    assert mappo.config == {**alone.config, **same}
 
 
 def test_each_arm_of_the_world_model_differs_in_one_setting():
