@@ -37,7 +37,8 @@ def main(
     no_training: Annotated[bool, typer.Option("--no-training", help="Take what is there.")] = False,
 ) -> None:
     """Run studies as far as they are missing, and rebuild the results from them."""
-    for study in [each.value for each in studies or Study]:
+    chosen = [each.value for each in studies or Study]
+    for study in chosen:
         file = ROOT / "tuned_examples" / f"{study}.yaml"
         if not no_training:
             train = ["train", "file", str(file), "--go-on", "--storage-path", storage_path]
@@ -49,6 +50,8 @@ def main(
         for line in report.run([str(f) for f in folders if f.exists()], None, data, Options()):
             typer.echo(line)
     results.main()
+    for study in chosen:
+        typer.echo(f"figures     {results.DOCS / 'results' / STUDIES[study] / 'figures'}")
 
 
 if __name__ == "__main__":
