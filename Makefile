@@ -46,10 +46,10 @@ bench: ## Speed and memory as a table and JSON (docs/performance.md)
 	@$(MAKE) --no-print-directory EXTRAS=lbf,mamujoco,smax,dev install
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-campaign: $(STAMP) ## Run the studies of docs/results.md as far as they are missing, then rebuild it (days; ARGS="campaign_lbf")
+campaign: $(STAMP) ## Run the studies of the results' pages as far as they are missing, then rebuild those (days; ARGS="campaign_lbf")
 	@$(BIN)/python -m scripts.campaign $(ARGS)
 
-results: $(STAMP) ## Rebuild the figures and tables of docs/results.md from the data beside them
+results: $(STAMP) ## Rebuild the figures and tables of the results' pages from the data beside them
 	@$(BIN)/python scripts/results.py
 
 docs: ## The documentation as a site, in site/; a broken link or anchor fails
