@@ -22,6 +22,11 @@ def give(trusted: bool) -> None:
         os.environ[VARIABLE] = "1"
 
 
+def is_given() -> bool:
+    """Whether the user trusts what he opens, whoever wrote it."""
+    return os.environ.get(VARIABLE) == "1"
+
+
 def require(checkpoint: Path) -> None:
     """Ask before a checkpoint's pickles are opened that this user did not write.
 
@@ -45,7 +50,7 @@ def require(checkpoint: Path) -> None:
 
 
 def require_run(folder: Path) -> None:
-    """The same for a folder of results, which goes on from two kinds of pickles.
+    """The same for a folder of results, which goes on from two kinds of pickles; none may be there.
 
     These are the newest checkpoint of each trial and Tune's state. Of the state, what is a
     stranger's is left out where the user's own lies beside it: a kill leaves such files, too.
@@ -53,7 +58,7 @@ def require_run(folder: Path) -> None:
     Raises:
         ConfigError: See `require`.
     """
-    trials = [each for each in sorted(folder.iterdir()) if each.is_dir()]
+    trials = [each for each in sorted(folder.glob("*")) if each.is_dir()]
     for newest in filter(None, map(checkpoints.latest, trials)):
         require(newest)
     from rllib_mmsa.command.run import sealed, state  # slow
@@ -63,7 +68,7 @@ def require_run(folder: Path) -> None:
     if not strange:
         return
     own = [path.name for path in files if path not in strange]
-    if os.environ.get(VARIABLE) != "1" and state.suffices(own):
+    if not is_given() and state.suffices(own):
         for path in strange:
             typer.echo(f"'{path}' was not written by a run of yours, and is left out", err=True)
             path.unlink()
@@ -78,7 +83,7 @@ def require_run(folder: Path) -> None:
 
 
 def _asked(why: str) -> bool:
-    if os.environ.get(VARIABLE) == "1":
+    if is_given():
         return True
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False

@@ -10,7 +10,8 @@ import pytest
 from ray.train._internal.storage import StorageContext
 from ray.tune.experiment import Trial
 
-import rllib_mmsa  # noqa: F401  (registers the algorithms)
+import rllib_mmsa
+from rllib_mmsa.command import trust
 from rllib_mmsa.command.experiment.experiment import Experiment
 from rllib_mmsa.command.run import going_on
 from rllib_mmsa.errors import ConfigError
@@ -20,9 +21,16 @@ STOP = {"training_iteration": 3}
 DONE, FAILED = ("TERMINATED", 3, True), ("ERROR", 2, True)
 
 
+@pytest.fixture(autouse=True)
+def trusted(monkeypatch):
+    """The states here are written and edited by the tests, not by a run of the user's."""
+    monkeypatch.setenv(trust.VARIABLE, "1")
+
+
 @pytest.fixture
 def run(results_dir):
     """Leaves an experiment with these trials: (status, iterations, whether it was saved)."""
+    rllib_mmsa.register()  # a test before this one may have ended the Ray that knew them
 
     def leave(*trials: tuple[str, int, bool]) -> Experiment:
         storage = StorageContext(storage_path=str(results_dir), experiment_dir_name="e")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas
 import pytest
 
-from rllib_mmsa.command.run.aside import replacing
 from rllib_mmsa.command.run.rewind import rewind
+from rllib_mmsa.replacing import replacing
 
 
 def result(iteration: int, **more: object) -> dict:

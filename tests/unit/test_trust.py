@@ -141,12 +141,33 @@ def test_no_stranger_s_state_of_tune_s_runs_before_the_question(experiment, caps
     assert "this ran" not in done.output + capsys.readouterr().out
 
 
-def test_the_hostile_states_run_where_they_are_opened(experiment, capsys):
-    """Else the test above would show nothing."""
+def test_the_hostile_states_run_where_they_are_opened(experiment, capsys, monkeypatch):
+    """Else the tests here would show nothing."""
     for name, content in STATES.items():
         (experiment / name).write_bytes(content)
     assert state.newest(experiment) is None
+    assert "this ran" not in capsys.readouterr().out
+    monkeypatch.setenv(trust.VARIABLE, "1")
+    assert state.newest(experiment) is None
     assert "this ran" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("options", [["--dry-run"], [], ["--resume"], ["--go-on"]])
+@pytest.mark.parametrize("name", ["results", "another"])
+def test_a_stranger_s_results_in_the_storage_folder_do_not_run(experiment, capsys, options, name):
+    if name == "another" and options != ["--dry-run"]:
+        pytest.skip("would train")
+    for file, content in STATES.items():
+        (experiment / file).write_bytes(content)
+    file = experiment.parent / "file.yaml"
+    file.write_text((experiment / "experiment.yaml").read_text().replace("results", name))
+    command = ["train", "file", str(file), "--storage-path", str(experiment.parent), *options]
+    done = CliRunner().invoke(app, command)
+    assert "this ran" not in done.output + capsys.readouterr().out
+    if options == ["--dry-run"]:
+        assert done.exit_code == 0, done.output
+    else:
+        assert done.exit_code == 2 and "add --trust" in done.output, done.output
 
 
 def test_a_stranger_s_file_beside_the_user_s_own_state_is_left_out(experiment, capsys):

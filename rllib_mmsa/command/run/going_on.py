@@ -15,6 +15,7 @@ from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 from ray.tune.experiment import Trial
 from ray.tune.utils import flatten_dict
 
+from rllib_mmsa.command import trust
 from rllib_mmsa.command.checkpoints import latest
 from rllib_mmsa.command.experiment.experiment import Experiment
 from rllib_mmsa.command.run import state
@@ -79,8 +80,10 @@ def refuse_to_bury(experiment: Experiment, resume_command: str) -> None:
         resume_command: What the user types to resume.
 
     Raises:
-        ConfigError: If there is such a run.
+        ConfigError: If there is such a run, or one that another wrote and the user does not trust.
     """
+    if not earlier_trials(experiment.path):
+        trust.require_run(experiment.path)  # there may be one that was left closed
     trials = earlier_trials(experiment.path)
     if all(trial.finished for trial in trials) or not any(trial.saved for trial in trials):
         return

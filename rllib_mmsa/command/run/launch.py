@@ -13,6 +13,7 @@ import typer
 from ray import tune
 from ray.tune.experiment import Trial
 
+from rllib_mmsa.command import trust
 from rllib_mmsa.command.exits import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_MISTAKE
 from rllib_mmsa.command.experiment import preflight, search
 from rllib_mmsa.command.experiment.experiment import Experiment
@@ -109,6 +110,7 @@ def _due(experiments: Sequence[Experiment], options: LaunchOptions) -> list[Expe
             check_resumable(experiments)
         for experiment in experiments:
             if not experiment.is_remote:
+                trust.require_run(experiment.path)
                 recover.prepare(experiment.path)
         due = [e for e in experiments if e.is_remote or going_on.is_due(e, options.stop)]
         for experiment in due:

@@ -18,7 +18,7 @@ from ray.tune.logger import CSVLoggerCallback, JsonLoggerCallback
 from ray.tune.result import EXPR_PROGRESS_FILE, EXPR_RESULT_FILE
 from ray.tune.utils import flatten_dict
 
-from rllib_mmsa.command.run.aside import replacing
+from rllib_mmsa.replacing import replacing
 
 
 def local_folder(trial: Trial) -> Path | None:

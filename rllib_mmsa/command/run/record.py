@@ -8,7 +8,7 @@ import typer
 import yaml
 
 from rllib_mmsa.command.experiment.experiment import RECORD, Experiment
-from rllib_mmsa.command.run.aside import replacing
+from rllib_mmsa.replacing import replacing
 
 
 def note_changes(experiment: Experiment, more_stop: Mapping[str, float]) -> None:

@@ -25,8 +25,8 @@ from ray.tune.result import EXPR_PROGRESS_FILE, EXPR_RESULT_FILE
 from ray.tune.utils.util import SafeFallbackEncoder
 
 from rllib_mmsa import whole
-from rllib_mmsa.command.run.aside import replacing
 from rllib_mmsa.command.run.logs import flat, local_folder
+from rllib_mmsa.replacing import replacing
 
 ITERATION = "training_iteration"
 

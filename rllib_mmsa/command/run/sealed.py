@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from rllib_mmsa import seal
-from rllib_mmsa.command.run.aside import replacing
+from rllib_mmsa.replacing import replacing
 
 #: Below the experiment's folder: the seals, and whole copies of the files (state.py).
 BACKUP = ".state"

@@ -23,6 +23,7 @@ import ray
 import typer
 from ray._private import utils as ray_utils
 
+from rllib_mmsa.command import trust
 from rllib_mmsa.command.exits import EXIT_INTERRUPTED
 from rllib_mmsa.command.experiment import search
 from rllib_mmsa.command.experiment.experiment import Experiment
@@ -84,7 +85,9 @@ def run(
     if options.resume and not options.begin:
         launch.check_resumable(experiments)
     for experiment in experiments:
-        if not (options.resume or options.fresh or experiment.is_remote):
+        if options.resume and not experiment.is_remote:
+            trust.require_run(experiment.path)  # its own process cannot ask
+        elif not (options.fresh or experiment.is_remote):
             going_on.refuse_to_bury(experiment, launch.resume_command(experiment, options))
     with interrupt.graceful():
         try:

@@ -24,9 +24,10 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.tune.utils.serialization import TuneFunctionDecoder, TuneFunctionEncoder
 
+from rllib_mmsa.command import trust
 from rllib_mmsa.command.run import sealed, search_state
-from rllib_mmsa.command.run.aside import replacing
 from rllib_mmsa.command.run.sealed import BACKUP
+from rllib_mmsa.replacing import replacing
 from rllib_mmsa.whole import ends_as_a_pickle
 
 TUNER = "tuner.pkl"
@@ -62,6 +63,9 @@ class State:
 def newest(folder: Path) -> State | None:
     """Find the newest state of an experiment that can be read and has a trial in it.
 
+    A state is a pickle in part. One that no run of this user wrote is left closed, unless he has
+    said that he trusts it (trust.py).
+
     Args:
         folder: The experiment's.
     """
@@ -76,6 +80,8 @@ def newest(folder: Path) -> State | None:
 def _read(folder: Path, session: str) -> State | None:
     """Read a session's state, or the copy that was kept of it."""
     for path in _places(folder, f"{STATE}{session}.json"):
+        if not trust.is_given() and sealed.strange(folder, [path]):
+            continue
         try:
             content = json.loads(path.read_bytes())
             trials = [(_decoded(one), _decoded(two)) for one, two in content["trial_data"]]
