@@ -17,6 +17,7 @@ from rllib_mmsa import whole
 from rllib_mmsa.command import checkpoints, evaluate, trust
 from rllib_mmsa.command.experiment.search import ENV_STEPS
 from rllib_mmsa.errors import ConfigError
+from rllib_mmsa.replacing import replacing
 from rllib_mmsa.report import tune
 from rllib_mmsa.report.runs import Run
 
@@ -80,9 +81,11 @@ def save(result: evaluate.Evaluation) -> Path:
         "env": result.env,
         "episodes": len(result.returns),
         "epsilon": result.epsilon,
+        "drawn": result.drawn,
         "returns": result.returns,
         "wins": result.wins,
         "lengths": result.lengths,
     }
-    file.write_text(json.dumps(content) + "\n", encoding="utf-8")
+    with replacing(file) as text:
+        text.write(json.dumps(content) + "\n")
     return file

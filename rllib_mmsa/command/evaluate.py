@@ -73,11 +73,13 @@ class Evaluation:
 
 
 def interval(values: list[float]) -> str:
-    """Format a mean with its 95 % interval (normal approximation over episodes)."""
+    """Format a mean with its 95 % interval (Student's t over episodes)."""
     mean = statistics.fmean(values)
     if len(values) < 2:
         return f"{mean:.3f}  (one episode: no interval)"
-    half = 1.96 * statistics.stdev(values) / math.sqrt(len(values))
+    from scipy.stats import t
+
+    half = t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
     return f"{mean:.3f}  (95 % interval {mean - half:.3f} to {mean + half:.3f})"
 
 
@@ -192,7 +194,8 @@ def evaluate(
         env=env,
         returns=[float(episode.episode_return) for episode in played],
         lengths=[len(episode) for episode in played],
-        wins=[bool(episode.win) for episode in played if episode.win is not None],
+        # Some games tell of wins alone, so that the first losses look like games without any.
+        wins=[bool(episode.win) for episode in played if any(e.win is not None for e in played)],
         epsilon=runner.config.evaluation_epsilon,
         drawn=runner.config.explore,
     )

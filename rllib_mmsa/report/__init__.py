@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rllib_mmsa.errors import ConfigError
+from rllib_mmsa.replacing import replacing
 
 if TYPE_CHECKING:
     from rllib_mmsa.report.runs import Run
@@ -49,9 +50,11 @@ def load(results: Sequence[str], metrics: Sequence[str] = ()) -> list[Run]:
         The runs. A trial that is named twice counts once.
 
     Raises:
-        ConfigError: If one of them is neither, holds no trial or cannot be read.
+        ConfigError: If there is none, or one of them is neither, holds no trial or cannot be read.
     """
     check_installed()
+    if not results:
+        raise ConfigError("no results are named; name folders of results, or data files (.csv).")
     named = {Path(name).expanduser().resolve(): name for name in results}
     return [
         run
@@ -165,7 +168,8 @@ def _write(content: Study, out: Path) -> list[Path]:
         for folder in ("tables", "figures"):
             (out / folder).mkdir(parents=True, exist_ok=True)
         for file, text in texts.items():
-            file.write_text(text, encoding="utf-8")
+            with replacing(file) as whole:
+                whole.write(text)
         for picture in pictures:
             picture.save(out / "figures")
     except OSError as err:

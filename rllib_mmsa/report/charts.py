@@ -101,8 +101,8 @@ def iqms(study: Study) -> Picture:
         panel.set_title(f"{METRICS[metric]}: {', '.join(suite.tasks)}", loc="left", wrap=True)
         words += [f"{METRICS[metric]} of {label} {value}" for label, value in estimates.items()]
     caption = (
-        f"Interquartile mean over runs and tasks with 95 % stratified bootstrap intervals. "
-        f"{scale(study)}"
+        "Interquartile mean over runs and tasks with 95 % stratified bootstrap intervals "
+        f"{statistics.FROM}. {scale(study)}"
     )
     return drawing.finish(figure, "iqm", caption, "Interval plot. " + "; ".join(words) + ".")
 
@@ -150,8 +150,8 @@ def improvements(study: Study) -> Picture | None:
         words += [f"{METRICS[metric]}, {pair}: {value}" for pair, value in estimates.items()]
     caption = (
         "Probability that a run of the first group ends above one of the second on the same task, "
-        "with 95 % stratified bootstrap intervals. An interval across the dashed 0.5 decides "
-        "nothing."
+        f"with 95 % stratified bootstrap intervals {statistics.FROM}. A probability without one, "
+        "and an interval across the dashed 0.5, decide nothing."
     )
     return drawing.finish(
         figure, "improvement", caption, "Interval plot. " + "; ".join(words) + "."

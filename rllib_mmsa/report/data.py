@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 
 from rllib_mmsa.errors import ConfigError, unknown
+from rllib_mmsa.replacing import replacing
 from rllib_mmsa.report import runs
 from rllib_mmsa.report.runs import Absolute, Run
 
 IDENTITY = ("task", "algorithm", "configuration", "seed", "trial")
 RUN = ("status", "planned_steps", "env_backend", "version", "test_episodes")
 POINT = ("env_steps", "seconds", "test_return", "win_rate")
-ABSOLUTE = ("absolute_episodes", "absolute_return", "absolute_win_rate")
+ABSOLUTE = ("absolute_episodes", "absolute_return", "absolute_win_rate", "absolute_actions")
 FIXED = (*IDENTITY, *POINT, *RUN, *ABSOLUTE)
 REQUIRED = ("task", "algorithm", "seed", "env_steps", "test_return")
 CONFIG, METRIC = "config/", "metric/"
@@ -41,7 +42,7 @@ def write(file: Path, all_runs: Sequence[Run]) -> None:
     header = [*FIXED, *(CONFIG + key for key in options), *(METRIC + key for key in metrics)]
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("w", encoding="utf-8", newline="") as text:
+        with replacing(file) as text:
             writer = csv.DictWriter(text, header, restval="", lineterminator="\n")
             writer.writeheader()
             for run in all_runs:
@@ -77,6 +78,7 @@ def _rows(run: Run, options: Iterable[str]) -> list[dict[str, str]]:
         "absolute_episodes": str(run.absolute.episodes or ""),
         "absolute_return": _text(run.absolute.test_return),
         "absolute_win_rate": _text(run.absolute.win_rate),
+        "absolute_actions": run.absolute.actions if run.absolute.episodes else "",
         **{CONFIG + key: run.settings.get(key, "") for key in options},
     }
     return [
@@ -173,6 +175,7 @@ def _run(file: Path, members: list[tuple[int, dict[str, str]]], header: Sequence
             int(np.nan_to_num(_number(file, line, row, "absolute_episodes"))),
             _number(file, line, row, "absolute_return"),
             _number(file, line, row, "absolute_win_rate"),
+            row.get("absolute_actions") or runs.GREEDY,
         ),
     )
 

@@ -167,7 +167,8 @@ def profiles(study: Study) -> Picture:
     drawing.legend(figure, list(shown.values()))
     caption = (
         "Performance profiles: the part of all runs on all tasks of a panel that end above each "
-        f"value, with pointwise 95 % stratified bootstrap bands (up to {MAX_THIN} groups). "
+        f"value, with pointwise 95 % stratified bootstrap bands {statistics.FROM} (up to "
+        f"{MAX_THIN} groups). "
         f"{scale(study)}"
     )
     return drawing.finish(figure, "profiles", caption, "Falling curves: " + "; ".join(words) + ".")

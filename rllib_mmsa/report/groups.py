@@ -16,7 +16,7 @@ import numpy as np
 from rllib_mmsa.report import runs
 from rllib_mmsa.report.names import game_name
 from rllib_mmsa.report.runs import Array, Run
-from rllib_mmsa.report.statistics import MIN_RUNS
+from rllib_mmsa.report.statistics import MIN_DRAWN, MIN_RUNS
 
 NOT_RECORDED = "not recorded"
 MAX_NAMED = 6  # groups in one sentence
@@ -243,7 +243,10 @@ def remarks(groups: Sequence[Group]) -> list[str]:
 def _few(groups: Sequence[Group]) -> list[str]:
     """What cannot be said of groups because they are small or young."""
     measured = [g for g in groups if g.measured]
-    few = [f"{g.label} on {g.task}" for g in measured if len(g.measured) < MIN_RUNS]
+    few, fewer = (
+        [f"{g.label} on {g.task}" for g in measured if len(g.measured) < enough]
+        for enough in (MIN_RUNS, MIN_DRAWN)
+    )
     single = [
         f"{g.label} on {g.task}"
         for g in measured
@@ -252,6 +255,11 @@ def _few(groups: Sequence[Group]) -> list[str]:
     sentences = []
     if few:
         sentences.append(f"Fewer than {MIN_RUNS} runs, so no interval of the mean: {_list(few)}.")
+    if fewer:
+        sentences.append(
+            f"Fewer than {MIN_DRAWN} runs, so no interval of the IQM and of P(X > Y): "
+            f"{_list(fewer)}."
+        )
     if single:
         sentences.append(
             f"One evaluation a run, so no curve and no mean over training: {_list(single)}."

@@ -34,19 +34,24 @@ BACKEND = "env_backend"
 VERSION = "version"
 
 
+GREEDY = "greedy"
+
+
 @dataclasses.dataclass(frozen=True)
 class Absolute:
-    """The absolute metric: the best checkpoint's greedy evaluation (Gorsane et al., 2022).
+    """The absolute metric: the best checkpoint's evaluation (Gorsane et al., 2022).
 
     Attributes:
         episodes: Number of episodes; 0 where it has not been measured.
         test_return: Their mean return.
         win_rate: The part of them that was won; NaN where a game cannot be won.
+        actions: How they were chosen: "greedy", "epsilon 0.05", or "drawn" from the policy.
     """
 
     episodes: int = 0
     test_return: float = math.nan
     win_rate: float = math.nan
+    actions: str = GREEDY
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,6 +22,10 @@ SEED = 20210830
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
 MIN_RUNS = 3  # of an interval by Student's t: that of two is 12.7 standard errors to either side
+#: Of a bootstrap interval, in every task: a "95 %" one of two runs holds the truth in about 55 % of
+#: cases, of three in 72 %, of five in 90 %.
+MIN_DRAWN = 5
+FROM = f"where each task has {MIN_DRAWN} runs or more"
 TRIM = 0.25  # cut from either end: the mean of the middle half
 
 Scores = Sequence[Array]
@@ -34,7 +38,8 @@ def iqm(scores: Scores) -> float:
         scores: Per task (n,).
 
     Returns:
-        The mean of the middle half; NaN without a run.
+        The mean of the middle half, which is the plain mean of three runs or fewer; NaN without a
+        run.
     """
     pooled = np.concatenate(list(scores))
     return float(stats.trim_mean(pooled, TRIM)) if pooled.size else math.nan
@@ -49,9 +54,9 @@ def iqm_interval(scores: Scores) -> tuple[float, float]:
         scores: Per task (n,).
 
     Returns:
-        Lower and upper end; NaN where every task has fewer than two runs.
+        Lower and upper end; NaN where a task has fewer than `MIN_DRAWN` runs.
     """
-    if all(task.size < 2 for task in scores):
+    if any(task.size < MIN_DRAWN for task in scores):
         return math.nan, math.nan
     rng = np.random.default_rng(SEED)
     drawn = [task[rng.integers(task.size, size=(RESAMPLES, task.size))] for task in scores]
@@ -92,8 +97,11 @@ def _wins(a: Array, b: Array) -> Array:
 
 
 def improvement_interval(x: Scores, y: Scores) -> tuple[float, float]:
-    """Stratified bootstrap 95 % interval of `improvement`; both sides are resampled."""
-    if all(task.size < 2 for task in (*x, *y)):
+    """Stratified bootstrap 95 % interval of `improvement`; both sides are resampled.
+
+    NaN where a task has fewer than `MIN_DRAWN` runs on either side.
+    """
+    if any(task.size < MIN_DRAWN for task in (*x, *y)):
         return math.nan, math.nan
     rng = np.random.default_rng(SEED)
     total = np.zeros(RESAMPLES)
@@ -112,7 +120,8 @@ def profile(scores: Scores, thresholds: Array) -> tuple[Array, Array, Array]:
 
     Returns:
         (K,) the profile, and the lower and upper ends of its pointwise 95 % intervals (stratified
-        bootstrap). With tasks of unlike numbers of runs each run weighs the same.
+        bootstrap), NaN where a task has fewer than `MIN_DRAWN` runs. With tasks of unlike numbers
+        of runs each run weighs the same.
     """
     rng = np.random.default_rng(SEED)
     above = [(task[:, None] > thresholds).astype(np.float64) for task in scores]
@@ -122,6 +131,8 @@ def profile(scores: Scores, thresholds: Array) -> tuple[Array, Array, Array]:
     for part, rows in zip(share, above, strict=True):
         resampled += part * (_weights(rng, len(rows)) @ rows)
     low, high = np.percentile(resampled, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)], axis=0)
+    if sizes.min() < MIN_DRAWN:
+        low = high = np.full(thresholds.size, np.nan)
     return np.concatenate(above).mean(axis=0), low, high
 
 

@@ -172,7 +172,15 @@ def _absolute(file: Path, lacks: list[str]) -> Absolute:
         return Absolute()
     if not returns:
         return Absolute()
-    return Absolute(len(returns), float(np.mean(returns)), float(np.mean(wins or [math.nan])))
+    won = float(np.mean(wins or [math.nan]))
+    return Absolute(len(returns), float(np.mean(returns)), won, _actions(content))
+
+
+def _actions(content: Mapping[str, Any]) -> str:
+    """How the actions of an evaluation were chosen."""
+    if content.get("drawn"):
+        return "drawn"
+    return f"epsilon {content['epsilon']:g}" if content.get("epsilon") else runs.GREEDY
 
 
 def _pending(experiment: Path, started: set[str]) -> list[Run]:

@@ -1,5 +1,6 @@
 """The absolute metric: which checkpoint it takes, and what it writes."""
 
+import dataclasses
 import json
 import pickle
 
@@ -8,7 +9,7 @@ import pytest
 from rllib_mmsa import whole
 from rllib_mmsa.command import absolute, checkpoints, evaluate
 from rllib_mmsa.errors import ConfigError
-from rllib_mmsa.report import tune
+from rllib_mmsa.report import contents, groups, study, tune
 from tests.unit.report_data import config_of, result, write_trial
 
 
@@ -57,3 +58,11 @@ def test_the_report_reads_what_it_writes(trial):
     assert json.loads(file.read_text())["checkpoint"] == "checkpoint_000000"
     (run,) = tune.read_folder(trial)
     assert (run.absolute.episodes, run.absolute.test_return) == (2, 0.25)
+    assert run.absolute.actions == "greedy"
+    for how, words in (({"epsilon": 0.05}, "epsilon 0.05"), ({"drawn": True}, "drawn")):
+        absolute.save(dataclasses.replace(found, **how))
+        (run,) = tune.read_folder(trial)
+        assert run.absolute.actions == words
+        assert (
+            contents.absolute(study.build(groups.group([run]), study.Options())).rows[0][4] == words
+        )

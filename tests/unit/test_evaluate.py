@@ -53,7 +53,8 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
 
 
 def test_the_interval_is_that_of_the_mean():
-    assert interval([0.0, 1.0] * 50) == "0.500  (95 % interval 0.402 to 0.598)"
+    assert interval([0.0, 1.0] * 50) == "0.500  (95 % interval 0.400 to 0.600)"
+    assert interval([0.0, 1.0, 2.0]) == "1.000  (95 % interval -1.484 to 3.484)"  # t: 4.303
     assert "no interval" in interval([1.0])
 
 

@@ -95,8 +95,9 @@ def test_remarks_name_what_is_missing_broken_off_or_double():
     assert "QMIX on lbf 8x8-2p-2f-v2, seed 2: crashed after 400 of 1,000 env steps (t)." in text
     assert "QMIX on lbf 8x8-2p-2f-v2: no run with seed 3." in text
     assert "seed 1 was run 2 times" in text
-    # Of MMSA, and of small groups, nothing else.
-    assert text.count("MMSA") == 0 and "Fewer than 3 runs" not in text
+    # Of MMSA, and of small groups, nothing but that they are small.
+    assert text.count("MMSA") == 1 and "Fewer than 3 runs" not in text
+    assert "Fewer than 5 runs, so no interval of the IQM and of P(X > Y): MMSA" in text
 
 
 def test_seeds_that_a_group_has_on_another_task_alone_are_missed():
@@ -105,13 +106,16 @@ def test_seeds_that_a_group_has_on_another_task_alone_are_missed():
     first, *few = groups.remarks(groups.group(found))
     assert first == "MMSA on b: no run with seed 2."
     assert few == [
-        "Fewer than 3 runs, so no interval of the mean: MMSA on a, MMSA on b, QMIX on c."
+        "Fewer than 3 runs, so no interval of the mean: MMSA on a, MMSA on b, QMIX on c.",
+        "Fewer than 5 runs, so no interval of the IQM and of P(X > Y): MMSA on a, MMSA on b, QMIX "
+        "on c.",
     ]
+    assert not groups.remarks(groups.group([make_run(seed) for seed in range(5)]))
 
 
 def test_what_small_and_young_groups_lack_is_said_once_for_all():
     found = [replace(make_run(task=f"t{i}"), env_steps=np.array([1008.0])) for i in range(9)]
-    few, single = groups.remarks(groups.group(found))
+    few, _, single = groups.remarks(groups.group(found))
     named = ", ".join(f"MMSA on t{i}" for i in range(6))
     assert few == f"Fewer than 3 runs, so no interval of the mean: {named} and 3 more."
     assert single.startswith("One evaluation a run, so no curve and no mean over training: MMSA")

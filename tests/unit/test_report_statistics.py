@@ -67,7 +67,7 @@ def test_improvement_is_mann_whitney_u_and_antisymmetric():
 
 def test_resampling_stays_within_tasks():
     """Runs of a task without spread cannot move the estimate, however far the tasks are apart."""
-    scores = [np.full(4, 0.0), np.full(4, 100.0)]
+    scores = [np.full(6, 0.0), np.full(6, 100.0)]
     assert statistics.iqm_interval(scores) == (50.0, 50.0)
 
 
@@ -75,7 +75,18 @@ def test_tasks_may_have_unlike_numbers_of_runs():
     scores = [np.array([0.0, 1.0, 2.0, 3.0]), np.array([10.0, 11.0])]
     assert statistics.iqm(scores) == pytest.approx(np.mean([1, 2, 3, 10]))
     part, low, high = statistics.profile(scores, np.array([5.0]))
-    assert part == pytest.approx(2 / 6) and low == high == part
+    assert part == pytest.approx(2 / 6) and np.isnan([low, high]).all()
+    part, low, high = statistics.profile([np.arange(5.0), np.full(6, 9.0)], np.array([5.0]))
+    assert [*part, *low, *high] == pytest.approx([6 / 11] * 3)
+
+
+def test_fewer_than_five_runs_of_a_task_are_not_resampled():
+    """Bootstrap intervals of so few are far too narrow: two separated runs would have no width."""
+    few, enough = np.arange(4.0), np.arange(5.0)
+    assert np.isnan(statistics.iqm_interval([enough, few])).all()
+    assert np.isnan(statistics.improvement_interval([enough], [few])).all()
+    assert np.isnan(statistics.improvement_interval([few], [enough])).all()
+    assert np.isfinite(statistics.improvement_interval([enough], [enough])).all()
 
 
 def test_one_run_has_no_interval():

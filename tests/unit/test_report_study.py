@@ -153,7 +153,7 @@ def test_sample_efficiency_is_the_ratio_of_steps_to_the_lowest_final_return():
     found = [make_run(1, 0.8), make_run(1, 0.4, algorithm="QMIX")]
     table = contents.efficiency(build(found))
     assert column(table, "env steps") == [500, 1000]  # 0.4 is half of 0.8
-    assert column(table, "ratio") == ["2.000", "1.000"]
+    assert column(table, "ratio") == ["2.0", "1.0"]
     assert column(table, "reference") == ["QMIX", "QMIX"]
     high = contents.efficiency(build(found, target_return=0.6))
     assert column(high, "env steps") == [750, math.inf] and column(high, "ratio") == ["-", "-"]
@@ -187,8 +187,8 @@ def test_probability_of_improvement_puts_the_better_first():
 def test_absolute_metric_where_it_was_measured():
     one = replace(make_run(1), absolute=runs.Absolute(320, 0.75))
     table = contents.absolute(build([one, make_run(2)]))
-    ((task, label, count, episodes, value, win),) = table.rows
-    assert (count, episodes, value.value) == ("1 of 2", "320", 0.75)
+    ((task, label, count, episodes, actions, value, win),) = table.rows
+    assert (count, episodes, actions, value.value) == ("1 of 2", "320", "greedy", 0.75)
     assert math.isnan(win.value)
 
 
