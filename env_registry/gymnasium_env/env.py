@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
+from gymnasium.envs.registration import EnvSpec
 
 from env_registry.errors import broken
 from env_registry.gymnasium_env.game import TupleGame
@@ -32,7 +34,8 @@ class GymnasiumEnv(TeamEnv):
             n_actions: As `TeamEnv`, like the rest.
             state: "auto", "state" or "observations".
             team_reward: "sum", "mean" or "shared".
-            max_episode_steps: Time limit, env steps, beside the environment's own.
+            max_episode_steps: Time limit, env steps, beside the environment's own. RWARE's own,
+                which it calls an end, is taken for a truncation.
 
         Raises:
             TaskError: If there is no such environment.
@@ -40,6 +43,8 @@ class GymnasiumEnv(TeamEnv):
                 contract.
         """
         spec = find_spec(task)
+        if str(spec.entry_point).startswith("rware."):
+            env_kwargs, max_episode_steps = _limit(spec, env_kwargs or {}, max_episode_steps)
         try:
             # Gymnasium's checker knows one agent: it warns of lists of rewards.
             env = gymnasium.make(spec, disable_env_checker=True, **(env_kwargs or {}))
@@ -56,3 +61,12 @@ class GymnasiumEnv(TeamEnv):
             team_reward=team_reward,
             max_episode_steps=max_episode_steps,
         )
+
+
+def _limit(
+    spec: EnvSpec, env_kwargs: Mapping[str, Any], wanted: int | None
+) -> tuple[dict[str, Any], int | None]:
+    """RWARE without its time limit, which it reports as termination, and the limit to keep."""
+    own = env_kwargs.get("max_steps", spec.kwargs.get("max_steps"))
+    limits = [limit for limit in (own, wanted) if limit]
+    return {**env_kwargs, "max_steps": None}, min(limits, default=None)

@@ -62,4 +62,5 @@ LBF = EnvRow(
         "grid_observation": "grid observations are said in the task, grid-8x8-2p-2f-v2",
     },
     task_check="env_registry.tasks.lbf:check_task",
+    config_check="env_registry.tasks.lbf:check_levels",
 )

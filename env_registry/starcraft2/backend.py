@@ -18,7 +18,6 @@ from env_registry.tasks.starcraft2 import capability_config, check_smac, parse_s
 logger = logging.getLogger(__name__)
 
 AUTO, STARCRAFT2, SMAX = "auto", "starcraft2", "smax"
-BACKENDS = (AUTO, STARCRAFT2, SMAX)
 DEFAULT_TASK = "terran_5_units"
 # Battles that SMAX plays in one call where it stands in for StarCraft II. (A file for StarCraft II
 # asks for few, since each of those is a process of 1 GB.) More than eight gain little.

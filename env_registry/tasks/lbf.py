@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from env_registry.errors import TaskError
@@ -85,6 +86,27 @@ def parse_task(task: str) -> dict[str, Any]:
 def check_task(task: str) -> None:
     """Raises TaskError if `task` names no game; what the registry calls before anything starts."""
     parse_task(task)
+
+
+def check_levels(env_config: Mapping[str, Any]) -> None:
+    """Raises TaskError for levels of players and foods that contradict each other."""
+    game = parse_task(env_config.get("task", EXAMPLES[0]))
+    game |= {key: value for key, value in env_config.items() if key in game and value is not None}
+    for kind in ("player", "food"):
+        low, high = game[f"min_{kind}_level"], game[f"max_{kind}_level"]
+        if high is not None and low > high:
+            raise TaskError(
+                f"min_{kind}_level is {low}, and max_{kind}_level is {high}; the lowest is at most "
+                "the highest"
+            )
+    # Without a highest level foods are drawn up to that of the three weakest players together.
+    least = min(3, game["players"]) * game["min_player_level"]
+    low = game["min_food_level"]
+    if game["max_food_level"] is None and not game["force_coop"] and low > least:
+        raise TaskError(
+            f"min_food_level is {low}, and the weakest team has level {least}; take {least} or "
+            "less, a higher min_player_level, or set max_food_level"
+        )
 
 
 def _check_playable(task: str, size: int, players: int, foods: int, sight: int) -> None:

@@ -112,7 +112,7 @@ class TeamEnv(GroupedEnv):
         self._steps = 0
         self._ended = set()
         obs, infos = checked_reset(self.game, self._reset_keys, seed, options)
-        return self._observe(obs, infos, {}), {TEAM: {}}
+        return self._observe(obs, infos), {TEAM: {}}
 
     def step(self, action_dict: dict[str, np.ndarray]) -> StepResult:
         """Plays one step: {"team": (N,) int} in, the contract's five dictionaries out."""
@@ -134,11 +134,12 @@ class TeamEnv(GroupedEnv):
         ended = {agent for agent in (*ends, *limits) if ends.get(agent) or limits.get(agent)}
         self._ended = self._ended.difference(ends) | ended
         over = self._ended.issuperset(self.game.agents)
+        gone = {member.agent for member in self._members} - there.union(self.game.agents)
         truncated = any(limits.get(agent) and not ends.get(agent) for agent in limits)
         if not over and self._limit is not None and self._steps >= self._limit:
             over = truncated = True
         return self._transition(
-            self._observe(obs, infos, ends, over),
+            self._observe(obs, infos, gone.union(filter(ends.get, ends)), over),
             agent_rewards,
             terminated=over and not truncated,
             truncated=over and truncated,
@@ -158,10 +159,10 @@ class TeamEnv(GroupedEnv):
         self,
         given: Mapping[Any, Any],
         infos: Mapping[Any, Any],
-        ends: Mapping[Any, bool],
+        idle: Set[Any] = frozenset(),
         over: bool = False,
     ) -> dict[str, Observation]:
-        """PettingZoo's dictionaries -> the contract's observation."""
+        """PettingZoo's dictionaries -> the contract's observation; the ``idle`` cannot act."""
         obs = np.zeros((self.n_agents, self.obs_size), np.float32)
         mask = self._own_actions.copy()
         for i, member in enumerate(self._members):
@@ -170,7 +171,7 @@ class TeamEnv(GroupedEnv):
                 continue
             row, own_mask = member.observe(given[member.agent])
             obs[i, : row.size] = row
-            if ends.get(member.agent, False):
+            if member.agent in idle:
                 mask[i] = 0
                 continue
             own_mask = (infos.get(member.agent) or {}).get(ACTION_MASK, own_mask)

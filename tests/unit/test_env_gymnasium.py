@@ -64,7 +64,9 @@ def test_a_list_of_ends_is_over_when_all_are() -> None:
     env.reset(seed=0)
     steps = [_step(env, 1, 2) for _ in range(3)]
     assert [step[2][ALL] for step in steps] == [False, False, True]
-    assert steps[0][0][TEAM][ACTION_MASK].tolist() == [[1, 1, 0], [1, 0, 0]]
+    # One that has ended is still observed, and has no choice any more.
+    masks = [step[0][TEAM][ACTION_MASK].tolist() for step in steps]
+    assert masks == [[[1, 1, 0], [1, 0, 0]]] * 2 + [[[1, 0, 0], [1, 0, 0]]]
     assert game.taken == [(1, 2), (1, 0), (1, 0)]  # one that has ended does nothing
 
 
@@ -216,9 +218,9 @@ def test_a_missing_package_is_named_with_what_installs_it(monkeypatch: Any) -> N
 def test_rware_is_the_package_s_game_by_task_and_registered_by_the_user() -> None:
     pytest.importorskip("rware")
     raw = gymnasium.make("rware-tiny-2ag-v2", disable_env_checker=True)
-    for env in (
-        env_registry.make("gymnasium", task="rware:rware-tiny-2ag-v2"),
-        as_grouped_env(gymnasium.make("rware-tiny-2ag-v2")),
+    for env, truncates in (
+        (env_registry.make("gymnasium", task="rware:rware-tiny-2ag-v2"), True),
+        (as_grouped_env(gymnasium.make("rware-tiny-2ag-v2")), False),
     ):
         rng = np.random.default_rng(0)
         expected, _ = raw.reset(seed=3)
@@ -226,12 +228,14 @@ def test_rware_is_the_package_s_game_by_task_and_registered_by_the_user() -> Non
         for _ in range(500):
             np.testing.assert_array_equal(obs[TEAM][OBS], expected)
             actions = rng.integers(5, size=2)
-            obs, rewards, ends, _, _ = _step(env, *actions)
+            obs, rewards, ends, cuts, _ = _step(env, *actions)
             expected, own, over, *_ = raw.step(tuple(actions))
-            assert (rewards[TEAM], ends[ALL]) == (sum(own), over)
-        assert over
-    env = env_registry.make("gymnasium", env_kwargs={"msg_bits": 1})
+            assert (rewards[TEAM], ends[ALL] or cuts[ALL]) == (sum(own), over)
+        assert over and (ends[ALL], cuts[ALL]) == (not truncates, truncates)
+    env = env_registry.make("gymnasium", env_kwargs={"msg_bits": 1, "max_steps": 2})
     assert env.n_actions == 10
+    env.reset(seed=0)
+    assert [_step(env, 0, 0)[3][ALL] for _ in range(2)] == [False, True]
     with pytest.raises(ContractError, match="unexpected keyword argument 'msg'"):
         env_registry.make("gymnasium", env_kwargs={"msg": 1})
 

@@ -9,7 +9,7 @@ import pytest
 
 import env_registry
 from env_registry.contract import ACTION_MASK, ALL, OBS, STATE, TEAM
-from env_registry.errors import TaskError
+from env_registry.errors import EnvConfigError, TaskError
 from env_registry.tasks.lbf import EXAMPLES, parse_task
 
 pytest.importorskip("lbforaging")
@@ -237,6 +237,27 @@ def test_v2_ids() -> None:
 def test_bad_ids_are_answered_in_words(task: Any, words: str) -> None:
     with pytest.raises(TaskError, match=words):
         parse_task(task)
+
+
+@pytest.mark.parametrize(
+    ("levels", "words"),
+    [
+        ({"min_player_level": 5}, "min_player_level is 5, and max_player_level is 3"),
+        (
+            {"min_food_level": 3, "max_food_level": 2},
+            "min_food_level is 3, and max_food_level is 2",
+        ),
+        ({"min_food_level": 3}, "min_food_level is 3, and the weakest team has level 2"),
+    ],
+)
+def test_levels_that_contradict_each_other_are_answered_in_words(levels: Any, words: str) -> None:
+    with pytest.raises(EnvConfigError, match=words):
+        env_registry.validate("lbf", levels)
+    allowed = {"min_player_level": 2, "min_food_level": 4, "max_food_level": None}
+    env_registry.validate("lbf", allowed)
+    env = env_registry.make("lbf", **allowed)
+    for seed in range(20):
+        env.reset(seed=seed)
 
 
 def test_the_registry_lists_the_papers_tasks() -> None:
