@@ -22,6 +22,8 @@ from rllib_mmsa.method.update import Batch
 
 #: Batches are padded to a multiple of so many steps: each length is compiled once.
 STEPS = 16
+#: Graphs that are kept: for episodes of up to 1,024 steps.
+LENGTHS = 64
 
 
 def unfit(settings: Settings, device: torch.device) -> str | None:
@@ -48,6 +50,9 @@ class CompileEngine:
         self._module = module
         self._parameters = {n: p for n, p in module.named_parameters() if p.requires_grad}
         torch._dynamo.config.allow_rnn = True
+        # One graph for each length, of which long episodes have more than PyTorch's limit of 8.
+        limit = torch._dynamo.config.recompile_limit
+        torch._dynamo.config.recompile_limit = max(limit, LENGTHS)
         self._losses = torch.compile(self._compute_losses, backend=backend, dynamic=False)
 
     def learn(self, batch: dict[str, Tensor], noise: Tensor | None) -> Learned:

@@ -6,6 +6,7 @@ Who edits the maths gets the maths: a subclass, a replaced function or an edited
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import hashlib
 import importlib
@@ -66,9 +67,12 @@ def _changed_network(module: nn.Module) -> str | None:
 
 
 def _replaced(classes: list[type]) -> str | None:
-    """A function or class that was replaced at run time: it comes from a file of somebody else."""
+    """A function, class or constant that was replaced at run time: no file of the method has it."""
     for name in _module_names():
         room = importlib.import_module(name)
+        for key, literal in _constants(Path(str(room.__file__))).items():
+            if vars(room)[key] != literal:
+                return f"{name}.{key} was replaced"
         for key in _names(Path(str(room.__file__))):
             value = vars(room)[key]
             if isinstance(value, FunctionType) and not _in_method(value):
@@ -146,6 +150,17 @@ def _names(file: Path) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(method.__name__):
             names += (alias.asname or alias.name for alias in node.names)
     return names
+
+
+@functools.cache
+def _constants(file: Path) -> dict[str, Any]:
+    """The numbers and words that a file of the method gives names to."""
+    found = {}
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            with contextlib.suppress(ValueError):  # it is computed
+                found[node.targets[0].id] = ast.literal_eval(node.value)
+    return found
 
 
 def _methods(kind: type) -> Iterator[tuple[str, FunctionType]]:

@@ -136,9 +136,7 @@ def foresee(nets: TeamNetworks, episode: Played, horizon: int) -> Foresight:
     """
     model = nets.world_model
     device = next(nets.agent.parameters()).device
-    obs = torch.from_numpy(episode.obs[None]).to(device)
-    if nets.obs_scale is not None:
-        obs = nets.obs_scale(obs)
+    obs = nets.scale_observations(torch.from_numpy(episode.obs[None]).to(device))
     actions = torch.from_numpy(episode.actions[None].astype(np.int64)).to(device)
     mask = torch.from_numpy(episode.action_mask[None]).to(device)
     hidden = nets.agent.unroll(obs, actions)

@@ -13,9 +13,8 @@ from rllib_mmsa.method.update import Batch
 
 def observe(nets: TeamNetworks, batch: Batch) -> Batch:
     """What the networks read of a batch (``normalise_observations``)."""
-    if nets.obs_scale is None or nets.state_scale is None:
-        return batch
-    return batch._replace(obs=nets.obs_scale(batch.obs), state=nets.state_scale(batch.state))
+    state = batch.state if nets.state_scale is None else nets.state_scale(batch.state)
+    return batch._replace(obs=nets.scale_observations(batch.obs), state=state)
 
 
 def move_scales(nets: TeamNetworks, batch: Batch) -> None:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from rllib_mmsa.method.agents import RecurrentAgent, SaleAgent
 from rllib_mmsa.method.entities import EntityHead, EntityInput
@@ -62,6 +62,9 @@ class TeamNetworks(Protocol):
     target_world_model: Any
     obs_scale: Standardiser | None
     state_scale: Standardiser | None
+
+    def scale_observations(self, obs: Tensor) -> Tensor:
+        """Observations (..., N, D) as the networks read them, in acting as in learning."""
 
 
 def frozen_copy(network: _M) -> _M:

@@ -20,7 +20,7 @@ def avg_l1_norm(x: Tensor) -> Tensor:
 
 
 class BatchNorm(nn.Module):
-    """BatchNorm1d over all leading dimensions."""
+    """BatchNorm1d over all leading dimensions, the padding of short episodes among them."""
 
     def __init__(self, size: int):
         super().__init__()

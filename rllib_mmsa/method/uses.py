@@ -23,7 +23,19 @@ if TYPE_CHECKING:
     from rllib_mmsa.method.world_model import Gaussian
 
 #: Losses of an update of the values; the others are the world model's.
-OF_VALUES = ("td_loss", "value_loss", "sale_observation_loss", "self_prediction_loss")
+OF_MODEL = (
+    "kl_prior_loss",
+    "kl_balanced_loss",
+    "reconstruction_embeddings_loss",
+    "reconstruction_hidden_loss",
+    "reconstruction_obs_loss",
+    "reconstruction_mask_loss",
+    "open_loop_loss",
+    "reward_loss",
+    "end_loss",
+    "sale_latent_loss",
+    "policy_loss",
+)
 
 
 def mixture(members: Sequence[Gaussian]) -> Gaussian:
@@ -189,7 +201,7 @@ def model_losses(
     nothing = batch.rewards.new_zeros(())
     step = Step(nothing, nothing, StepMean(batch.loss_mask), nets)
     step = add_model(step, batch, hidden, greedy, noise)
-    own = {name: loss for name, loss in losses.items() if name not in OF_VALUES}
+    own = {name: loss for name, loss in losses.items() if name in OF_MODEL}
     return {name: loss(step, nets.settings) for name, loss in own.items()}
 
 

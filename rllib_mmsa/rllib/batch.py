@@ -30,7 +30,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -88,6 +88,15 @@ class TeamEpisode:
 
     def __len__(self) -> int:
         return len(self.rewards)
+
+    def owned(self) -> TeamEpisode:
+        """The same with arrays of this process: those that Ray lends keep its object store full."""
+        lent = {
+            name: value.copy()
+            for name, value in vars(self).items()
+            if isinstance(value, np.ndarray) and not value.flags.writeable
+        }
+        return replace(self, **lent) if lent else self
 
     def env_steps(self) -> int:
         """Environment steps played (RLlib's evaluation asks for this)."""

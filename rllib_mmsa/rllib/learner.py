@@ -109,7 +109,9 @@ class QLearner(Measured):
         noise = draw_noise(module, others, module.settings, seed + 500_009 * part)
         losses = uses.model_losses(module, observe(module, others), noise, self.losses())
         gradients = self.compute_gradients({TEAM: equations.total_loss(losses, module.settings)})
+        skipped = self._skipped_in_a_row
         self.apply_gradients(self.postprocess_gradients(gradients))
+        self._skipped_in_a_row = max(skipped, self._skipped_in_a_row)  # values may have diverged
 
     def learn_by_hooks(self, fields: dict[str, Tensor]) -> engine.Learned:
         """The losses and gradients of a batch by RLlib's hooks, which may be overridden.

@@ -19,10 +19,6 @@ NUM_EPISODES_DROPPED_LIFETIME = "num_episodes_dropped_lifetime"
 NUM_EPISODES_NOT_FINITE_LIFETIME = "num_episodes_not_finite_lifetime"  # of those dropped
 
 # Under learners/team/.
-TD_LOSS = "td_loss"
-TD_ERROR_ABS = "td_error_abs"
-Q_TOT_MEAN = "q_tot_mean"
-TD_TARGET_MEAN = "td_target_mean"
 NUM_SKIPPED_UPDATES = "num_skipped_updates"
 NUM_TARGET_UPDATES = "num_target_updates"
 NUM_UPDATES_LIFETIME = "num_updates_lifetime"

@@ -84,6 +84,19 @@ class MMSAConfig(QLearningConfig):
             abs(1 / share - round(1 / share)) < 1e-6,
             "1, or one half, a third, a quarter ... (1.0, 0.5, 0.25)",
         )
+        every = max(1, self.num_learners) * round(1 / share)
+        self._require(
+            "train_batch_episodes",
+            self.num_learners < 2 or self.train_batch_episodes % every == 0,
+            f"a multiple of {every} with num_learners: {self.num_learners} and model_batch_share: "
+            f"{share}, so that all learners draw what one would",
+        )
+        self._require(
+            "mixer",
+            self.mixer in ("qmix", "qplex") or not self.use_world_model or self.value_expansion,
+            "'qmix' or 'qplex' with a world model, whose roll-out no other mixer reads; without "
+            "one, use_world_model: false",
+        )
         if not self.use_world_model and not self.use_global_state:
             raise ValueError(
                 "use_world_model and use_global_state are both False: the mixer would see "

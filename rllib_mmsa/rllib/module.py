@@ -179,7 +179,10 @@ class QModule(TorchRLModule, InferenceOnlyAPI):
         return {name: value[0] for name, value in self.agent.initial_state(1).items()}
 
     def scale_observations(self, obs: Tensor) -> Tensor:
-        """Observations (..., N, D) as the networks read them (``normalise_observations``)."""
+        """Observations (..., N, D) as the networks read them (``normalise_observations``).
+
+        An override acts where actions are chosen and where they are learned from.
+        """
         return obs if self.obs_scale is None else self.obs_scale(obs)
 
     def _values_and_state(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:

@@ -32,7 +32,8 @@ class EpisodePlay(SupervisedRunner):
     """The loop of an env runner: every started episode is played to its end and returned.
 
     Each episode has a seed of its own, derived from the run's seed, the runner's index and the
-    episodes played, so that a resumed run plays what an uninterrupted one would have played.
+    episodes played, so that a resumed run plays what an uninterrupted one would have played; with
+    remote runners, whose counts are in no checkpoint, it plays others.
     ``EpisodeRunner`` (runner.py) sets what this reads.
     """
 

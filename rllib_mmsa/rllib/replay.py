@@ -47,7 +47,7 @@ class EpisodeReplay:
 
     def add(self, episodes: list[TeamEpisode]) -> None:
         """Stores episodes."""
-        for episode in episodes:
+        for episode in map(TeamEpisode.owned, episodes):
             self._store(episode)
             self.num_episodes_added += 1
             self._count_rewards(episode)

@@ -236,18 +236,20 @@ class EpisodeRunner(EpisodePlay):
             self._log_episode_metrics(
                 len(episode), returns, episode.duration_s, agents, {TEAM: returns}, steps
             )
-            if episode.win is not None:
-                self.metrics.log_value(WIN_RATE, float(episode.win), window=window)
+            if episode.win is not None or self._has_wins:  # some games tell of wins alone
+                self.metrics.log_value(WIN_RATE, float(episode.win or False), window=window)
         self._finished.clear()
         return self.metrics.reduce()
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The parent's state and what the seeds of the next episodes derive from."""
         state = super().get_state(*args, **kwargs)
-        return {**state, "episodes_started": self._episodes_started, "run_seed": self._run_seed}
+        own = {"episodes_started": self._episodes_started, "run_seed": self._run_seed}
+        return {**state, **own, "has_wins": self._has_wins}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Restores what ``get_state`` returned; entries may be missing."""
         super().set_state(state)
         self._episodes_started = state.get("episodes_started", self._episodes_started)
         self._run_seed = state.get("run_seed", self._run_seed)
+        self._has_wins = state.get("has_wins", self._has_wins)

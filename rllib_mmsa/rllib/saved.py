@@ -19,6 +19,7 @@ from rllib_mmsa.method.agents import RecurrentAgent, SaleAgent
 from rllib_mmsa.rllib import meaning, messages, tested
 from rllib_mmsa.rllib.collect import Collected, EpisodeCollector
 from rllib_mmsa.rllib.latest_test import LatestTest
+from rllib_mmsa.rllib.module import QModule
 from rllib_mmsa.rllib.replay import EpisodeReplay
 from rllib_mmsa.team import files
 
@@ -82,7 +83,9 @@ class Saved(Algorithm):
     def _save_team(self, folder: Path) -> None:
         """The team as `rllib_mmsa.load_team` reads it; not where its network is another one."""
         module = self.get_module(TEAM)
-        if type(getattr(module, "agent", None)) not in (RecurrentAgent, SaleAgent):
+        acting = ("scale_observations", "_values_and_state", "_forward_inference")
+        changed = any(getattr(type(module), n, None) is not getattr(QModule, n) for n in acting)
+        if changed or type(getattr(module, "agent", None)) not in (RecurrentAgent, SaleAgent):
             return
         weights = self.learner_group.get_state(
             components=f"{COMPONENT_LEARNER}/{COMPONENT_RL_MODULE}", inference_only=True

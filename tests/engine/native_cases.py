@@ -49,6 +49,9 @@ class Team(nn.Module):
             if getattr(self, name) is not None:
                 setattr(self, f"target_{name}", networks.frozen_copy(getattr(self, name)))
 
+    def scale_observations(self, obs: Tensor) -> Tensor:
+        return obs
+
 
 def scatter(team: Team, seed: int) -> Team:
     """Weights that differ between networks and their targets, and statistics that are not 0."""

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from env_registry.contract import TEAM
+from rllib_mmsa import whole
 from rllib_mmsa.method import (
     agents,
+    inputs,
     losses,
     mixers,
     sale,
@@ -21,7 +23,7 @@ from rllib_mmsa.method.settings import MMSASettings
 from rllib_mmsa.rllib import MMSAConfig
 from rllib_mmsa.rllib.learner import MMSALearner
 from rllib_mmsa.rllib.module import MMSAModule
-from tests.algorithms import SMALL, SMALL_MMSA, learner, train_batch
+from tests.algorithms import SMALL, SMALL_MMSA, batch_of, learner, train_batch
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -197,4 +199,26 @@ def test_a_hook_on_a_network_is_seen():
     Module.__module__, Module.__name__ = MMSAModule.__module__, "MMSAModule"
     algorithm = build("auto", module_class=Module)
     assert learner(algorithm).engine.name == "plain"
+    algorithm.stop()
+
+
+def test_a_constant_that_was_replaced_is_seen(monkeypatch):
+    monkeypatch.setattr(world_model, "LOG_STD_RANGE", (-0.5, 0.5))
+    algorithm = build("auto")
+    said = learner(algorithm).engine
+    assert said.name == "plain" and "world_model.LOG_STD_RANGE was replaced" in said.why
+    algorithm.stop()
+
+
+def test_an_override_of_what_is_read_acts_where_it_is_learned(tmp_path):
+    class Module(MMSAModule):
+        def scale_observations(self, obs):
+            return 3 * super().scale_observations(obs)
+
+    algorithm = build("auto", module_class=Module)
+    module, (episode,) = learner(algorithm).team_module, algorithm.env_runner.sample(num_episodes=1)
+    fields = batch_of(algorithm, [episode])[TEAM]
+    assert torch.equal(inputs.observe(module, update.Batch.of(fields)).obs, 3 * fields["obs"])
+    algorithm.save_to_path(str(tmp_path))
+    assert not (tmp_path / whole.TEAM_FILE).exists()  # it would act without the override
     algorithm.stop()

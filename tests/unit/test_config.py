@@ -69,6 +69,12 @@ def test_names_registered_without_importing_are_the_algorithms():
             "imagine_interval_env_steps is 10; it must be None without a world model",
         ),
         ("MMSA", {"use_world_model": False, "use_global_state": False}, "would see nothing"),
+        ("MMSA", {"mixer": "vdn"}, "mixer is 'vdn'; it must be 'qmix' or 'qplex' with a world"),
+        (
+            "MMSA",
+            {"num_learners": 2, "train_batch_episodes": 30},
+            "episodes is 30; it must be a multiple of 8 with num_learners: 2",
+        ),
     ],
 )
 def test_bad_settings_are_said_in_words(name, settings, words):

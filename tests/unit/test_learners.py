@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
 
 def updated(name: str, num_learners: int, episodes: list | None) -> tuple[list, dict]:
     """Weights after two updates on the same episodes (played here where none are given)."""
-    plain = {"engine": "plain", "optim": "adam", "optim_eps": 1e-3}
+    plain = {"engine": "plain", "optim": "adam", "optim_eps": 1e-3, "train_batch_episodes": 8}
     algorithm = build(name, num_learners=num_learners, **plain, **FORAGING)
     if episodes is None:
         # Different lengths on either half: the learners have different numbers of steps. Eight, so

@@ -38,7 +38,7 @@ READINGS = {
     "residual": ("MMSA", {"world_model_form": "residual"}),
     "heads of an agent": ("MMSA", {"observation_head": "agent"}),
     "MMSA, maximum as printed": ("MMSA", {"double_q": False}),
-    "MMSA, sum": ("MMSA", {"mixer": "vdn"}),
+    "MMSA, sum": ("MMSA", {"mixer": "vdn", "use_world_model": False}),
     "MMSA, duplex": ("MMSA", {"mixer": "qplex"}),
     "horizon 1": ("MMSA", {"rollout_horizon": 1}),
     "horizon 9": ("MMSA", {"rollout_horizon": 9}),  # longer than the episodes

@@ -72,6 +72,18 @@ def test_replay_never_crosses_episodes_and_forgets_the_oldest():
             assert (episode.actions == number % A).all()
 
 
+def test_what_ray_lends_is_copied_and_what_is_here_is_not():
+    here, lent = make_episode(1, 3), make_episode(2, 3)
+    for name in (OBS, STATE):
+        getattr(lent, name).flags.writeable = False
+    replay = EpisodeReplay(capacity_episodes=2, seed=0)
+    replay.add([here, lent])
+    first, second = replay._episodes
+    assert first is here and second.actions is lent.actions
+    assert second.obs is not lent.obs and second.obs.flags.owndata
+    assert (second.obs == lent.obs).all() and (second.state == lent.state).all()
+
+
 def test_replay_keeps_to_its_bytes():
     size = make_episode(0, 4).nbytes
     replay = EpisodeReplay(100, seed=0, capacity_bytes=3 * size + size // 2)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from ray.rllib.callbacks.callbacks import RLlibCallback
+from ray.tune.registry import register_env
 
 from env_registry.contract import OBS, STATE, TEAM
 from env_registry.toy import CounterEnv
@@ -106,6 +107,31 @@ def test_evaluation_has_episodes_of_its_own():
     evaluated = algorithm.eval_env_runner.sample(num_episodes=4)
     assert {e.state[0, 1] for e in training}.isdisjoint(e.state[0, 1] for e in evaluated)
     assert "evaluation" not in algorithm.train()
+    algorithm.stop()
+
+
+class _WinsAlone(CounterEnv):
+    """Speaks of a win alone: its third episode is won."""
+
+    played = 0
+
+    def step(self, action_dict):
+        result = super().step(action_dict)
+        if result[2]["__all__"] or result[3]["__all__"]:
+            _WinsAlone.played += 1
+            if _WinsAlone.played == 3:
+                result[4][TEAM]["win"] = True
+        return result
+
+
+def test_losses_before_the_first_win_count(monkeypatch):
+    register_env("wins_alone", lambda config: _WinsAlone())
+    algorithm = build("QMIX", "wins_alone", num_envs_per_env_runner=1)
+    runner = algorithm.env_runner
+    monkeypatch.setattr(_WinsAlone, "played", 0)
+    assert [e.win for e in runner.sample(num_episodes=4)] == [None, None, True, False]
+    assert runner.get_metrics()["win_rate"].peek() == 0.25
+    assert runner.get_state()["has_wins"]
     algorithm.stop()
 
 
