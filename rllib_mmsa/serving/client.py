@@ -107,7 +107,7 @@ class Client:
     def _ask(self, method: str, body: bytes | None) -> dict[str, Any]:
         end, pause = time.monotonic() + self.patience, _LEAST_PAUSE
         while True:
-            status, said = self._attempt(method, body)
+            status, said = self._attempt(method, body, max(_LEAST_PAUSE, end - time.monotonic()))
             if status == 200:
                 return json.loads(said)
             if status is not None and status < 500 and status not in _AGAIN:
@@ -120,8 +120,11 @@ class Client:
             time.sleep(pause)
             self.retries, pause = self.retries + 1, min(2 * pause, _LONGEST_PAUSE)
 
-    def _attempt(self, method: str, body: bytes | None) -> tuple[int | None, Any]:
+    def _attempt(self, method: str, body: bytes | None, seconds: float) -> tuple[int | None, Any]:
         """Status and body of an answer, or None and why there is none."""
+        self._connection.timeout = seconds
+        if self._connection.sock:
+            self._connection.sock.settimeout(seconds)
         try:
             self._connection.request(method, self._path, body, _HEADERS)
             response = self._connection.getresponse()

@@ -27,17 +27,13 @@ import numpy as np
 import onnxruntime
 
 FILE = "team.onnx"
-#: Environments that one request may carry: a longer one would keep the others waiting.
-MOST = 256
+#: Environments and bytes of one request, at most: a longer one would keep the others waiting.
+MOST, LONGEST = 256, 2**26
 _FINGERPRINT, _CHECKSUM = 8, 4  # bytes
 
 
 class Refused(ValueError):
-    """A request that has no answer. Its text is the whole message.
-
-    Attributes:
-        status: The HTTP status, 400 to 499.
-    """
+    """A request that has no answer: its text is the message, ``status`` the HTTP status, 4xx."""
 
     def __init__(self, text: str, status: int = 422):
         super().__init__(text)
@@ -97,8 +93,10 @@ class ServedTeam:
         hidden = np.zeros((self.num_agents, self.hidden_dim), np.float32)
         self._first = hidden, np.full(self.num_agents, self.num_actions)
 
-    def parse(self, body: bytes) -> Asked:
+    def parse(self, body: bytes | bytearray) -> Asked:
         """A request as it came by HTTP, see ``read``; what is not JSON is refused too."""
+        if len(body) > LONGEST:
+            raise Refused(f"the request is longer than {LONGEST} bytes, the most that is read", 413)
         try:
             said = json.loads(body)
         except (ValueError, RecursionError) as error:
@@ -210,7 +208,7 @@ class ServedTeam:
 
 
 async def answer(
-    team: ServedTeam, method: str, body: bytes, act: Callable[[Asked], Awaitable[dict]]
+    team: ServedTeam, method: str, body: bytes | bytearray, act: Callable[[Asked], Awaitable[dict]]
 ) -> tuple[int, bytes]:
     """The HTTP status and the JSON that answer a request.
 
@@ -246,10 +244,15 @@ class Together:
 
     def _answer(self) -> None:
         waiting, self._waiting = self._waiting, []
-        answers = self.team.act([asked for asked, _ in waiting])
-        for (_, future), answer in zip(waiting, answers, strict=True):
-            if not future.done():  # its client went away
-                future.set_result(answer)
+        there = [(asked, future) for asked, future in waiting if not future.done()]
+        try:
+            answers = self.team.act([asked for asked, _ in there]) if there else []
+        except Exception as error:  # of ONNX Runtime; each client is told, and asks again
+            for _, future in there:
+                future.set_exception(error)
+            return
+        for (_, future), answer in zip(there, answers, strict=True):
+            future.set_result(answer)
 
 
 class App:
@@ -262,11 +265,12 @@ class App:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
-            body, more = b"", True
+            together = self.together or self._load()
+            body, more = bytearray(), True
             while more:
                 message = await receive()
-                body, more = body + message.get("body", b""), message.get("more_body", False)
-            together = self.together or self._load()
+                body += message.get("body", b"")[: LONGEST + 1 - len(body)]
+                more = message.get("more_body", False)
             status, said = await answer(together.team, scope["method"], body, together.act)
             length = b"%d" % len(said)
             headers = [(b"content-type", b"application/json"), (b"content-length", length)]

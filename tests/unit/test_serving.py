@@ -148,6 +148,52 @@ def test_a_foreign_or_damaged_state_is_refused(served, tmp_path, ray_session):
     assert respond(served, {**FINE, "state": forged(served, [0, 6])})[0][0] == 200
 
 
+def test_a_failure_of_the_network_is_told_to_all_that_wait(served, monkeypatch):
+    def fail(asked):
+        raise RuntimeError("of ONNX Runtime")
+
+    async def ask(together):
+        asked = [together.act(served.read(FINE)) for _ in range(2)]
+        return await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), timeout=30)
+
+    together = server.Together(served)
+    monkeypatch.setattr(served, "act", fail)
+    assert [str(each) for each in asyncio.run(ask(together))] == ["of ONNX Runtime"] * 2
+    monkeypatch.undo()
+    assert len(asyncio.run(ask(together))[0]["actions"]) == 2
+
+
+def test_a_request_of_any_length_is_not_kept(folder, monkeypatch):
+    monkeypatch.setenv("TEAM", str(folder))
+    whole = json.dumps({**seen(np.random.default_rng(0), server.MOST), "state": None}).encode()
+    app, answer = server.App(), []
+
+    async def send(message):
+        answer.append(message)
+
+    def post(parts):
+        answer.clear()
+        asyncio.run(app({"type": "http", "method": "POST"}, iter_body(parts), send))
+        return answer[0]["status"], json.loads(answer[1]["body"])
+
+    assert post([whole[:99], whole[99:]])[0] == 200
+    monkeypatch.setattr(server, "LONGEST", 1000)
+    monkeypatch.setattr(server.ServedTeam, "read", lambda self, said: pytest.fail("was read"))
+    status, said = post([b" " * 900, b" " * 99, b" " * 9, b"{}"])
+    assert status == 413 and "longer than 1000 bytes" in said["error"]
+
+
+def iter_body(parts):
+    """`receive` of a body in these parts."""
+    sent = iter(enumerate(parts, start=1))
+
+    async def receive():
+        number, part = next(sent)
+        return {"body": part, "more_body": number < len(parts)}
+
+    return receive
+
+
 class Unreliable(BaseHTTPRequestHandler):
     """Drops every third request, fails at every third, and answers the others."""
 
