@@ -21,12 +21,12 @@ from rllib_mmsa.report.study import Options
 from scripts import results
 
 ROOT = Path(__file__).resolve().parents[1]
-#: File of tuned_examples -> the data file that its runs make.
+#: File of tuned_examples -> the data file that its runs make, and that a page has tables of.
 STUDIES = {
     "campaign_coop": "lbf_coop",
     "compare_smax": "smax_rivals",
     "mmsa_world_model": "lbf_arms",
-    "campaign_lbf": "lbf",
+    "campaign_lbf": "lbf_2m",
 }
 Study = enum.Enum("Study", {name: name for name in STUDIES})
 
@@ -46,8 +46,14 @@ def main(
             if code:
                 raise typer.Exit(code)
         folders = [each.path for each in load_file(file, storage_path=storage_path)]
+        missing = [str(folder) for folder in folders if not folder.exists()]
+        if missing:  # the data file has them, and would lose them
+            typer.echo(
+                f"{study}: {', '.join(missing)}: not there; leave --no-training out", err=True
+            )
+            raise typer.Exit(2)
         data = results.DOCS / "results" / "data" / f"{STUDIES[study]}.csv"
-        for line in report.run([str(f) for f in folders if f.exists()], None, data, Options()):
+        for line in report.run(list(map(str, folders)), None, data, Options()):
             typer.echo(line)
     results.main()
     for study in chosen:

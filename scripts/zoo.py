@@ -9,6 +9,7 @@ anew, on episodes that it was not chosen by.
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +18,7 @@ import typer
 from rllib_mmsa import report
 from rllib_mmsa.command.evaluate import evaluate, interval
 from rllib_mmsa.command.export import export
-from rllib_mmsa.report.runs import Run
+from rllib_mmsa.report.runs import FINISHED, Run
 
 ZOO = Path(__file__).resolve().parents[1] / "tuned_examples" / "zoo"
 #: Of the episodes behind the table.
@@ -32,8 +33,8 @@ def name_of(run: Run) -> str:
 
 
 def best(runs: list[Run]) -> list[Run]:
-    """The run with the best last test, for each task and algorithm."""
-    finished = [run for run in runs if len(run.test_return)]
+    """The finished run with the best last test, for each task and algorithm."""
+    finished = [run for run in runs if run.status == FINISHED and len(run.test_return)]
     ranked = sorted(finished, key=lambda run: run.test_return[-1])
     return sorted({name_of(run): run for run in ranked}.values(), key=name_of)
 
@@ -58,14 +59,17 @@ def main(
 ) -> None:
     """Replace the zoo by the best teams of these runs."""
     chosen = best(report.load(results))
-    for old in ZOO.glob("*/"):
-        shutil.rmtree(old)
     rows = []
-    for run in chosen:
-        folder = ZOO / name_of(run)
-        export(trial_of(run, results), str(folder), onnx=False, license_id=license_id)
-        rows.append(row(run, folder, episodes))
-        typer.echo(rows[-1], nl=False)
+    with tempfile.TemporaryDirectory(dir=ZOO.parent, prefix=".zoo.") as aside:
+        for run in chosen:
+            folder = Path(aside, name_of(run))
+            export(trial_of(run, results), str(folder), onnx=False, license_id=license_id)
+            rows.append(row(run, folder, episodes))
+            typer.echo(rows[-1], nl=False)
+        for old in filter(Path.is_dir, list(ZOO.iterdir())):
+            shutil.rmtree(old)
+        for run in chosen:
+            Path(aside, name_of(run)).rename(ZOO / name_of(run))
     page = ZOO / "README.md"
     before = page.read_text(encoding="utf-8").split(_MARK)[0]
     page.write_text(before + _MARK + _HEAD + "".join(rows), encoding="utf-8")

@@ -22,11 +22,13 @@ def measured() -> dict[tuple[str, int, str], tuple[float, int]]:
     """(task, env steps, group) -> (mean test return, seeds), of today's defaults."""
     found = {}
     for folder in ROOT.glob("docs/results/lbf_*"):
-        if not re.fullmatch(r"lbf_\d+[km]", folder.name):
+        if not re.fullmatch(r"lbf_(\d+[km]|coop)", folder.name):
             continue  # of earlier settings
         with open(folder / "tables" / "final.csv", encoding="utf-8") as file:
             for row in csv.DictReader(file):
-                key = (row["task"].removeprefix("lbf "), int(row["env steps"]), row["group"])
+                # Beside controls, which differ in another setting, MMSA itself has no more to say.
+                group = ARMS.get(row["group"], row["group"])
+                key = (row["task"].removeprefix("lbf "), int(row["env steps"]), group)
                 found[key] = (float(row["test return"]), int(row["runs"].split()[0]))
     return found
 

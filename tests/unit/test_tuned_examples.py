@@ -173,14 +173,17 @@ def test_the_campaign_s_arms_differ_where_their_names_say():
     assert sorted(tasks) == sorted(paper.config["env_config"]["task"]["grid_search"])
 
 
-def test_the_short_campaign_is_a_part_of_the_long_one():
+def test_the_short_campaign_is_a_part_of_the_long_one_and_two_controls():
     long = load_file(ROOT / "tuned_examples/campaign_lbf.yaml")
     short = load_file(ROOT / "tuned_examples/campaign_coop.yaml")
     task = {"task": "2s-8x8-2p-2f-coop-v2", "exclusive_levels": True}
-    for ours, theirs in zip(short, long, strict=False):
+    for ours, theirs in zip(short[:3], long, strict=False):
         assert ours.name == theirs.name.replace("_lbf_", "_coop_") and ours.run == theirs.run
         assert ours.config == {**theirs.config, "env_config": task, "learner_threads": 1}
-        assert ours.num_samples == 3
+    assert {each.num_samples for each in short} == {5}
+    for control, reads in zip(short[3:], ("untrained", "hidden"), strict=True):
+        assert control.name == f"campaign_coop_{reads}" and control.run == "MMSA"
+        assert control.config == {**short[0].config, "mixer_reads": reads}
 
 
 def test_the_ablations_are_those_of_the_figure_and_differ_from_mmsa_in_one_setting():

@@ -10,7 +10,8 @@ import pytest
 
 from rllib_mmsa.command.evaluate import evaluate
 from rllib_mmsa.team import load_team
-from scripts.zoo import ZOO
+from scripts.zoo import ZOO, best
+from tests.unit.report_data import make_run
 
 #: Team -> mean return and the ends of its interval.
 TOLD = {
@@ -33,6 +34,12 @@ def test_a_team_is_weights_alone_and_loads(name):
     assert files == {"README.md", "team.json", "team.safetensors"}
     said = load_team(ZOO / name).said
     assert name == f"{said['algorithm']}_lbf_{said['environment']['env_config']['task']}".lower()
+
+
+def test_the_best_is_a_run_that_finished():
+    done, better, other = make_run(1, 0.5), make_run(2, 0.7), make_run(1, 0.1, algorithm="VDN")
+    assert best([done, better, other]) == [better, other]
+    assert best([done, make_run(2, 0.7, status="crashed")]) == [done]
 
 
 @pytest.mark.slow
