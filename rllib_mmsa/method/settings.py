@@ -118,26 +118,26 @@ class MMSASettings(Settings):
         mixer_reads: what the mixer sees beside the state: the imagined "rollout"; or a control, to
             tell foresight from memory and size: the roll-out of an "untrained" model, or the
             target agents' "hidden" states without any model.
-        num_models: M, priors that foretell each step; their mean imagines.
+        num_models: M, priors that predict each step; their mean imagines.
         gate_rollout: the mixer reads less of an imagined step the less the priors know of it
             (method/uses.py).
         value_expansion: imagined steps in y^tot, up to K; 0: none (method/uses.py).
         model_updates: updates of the world model for each of the values; the further ones are of
             other episodes of the batch.
-        self_prediction_weight: of the agents' prediction of their own next embedding, with SALE; 0:
-            none.
+        self_prediction_weight: weight of the agents' prediction of their own next embedding, with
+            SALE; 0: none.
         model_batch_share: share of a batch's episodes that the world model and SALE learn from.
         kl_balance: which side of KL[posterior || prior] has ``kl_balance_alpha``: "prior" (the
             paper's prose, DreamerV2), "posterior" (its equation), or None (No-KLB, plain KL).
         kl_balance_alpha: alpha (section 4.4).
-        kl_weight: of L_KL.
-        reconstruction_weight: of L_REC.
-        observation_weight: of the observation and action-mask heads within L_REC.
-        open_loop_weight: of the observations foretold along K steps, within L_REC.
-        reward_weight: of the rewards foretold.
-        end_weight: of the ends of episodes foretold.
-        sale_weight: of L(f, g), on observations and on latents.
-        policy_weight: of the imagination's policy.
+        kl_weight: weight of L_KL.
+        reconstruction_weight: weight of L_REC.
+        observation_weight: weight of the observation and action-mask heads within L_REC.
+        open_loop_weight: weight of the observations predicted along K steps, within L_REC.
+        reward_weight: weight of the predicted rewards' loss.
+        end_weight: weight of the predicted ends of episodes' loss.
+        sale_weight: weight of L(f, g), on observations and on latents.
+        policy_weight: weight of the loss of the imagination's policy.
         model_quality_interval: gradient updates between two measurements of the world model.
         imagine_interval_env_steps: env steps between two pictures of what is imagined; None: none.
     """
