@@ -22,7 +22,8 @@ _INTRO = """# Every setting
 
 The keys of `config` in an experiment file. They are also arguments of `training()`,
 `env_runners()`, `learners()` or `evaluation()`, and attributes of a configuration in Python.
-RLlib's own keys (`lr`, `grad_clip`, `num_env_runners`, `evaluation_duration`, ...) mean what RLlib's documentation says.
+RLlib's own keys (`lr`, `grad_clip`, `num_env_runners`, `evaluation_duration`, ...) mean what
+RLlib's documentation says.
 Which equation a setting belongs to: [algorithms](algorithms.md). The environment's keys are under
 [`env_config`](environments.md). MAPPO and IPPO have [settings of their own](ppo.md).
 
