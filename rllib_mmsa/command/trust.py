@@ -59,14 +59,15 @@ def require_run(folder: Path) -> None:
         ConfigError: See `require`.
     """
     trials = [each for each in sorted(folder.glob("*")) if each.is_dir()]
-    for newest in filter(None, map(checkpoints.latest, trials)):
+    saved = list(filter(None, map(checkpoints.latest, trials)))
+    for newest in saved:
         require(newest)
     from rllib_mmsa.command.run import sealed, state  # slow
 
     files = state.files(folder)
     strange = sealed.strange(folder, files)
-    if not strange:
-        return
+    if not strange or not (saved or state.newest(folder)):
+        return  # nothing of a stranger's will be opened: the run begins anew
     own = [path.name for path in files if path not in strange]
     if not is_given() and state.suffices(own):
         for path in strange:

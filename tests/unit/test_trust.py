@@ -15,7 +15,7 @@ from rllib_mmsa import seal, whole
 from rllib_mmsa.command import absolute, checkpoints, evaluate, trust
 from rllib_mmsa.command.cli import app
 from rllib_mmsa.command.experiment.structure import parse_experiment
-from rllib_mmsa.command.run import beginning, sealed, state
+from rllib_mmsa.command.run import beginning, recover, sealed, state
 from rllib_mmsa.errors import ConfigError
 from tests.algorithms import build
 from tests.checkpoints import make_checkpoint
@@ -152,11 +152,17 @@ def test_the_hostile_states_run_where_they_are_opened(experiment, capsys, monkey
     assert "this ran" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("options", [["--dry-run"], [], ["--resume"], ["--go-on"]])
-@pytest.mark.parametrize("name", ["results", "another"])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("another", ["--dry-run"]),  # which takes speeds from all that is there
+        ("results", ["--dry-run"]),
+        ("results", []),
+        ("results", ["--resume"]),
+        ("results", ["--go-on"]),
+    ],
+)
 def test_a_stranger_s_results_in_the_storage_folder_do_not_run(experiment, capsys, options, name):
-    if name == "another" and options != ["--dry-run"]:
-        pytest.skip("would train")
     for file, content in STATES.items():
         (experiment / file).write_bytes(content)
     file = experiment.parent / "file.yaml"
@@ -184,6 +190,15 @@ def test_a_stranger_s_file_beside_the_user_s_own_state_is_left_out(experiment, c
     with pytest.raises(ConfigError, match="tuner.pkl' was not written by a run of yours"):
         trust.require_run(experiment)
     assert (experiment / "tuner.pkl").exists()
+
+
+def test_a_run_that_was_killed_before_it_saved_anything_is_not_asked_about(tmp_path, capsys):
+    """Its own state may not be sealed yet; nothing of it is opened."""
+    for file, content in STATES.items():
+        (tmp_path / file).write_bytes(content)
+    trust.require_run(tmp_path)
+    recover.prepare(tmp_path)
+    assert not state.files(tmp_path) and "this ran" not in capsys.readouterr().out
 
 
 def test_a_state_that_was_trusted_once_is_not_asked_about_again(experiment, monkeypatch):
