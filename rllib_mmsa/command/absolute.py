@@ -40,6 +40,11 @@ def best_checkpoint(path: str | Path) -> Path:
     newest = checkpoints.locate(path)
     if checkpoints.is_exported(newest):
         raise ConfigError(f"--absolute is of a trial, and '{path}' is an exported team.")
+    if not (newest.parent / tune.RESULTS).exists():
+        raise ConfigError(
+            f"--absolute is of a trial, and '{path}' is not in one: its folder has no "
+            f"{tune.RESULTS}. Leave --absolute out."
+        )
     kept = checkpoints.checkpoints(newest.parent)
     if len(kept) < 2 or newest == Path(path).expanduser().resolve():
         return newest

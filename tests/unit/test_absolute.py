@@ -51,6 +51,12 @@ def test_says_when_it_cannot_tell(trial):
         absolute.best_checkpoint(trial)
 
 
+def test_a_checkpoint_outside_a_trial_is_refused(tmp_path):
+    checkpoint = write_checkpoint(tmp_path, 0, 1000)
+    with pytest.raises(ConfigError, match="--absolute is of a trial, and .* is not in one"):
+        absolute.best_checkpoint(checkpoint)
+
+
 def test_the_report_reads_what_it_writes(trial):
     checkpoint = write_checkpoint(trial, 0, 1000)
     found = evaluate.Evaluation(checkpoint, "MMSA", "lbf", [0.0, 0.5], [9, 7], [])

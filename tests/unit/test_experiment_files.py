@@ -130,6 +130,7 @@ def test_a_file_may_build_on_what_it_has_said(tmp_path):
         ({"num_samples": 0}, "num_samples must be 1 or more, but is 0"),
         ({"max_concurrent_trials": 0}, "max_concurrent_trials must be 1 or more"),
         ({"storage_path": 3}, "storage_path must be a path"),
+        ({"storage_path": ""}, "storage_path is empty; name a folder, or leave it out"),
         (
             {"checkpoint_config": {"num_to_kep": 1}},
             "checkpoint_config: unknown key 'num_to_kep'. Did you mean 'num_to_keep'?",

@@ -81,6 +81,11 @@ def test_what_is_finished_says_how_to_go_on(run, capsys):
     assert "--stop '{training_iteration: 6}'" in capsys.readouterr().out
 
 
+def test_a_stop_that_was_passed_long_ago_is_answered_with_a_later_one(run, capsys):
+    assert not going_on.is_due(run(DONE, DONE), {"training_iteration": 1})
+    assert "--stop '{training_iteration: 6}'" in capsys.readouterr().out
+
+
 def test_a_failed_trial_is_due(run):
     assert going_on.is_due(run(DONE, FAILED), {})
 

@@ -244,6 +244,7 @@ def test_what_cannot_be_imagined_is_said_in_words(trained, tmp_path):
         assert result.exit_code == 2 and words in result.output
     for args, words in (
         ((str(tmp_path),), "holds no whole checkpoint"),
+        ((str(trained.checkpoint), "--seed", "-1"), "greater than or equal to 0"),
         (("nowhere",), "does not exist"),
         ((str(trained.checkpoint), "--steps", "0,x"), "--steps takes env steps such as 0,10,20"),
         ((str(trained.checkpoint), "--steps", "500", "--episodes", "1"), "is past the end"),
@@ -251,6 +252,8 @@ def test_what_cannot_be_imagined_is_said_in_words(trained, tmp_path):
         result = invoke(*args, "--out", str(tmp_path / "out"))
         assert result.exit_code == 2 and words in result.output, result.output
     assert not (tmp_path / "out").exists()
+    result = invoke(str(trained.checkpoint), "--out", __file__)
+    assert result.exit_code == 2 and "is a file, or below one; name a folder" in result.output
 
 
 # TensorBoard.

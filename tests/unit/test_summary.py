@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+from ray.tune.experiment import Trial
+
 from rllib_mmsa.command.experiment.structure import parse_experiment
 from rllib_mmsa.command.run import summary
 
@@ -94,3 +96,17 @@ def test_of_many_trials_the_best_are_shown(capsys):
     out = capsys.readouterr().out
     assert "lr=24 " in out and "lr=15 " in out and "lr=14 " not in out
     assert "and 15 more" in out
+
+
+def test_a_trial_that_was_stopped_at_its_start_is_not_done():
+    """Tune calls it terminated; a batch job would count it as done."""
+    trial = Trial("PPO", stub=True)
+    for status, result, unfinished in (
+        (Trial.TERMINATED, {}, True),
+        (Trial.TERMINATED, {STEPS: 1.0}, False),
+        (Trial.PAUSED, {STEPS: 1.0}, True),
+        (Trial.ERROR, {}, False),
+    ):
+        trial.set_status(status)
+        trial.run_metadata.last_result = result
+        assert summary.is_unfinished(trial) == unfinished, status

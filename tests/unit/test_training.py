@@ -25,8 +25,8 @@ pytestmark = pytest.mark.usefixtures("ray_session")
         ({"normaliser": "batch"}, set()),
         ({"world_model_form": "printed", "model_batch_share": 1.0}, set()),
         ({"preset": "paper"}, set()),
-        ({"mixer": "vdn"}, {"mixer.weights_1"}),
-        ({"mixer": None}, {"mixer.weights_1"}),
+        ({"mixer": "vdn", "use_world_model": False}, {"mixer.weights_1", "world_model"}),
+        ({"mixer": None, "use_world_model": False}, {"mixer.weights_1", "world_model"}),
     ],
 )
 def test_ablations_and_readings_train(config, missing):

@@ -89,6 +89,7 @@ def test_no_stranger_s_pickle_runs_before_the_question(checkpoint, capsys):
     )
     (experiment / "theirs.py").write_text("print('this ran')")
     shutil.copytree(checkpoint, trial / "checkpoint_000001")  # two: --absolute chooses
+    (trial / "result.json").touch()
     for command in (
         ["evaluate", str(checkpoint)],
         ["evaluate", str(experiment), "--absolute"],
@@ -162,7 +163,10 @@ def test_the_hostile_states_run_where_they_are_opened(experiment, capsys, monkey
         ("results", ["--go-on"]),
     ],
 )
-def test_a_stranger_s_results_in_the_storage_folder_do_not_run(experiment, capsys, options, name):
+def test_a_stranger_s_results_in_the_storage_folder_do_not_run(
+    experiment, capsys, monkeypatch, options, name
+):
+    monkeypatch.setattr("ray.shutdown", lambda: None)  # the command's; other tests share this Ray
     for file, content in STATES.items():
         (experiment / file).write_bytes(content)
     file = experiment.parent / "file.yaml"

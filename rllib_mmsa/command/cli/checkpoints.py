@@ -17,13 +17,13 @@ ImportOption = Annotated[
 
 def evaluate(
     checkpoint: Annotated[
-        str, typer.Argument(help="A checkpoint, a trial's folder, or an experiment's of one trial.")
+        str, typer.Argument(help="A checkpoint, a trial's folder, or an experiment's.")
     ],
     episodes: Annotated[
         int | None,
         typer.Option(min=1, help="Number of episodes. Default: 100; with --absolute 320."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the environments.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the environments.")] = None,
     epsilon: Annotated[
         float | None,
         typer.Option(help="Share of random actions. Default: the run's evaluation_epsilon (0)."),
@@ -70,7 +70,7 @@ def imagine(
         str | None, typer.Option(help="Steps to draw, such as 0,10,20. Default: three.")
     ] = None,
     episodes: Annotated[int, typer.Option(min=1, help="Episodes that errors are of.")] = 20,
-    seed: Annotated[int | None, typer.Option(help="Seed of the environments.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the environments.")] = None,
     files: ImportOption = None,
     trusted: TrustOption = False,
 ) -> None:
@@ -92,7 +92,7 @@ def imagine(
 
 def export(
     checkpoint: Annotated[
-        str, typer.Argument(help="A checkpoint, a trial's folder, or an experiment's of one trial.")
+        str, typer.Argument(help="A checkpoint, a trial's folder, or an experiment's.")
     ],
     out: Annotated[str, typer.Option(help="Folder to write to; new or empty.")] = "team",
     onnx: Annotated[bool, typer.Option(help="Write team.onnx as well.")] = True,

@@ -87,7 +87,9 @@ def train(
         entry["checkpoint_freq"] = checkpoint_freq
         entry["storage_path"] = storage_path
         entry["restore"] = restore
-        name = experiment_name or structure.folder_name(f"{algo}_{structure.game_of(entry)}")
+        name = experiment_name
+        if name is None:
+            name = structure.folder_name(f"{algo}_{structure.game_of(entry)}")
         _train(
             [structure.parse_experiment(name, entry)],
             fresh=fresh, verbose=verbose, ray_address=ray_address, num_cpus=ray_num_cpus,

@@ -153,7 +153,7 @@ def load_file(
     base = Path(path).resolve().parent
     shared = structure.import_list(content.pop("import", None), "import", base)
     more_stop = parse_option(stop, "--stop")
-    if name and len(content) != 1:
+    if name is not None and len(content) != 1:
         raise ConfigError(
             f"--experiment-name names one experiment, but {path} has {len(content)}: "
             f"{', '.join(content)}."
@@ -166,11 +166,11 @@ def load_file(
                 f"config, but is {checks.describe(entry)}."
             )
         entry = apply(checks.mapping(entry, f"{path}: {own_name}"), overrides)
-        if storage_path:
+        if storage_path is not None:
             entry.pop("local_dir", None)
             entry["storage_path"] = storage_path
         experiment = structure.parse_experiment(
-            name or own_name, entry, base=base, more_stop=more_stop
+            own_name if name is None else name, entry, base=base, more_stop=more_stop
         )
         imports = tuple(dict.fromkeys([*shared, *experiment.imports]))
         experiments.append(dataclasses.replace(experiment, imports=imports))

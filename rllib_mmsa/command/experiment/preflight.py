@@ -220,7 +220,8 @@ def check_values(
 def check_resources(needs: Mapping[str, float], have: Mapping[str, float], where: str) -> None:
     """Refuse a trial that can never start; Tune would wait for its resources for ever."""
     remedies = {
-        "CPU": "lower num_env_runners or evaluation_num_env_runners, or pass --ray-num-cpus",
+        "CPU": "lower num_env_runners, evaluation_num_env_runners or num_learners, or pass "
+        "--ray-num-cpus",
         "GPU": "set num_gpus_per_learner: 0",
     }
     for resource, remedy in remedies.items():

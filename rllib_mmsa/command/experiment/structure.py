@@ -171,6 +171,8 @@ def folder_name(name: str) -> str:
 
 def _storage(entry: Mapping[str, Any], name: str) -> str:
     """The absolute storage path; `local_dir` is its old name. URIs stay as they are."""
+    if entry.get("storage_path") == "":
+        raise ConfigError(f"{name}: storage_path is empty; name a folder, or leave it out.")
     path = entry.get("storage_path") or entry.get("local_dir") or DEFAULT_STORAGE
     if not isinstance(path, str):
         raise ConfigError(f"{name}: storage_path must be a path, not {checks.describe(path)}.")

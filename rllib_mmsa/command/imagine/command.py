@@ -16,6 +16,7 @@ from rllib_mmsa.command import checkpoints, evaluate
 from rllib_mmsa.command.experiment import preflight
 from rllib_mmsa.command.opened import Opened
 from rllib_mmsa.errors import ConfigError
+from rllib_mmsa.report import check_out
 from rllib_mmsa.report.names import task_name
 
 LEAST_DEPTH = 10  # steps ahead that errors are measured for, at least: where does it go wrong?
@@ -108,9 +109,11 @@ def run(
         What was measured and written.
 
     Raises:
-        ConfigError: If the checkpoint has no world model, or the episode not these steps.
+        ConfigError: If the checkpoint has no world model, the episode not these steps, or a file
+            is where the folder is to be.
     """
     checkpoint = checkpoints.locate(path)
+    check_out(Path(out).expanduser())
     team = _open(checkpoint, files)
     preflight.quiet_logs()
     played, env = _play(team, checkpoint, episodes, seed)

@@ -129,7 +129,9 @@ def _why_over(trials: list[EarlierTrial], stop: Mapping[str, float]) -> str:
     reached = {k: v for trial in trials for k, v in trial.reached(stop).items()}
     if reached:
         said = ", ".join(f"{name}: {_rounded(value)}" for name, value in reached.items())
-        more = ", ".join(f"{name}: {_rounded(2 * value)}" for name, value in reached.items())
+        done = [trial.result for trial in trials]
+        furthest = {n: max([v, *(r[n] for r in done if n in r)]) for n, v in reached.items()}
+        more = ", ".join(f"{name}: {_rounded(2 * value)}" for name, value in furthest.items())
         return (
             f"finished ({_progress(trials)}): reached {said}. To train on, resume with a later "
             f"stop: --stop '{{{more}}}'"

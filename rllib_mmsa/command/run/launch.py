@@ -11,7 +11,6 @@ from pathlib import Path
 import ray
 import typer
 from ray import tune
-from ray.tune.experiment import Trial
 
 from rllib_mmsa.command import trust
 from rllib_mmsa.command.exits import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_MISTAKE
@@ -44,7 +43,6 @@ from rllib_mmsa.errors import ConfigError
 
 # TensorBoard and a crash see what was synced last; Tune's own five minutes are long for both.
 SYNC_PERIOD_S = 30
-ENDED = (Trial.TERMINATED, Trial.ERROR)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,7 +131,10 @@ def start_ray(experiments: Sequence[Experiment], options: LaunchOptions) -> None
             verbose=options.verbose,
         )
     except Exception as err:
-        raise ConfigError(f"Ray did not start: {err}") from None
+        raise ConfigError(
+            f"Ray did not start: {err}. Is the machine busy? Run the command once more; it has "
+            "changed nothing."
+        ) from None
 
 
 def _run_all(experiments: Sequence[Experiment], options: LaunchOptions) -> int:
@@ -279,8 +280,7 @@ def report(experiment: Experiment, results: tune.ResultGrid, options: LaunchOpti
     if any(full_disk.is_cause(result.error) for result in failed):
         typer.echo(full_disk.message(experiment.path), err=True)
     saved = summary.show(experiment, results)
-    # Whatever ended it: what is not done is not a success.
-    interrupted = any(trial.status not in ENDED for trial in results._experiment_analysis.trials)
+    interrupted = any(map(summary.is_unfinished, results._experiment_analysis.trials))
     for path in saved:
         typer.echo(f"checkpoint: {shlex.quote(path)}")
     if saved:

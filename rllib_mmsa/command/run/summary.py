@@ -49,6 +49,16 @@ class Outcome:
     asked: float
 
 
+def is_unfinished(trial: Trial) -> bool:
+    """Whether a trial is not done, whatever ended it; that is no success.
+
+    Tune calls one that was stopped while its process was starting terminated.
+    """
+    if trial.status == Trial.TERMINATED:
+        return not trial.has_reported_at_least_once
+    return trial.status != Trial.ERROR
+
+
 def show(experiment: Experiment, results: tune.ResultGrid) -> list[str]:
     """Print how far a run went and, of several trials, which was best.
 
