@@ -103,8 +103,9 @@ def test_a_trial_that_was_stopped_at_its_start_is_not_done():
     trial = Trial("PPO", stub=True)
     for status, result, unfinished in (
         (Trial.TERMINATED, {}, True),
-        (Trial.TERMINATED, {STEPS: 1.0}, False),
-        (Trial.PAUSED, {STEPS: 1.0}, True),
+        (Trial.TERMINATED, {"trial_id": "a_0"}, True),  # before its first result
+        (Trial.TERMINATED, {"training_iteration": 1}, False),
+        (Trial.PAUSED, {"training_iteration": 1}, True),
         (Trial.ERROR, {}, False),
     ):
         trial.set_status(status)

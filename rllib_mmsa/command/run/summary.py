@@ -10,6 +10,7 @@ import sys
 import typer
 from ray import tune
 from ray.tune.experiment import Trial
+from ray.tune.result import TRAINING_ITERATION
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -55,7 +56,7 @@ def is_unfinished(trial: Trial) -> bool:
     Tune calls one that was stopped while its process was starting terminated.
     """
     if trial.status == Trial.TERMINATED:
-        return not trial.has_reported_at_least_once
+        return not trial.run_metadata.last_result.get(TRAINING_ITERATION)
     return trial.status != Trial.ERROR
 
 
