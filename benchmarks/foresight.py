@@ -24,7 +24,6 @@ from rllib_mmsa.method import networks, quality, update
 from rllib_mmsa.method.settings import MMSASettings
 from rllib_mmsa.method.targets import StepMean, greedy_actions
 from rllib_mmsa.method.update import Batch, Step
-from rllib_mmsa.method.uses import OF_MODEL
 from rllib_mmsa.rllib.batch import Window, to_arrays
 from rllib_mmsa.rllib.mmsa import MMSA
 
@@ -68,7 +67,8 @@ def train(played: Played, settings: MMSASettings, updates: int, seed: int) -> tu
         world_model=model, target_world_model=average, training=True, settings=settings
     )
     learned = equations.losses_of(settings)
-    weighed = {name: loss for name, loss in learned.items() if name in OF_MODEL}
+    of_model = settings.model_loss_weights
+    weighed = {name: loss for name, loss in learned.items() if name in of_model}
     optimiser = torch.optim.RMSprop(model.parameters(), lr=1e-3, alpha=0.99, eps=1e-5)
     every, taken = 32 // settings.share_every, []
     for _ in range(updates):

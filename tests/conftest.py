@@ -45,6 +45,14 @@ def ray_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture
+def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user trusts whatever is opened (`--trust`)."""
+    from rllib_mmsa.command import trust
+
+    monkeypatch.setenv(trust.VARIABLE, "1")
+
+
+@pytest.fixture
 def results_dir(tmp_path: Path) -> Path:
     """An empty folder for what a run writes: checkpoints, logs, pictures."""
     path = tmp_path / "results"

@@ -188,14 +188,15 @@ def evaluate(
         runner.stop()
     if film:
         film.save(Path(render).expanduser())
+    # Some games tell of wins alone, so that the first losses look like games without any.
+    has_wins = any(episode.win is not None for episode in played)
     return Evaluation(
         checkpoint=checkpoint,
         algorithm=name,
         env=env,
         returns=[float(episode.episode_return) for episode in played],
         lengths=[len(episode) for episode in played],
-        # Some games tell of wins alone, so that the first losses look like games without any.
-        wins=[bool(episode.win) for episode in played if any(e.win is not None for e in played)],
+        wins=[bool(episode.win) for episode in played] if has_wins else [],
         epsilon=runner.config.evaluation_epsilon,
         drawn=runner.config.explore,
     )

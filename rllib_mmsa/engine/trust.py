@@ -141,10 +141,15 @@ def _is_ours(home: ModuleType) -> bool:
 
 
 @functools.cache
+def _statements(file: Path) -> list[ast.stmt]:
+    return ast.parse(file.read_text(encoding="utf-8")).body
+
+
+@functools.cache
 def _names(file: Path) -> list[str]:
     """The functions and classes that a file of the method defines, or takes from the others."""
     names: list[str] = []
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+    for node in _statements(file):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             names.append(node.name)
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(method.__name__):
@@ -156,7 +161,7 @@ def _names(file: Path) -> list[str]:
 def _constants(file: Path) -> dict[str, Any]:
     """The numbers and words that a file of the method gives names to."""
     found = {}
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+    for node in _statements(file):
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             with contextlib.suppress(ValueError):  # it is computed
                 found[node.targets[0].id] = ast.literal_eval(node.value)

@@ -178,10 +178,10 @@ class MMSASettings(Settings):
     imagine_interval_env_steps: int | None = None
 
     @property
-    def loss_weights(self) -> dict[str, float]:
-        """See ``Settings.loss_weights``. In the paper each is 1."""
+    def model_loss_weights(self) -> dict[str, float]:
+        """What each loss of the world model counts. In the paper each is 1."""
         heads = self.reconstruction_weight * self.observation_weight
-        of_model = {
+        weights = {
             "kl_prior_loss": self.kl_weight,
             "kl_balanced_loss": self.kl_weight,
             "reconstruction_embeddings_loss": self.reconstruction_weight,
@@ -195,12 +195,17 @@ class MMSASettings(Settings):
             "policy_loss": self.policy_weight,
         }
         if self.mixer_reads == "untrained":
-            of_model = dict.fromkeys(of_model, 0.0)
+            return dict.fromkeys(weights, 0.0)
+        return weights
+
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """See ``Settings.loss_weights``. In the paper each is 1."""
         of_agents = {
             "sale_observation_loss": self.sale_weight,
             "self_prediction_loss": self.self_prediction_weight,
         }
-        return {**super().loss_weights, **of_agents, **of_model}
+        return {**super().loss_weights, **of_agents, **self.model_loss_weights}
 
     @property
     def has_model(self) -> bool:

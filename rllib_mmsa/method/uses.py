@@ -22,21 +22,6 @@ if TYPE_CHECKING:
     from rllib_mmsa.method.update import Batch, Step
     from rllib_mmsa.method.world_model import Gaussian
 
-#: Losses of an update of the values; the others are the world model's.
-OF_MODEL = (
-    "kl_prior_loss",
-    "kl_balanced_loss",
-    "reconstruction_embeddings_loss",
-    "reconstruction_hidden_loss",
-    "reconstruction_obs_loss",
-    "reconstruction_mask_loss",
-    "open_loop_loss",
-    "reward_loss",
-    "end_loss",
-    "sale_latent_loss",
-    "policy_loss",
-)
-
 
 def mixture(members: Sequence[Gaussian]) -> Gaussian:
     """``num_models``: mean and deviation of the mixture of Gaussians (..., J).
@@ -201,8 +186,8 @@ def model_losses(
     nothing = batch.rewards.new_zeros(())
     step = Step(nothing, nothing, StepMean(batch.loss_mask), nets)
     step = add_model(step, batch, hidden, greedy, noise)
-    own = {name: loss for name, loss in losses.items() if name in OF_MODEL}
-    return {name: loss(step, nets.settings) for name, loss in own.items()}
+    own = nets.settings.model_loss_weights
+    return {name: loss(step, nets.settings) for name, loss in losses.items() if name in own}
 
 
 def foretell_own(nets: Any, share: Batch, h: Tensor) -> Tensor:

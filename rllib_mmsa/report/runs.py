@@ -32,9 +32,7 @@ METRICS = {TEST_RETURN: "test return", WIN_RATE: "test win rate"}
 # Two things beside the settings that make runs unlike.
 BACKEND = "env_backend"
 VERSION = "version"
-
-
-GREEDY = "greedy"
+GREEDY = "greedy"  # how the actions of an absolute metric were chosen
 
 
 @dataclasses.dataclass(frozen=True)

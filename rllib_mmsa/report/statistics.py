@@ -56,12 +56,17 @@ def iqm_interval(scores: Scores) -> tuple[float, float]:
     Returns:
         Lower and upper end; NaN where a task has fewer than `MIN_DRAWN` runs.
     """
-    if any(task.size < MIN_DRAWN for task in scores):
+    if _too_few(scores):
         return math.nan, math.nan
     rng = np.random.default_rng(SEED)
     drawn = [task[rng.integers(task.size, size=(RESAMPLES, task.size))] for task in scores]
     resampled = stats.trim_mean(np.concatenate(drawn, axis=1), TRIM, axis=1)  # (B,)
     return _percentiles(resampled)
+
+
+def _too_few(scores: Scores) -> bool:
+    """Whether a task has fewer runs than a bootstrap needs."""
+    return any(task.size < MIN_DRAWN for task in scores)
 
 
 def _percentiles(resampled: Array) -> tuple[float, float]:
@@ -101,7 +106,7 @@ def improvement_interval(x: Scores, y: Scores) -> tuple[float, float]:
 
     NaN where a task has fewer than `MIN_DRAWN` runs on either side.
     """
-    if any(task.size < MIN_DRAWN for task in (*x, *y)):
+    if _too_few((*x, *y)):
         return math.nan, math.nan
     rng = np.random.default_rng(SEED)
     total = np.zeros(RESAMPLES)
@@ -123,17 +128,18 @@ def profile(scores: Scores, thresholds: Array) -> tuple[Array, Array, Array]:
         bootstrap), NaN where a task has fewer than `MIN_DRAWN` runs. With tasks of unlike numbers
         of runs each run weighs the same.
     """
-    rng = np.random.default_rng(SEED)
     above = [(task[:, None] > thresholds).astype(np.float64) for task in scores]
+    part = np.concatenate(above).mean(axis=0)
+    if _too_few(scores):
+        return part, *np.full((2, thresholds.size), np.nan)
+    rng = np.random.default_rng(SEED)
     sizes = np.array([task.size for task in scores])
     share = sizes / sizes.sum()
     resampled = np.zeros((RESAMPLES, thresholds.size))
-    for part, rows in zip(share, above, strict=True):
-        resampled += part * (_weights(rng, len(rows)) @ rows)
+    for weight, rows in zip(share, above, strict=True):
+        resampled += weight * (_weights(rng, len(rows)) @ rows)
     low, high = np.percentile(resampled, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)], axis=0)
-    if sizes.min() < MIN_DRAWN:
-        low = high = np.full(thresholds.size, np.nan)
-    return np.concatenate(above).mean(axis=0), low, high
+    return part, low, high
 
 
 def mean_interval(values: Array) -> tuple[Array, Array, Array]:

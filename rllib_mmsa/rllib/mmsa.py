@@ -84,7 +84,7 @@ class MMSAConfig(QLearningConfig):
             abs(1 / share - round(1 / share)) < 1e-6,
             "1, or one half, a third, a quarter ... (1.0, 0.5, 0.25)",
         )
-        every = max(1, self.num_learners) * round(1 / share)
+        every = self.num_learners * round(1 / share)
         self._require(
             "train_batch_episodes",
             self.num_learners < 2 or self.train_batch_episodes % every == 0,

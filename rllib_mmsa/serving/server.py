@@ -265,12 +265,12 @@ class App:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
-            together = self.together or self._load()
             body, more = bytearray(), True
             while more:
                 message = await receive()
                 body += message.get("body", b"")[: LONGEST + 1 - len(body)]
                 more = message.get("more_body", False)
+            together = self.together or self._load()
             status, said = await answer(together.team, scope["method"], body, together.act)
             length = b"%d" % len(said)
             headers = [(b"content-type", b"application/json"), (b"content-length", length)]

@@ -11,20 +11,16 @@ from ray.train._internal.storage import StorageContext
 from ray.tune.experiment import Trial
 
 import rllib_mmsa
-from rllib_mmsa.command import trust
 from rllib_mmsa.command.experiment.experiment import Experiment
 from rllib_mmsa.command.run import going_on
 from rllib_mmsa.errors import ConfigError
 from tests.checkpoints import make_checkpoint
 
+# The states here are written and edited by the tests, not by a run of the user's.
+pytestmark = pytest.mark.usefixtures("trusted")
+
 STOP = {"training_iteration": 3}
 DONE, FAILED = ("TERMINATED", 3, True), ("ERROR", 2, True)
-
-
-@pytest.fixture(autouse=True)
-def trusted(monkeypatch):
-    """The states here are written and edited by the tests, not by a run of the user's."""
-    monkeypatch.setenv(trust.VARIABLE, "1")
 
 
 @pytest.fixture

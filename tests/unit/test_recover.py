@@ -10,11 +10,13 @@ import pytest
 from ray.tune.utils.serialization import TuneFunctionDecoder
 
 from rllib_mmsa import whole
-from rllib_mmsa.command import trust
 from rllib_mmsa.command.checkpoints import locate, numbered
 from rllib_mmsa.command.run import recover, state
 from rllib_mmsa.errors import ConfigError
 from tests.smoke.test_cli import TINY, rllib, tiny_file
+
+# The states here are written and edited by the tests, not by a run of the user's.
+pytestmark = pytest.mark.usefixtures("trusted")
 
 ITERATIONS = 6
 
@@ -41,12 +43,6 @@ def killed(finished, tmp_path) -> Path:
     shutil.copytree(finished, folder)
     edit(folder, status="RUNNING", stop=2 * ITERATIONS)
     return folder
-
-
-@pytest.fixture(autouse=True)
-def trusted(monkeypatch):
-    """The states here are written and edited by the tests, not by a run of the user's."""
-    monkeypatch.setenv(trust.VARIABLE, "1")
 
 
 def state_files(folder: Path) -> list[Path]:

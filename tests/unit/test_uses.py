@@ -104,7 +104,7 @@ def test_further_model_updates_move_the_model_alone():
         uses.model_losses(nets, Batch(*(v.roll(-part, 0) for v in played)), noise, losses)
         for part in (0, 1)
     )
-    assert tuple(first) == tuple(second) and set(first) == set(uses.OF_MODEL)
+    assert tuple(first) == tuple(second) and set(first) == set(nets.settings.model_loss_weights)
     assert all(not torch.equal(first[name], second[name]) for name in first)
     # A user's equation of the values (docs/extending.md) has none to look at here.
     of_values = {"value_size_loss": lambda step, settings: step.steps(step.q_tot**2)}

@@ -82,9 +82,10 @@ def refuse_to_bury(experiment: Experiment, resume_command: str) -> None:
     Raises:
         ConfigError: If there is such a run, or one that another wrote and the user does not trust.
     """
-    if not earlier_trials(experiment.path):
-        trust.require_run(experiment.path)  # there may be one that was left closed
     trials = earlier_trials(experiment.path)
+    if not trials:
+        trust.require_run(experiment.path)  # there may be one that was left closed
+        trials = earlier_trials(experiment.path)
     if all(trial.finished for trial in trials) or not any(trial.saved for trial in trials):
         return
     raise ConfigError(

@@ -131,10 +131,8 @@ def start_ray(experiments: Sequence[Experiment], options: LaunchOptions) -> None
             verbose=options.verbose,
         )
     except Exception as err:
-        raise ConfigError(
-            f"Ray did not start: {err}. Is the machine busy? Run the command once more; it has "
-            "changed nothing."
-        ) from None
+        remedy = "is the machine busy? Run the command once more"
+        raise ConfigError(f"Ray did not start: {err}; {remedy}") from None
 
 
 def _run_all(experiments: Sequence[Experiment], options: LaunchOptions) -> int:
