@@ -69,6 +69,9 @@ def read(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 def _read_description(place: Path) -> dict[str, Any]:
     path = place / DESCRIPTION
+    if not place.is_dir():
+        what = "is a file" if place.exists() else "does not exist"
+        raise MeaninglessFolder(f"'{place}' {what}; name the folder of a checkpoint or of a team.")
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
         newer = said["format"] > FORMAT
@@ -78,7 +81,9 @@ def _read_description(place: Path) -> dict[str, Any]:
             "their checkpoints. Otherwise name the folder of a checkpoint that this version wrote "
             "(`rllib train` prints it), or train the run on for a moment: the next one has it."
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except KeyError:
+        raise MeaninglessFolder(f"'{path}' says no format; is it a team's?") from None
+    except (OSError, ValueError, TypeError) as error:
         raise MeaninglessFolder(f"'{path}' cannot be read ({error}).") from None
     if newer:
         raise MeaninglessFolder(

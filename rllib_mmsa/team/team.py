@@ -104,8 +104,8 @@ class Team:
             (N,) or (E, N) int64.
 
         Raises:
-            ValueError: If sizes are not the team's, or another number of environments was acted
-                for since ``reset``.
+            ValueError: If sizes are not the team's, a number is not finite, an agent has no legal
+                action, or another number of environments was acted for since ``reset``.
         """
         obs, mask = self._read(observations)
         single = obs.dim() == 2
@@ -144,9 +144,17 @@ class Team:
         if isinstance(observations, Mapping):
             observations = observations.get(TEAM, observations)
         if isinstance(observations, Mapping):
+            if OBS not in observations:
+                given = ", ".join(map(repr, observations)) or "nothing"
+                raise ValueError(
+                    f"the observations hold {given}; they must hold {OBS!r}, and {MASK!r} where "
+                    f"not every action is always legal, or {TEAM!r} with both"
+                )
             mask, observations = observations.get(MASK), observations[OBS]
         obs = torch.as_tensor(np.asarray(observations), dtype=torch.float32)
         _check(obs, "observations", (self.num_agents, self.obs_size))
+        if not torch.isfinite(obs).all():
+            raise ValueError("the observations hold NaN or an infinity; they must be finite")
         if mask is None:
             return obs, torch.ones((*obs.shape[:-1], self.num_actions))
         legal = torch.as_tensor(np.asarray(mask))
@@ -155,6 +163,12 @@ class Team:
             raise ValueError(
                 f"action_mask has shape {tuple(legal.shape)}, beside observations of shape "
                 f"{tuple(obs.shape)}; all but the last number must agree"
+            )
+        stuck = torch.nonzero(~legal.bool().any(-1))
+        if len(stuck):
+            raise ValueError(
+                f"action_mask allows agent {int(stuck[0][-1])} no action; each needs a legal one "
+                "(an agent that is out of the game: the action that does nothing)"
             )
         return obs, legal
 

@@ -97,6 +97,16 @@ def test_what_does_not_fit_is_said(trained):
         team.act(np.zeros((3, 3)))
     with pytest.raises(ValueError, match="action_mask has shape"):
         team.act({OBS: np.zeros(size), ACTION_MASK: np.ones(3)})
+    with pytest.raises(ValueError, match="hold 'observation'; they must hold 'obs'"):
+        team.act({"observation": np.zeros(size)})
+    with pytest.raises(ValueError, match="hold nothing; they must hold 'obs'"):
+        team.act({})
+    with pytest.raises(ValueError, match="hold NaN or an infinity"):
+        team.act(np.full(size, np.nan))
+    mask = np.ones((team.num_agents, team.num_actions))
+    mask[1] = 0
+    with pytest.raises(ValueError, match="allows agent 1 no action"):
+        team.act({OBS: np.zeros(size), ACTION_MASK: mask})
     team.act(np.zeros((2, *size)))
     with pytest.raises(ValueError, match=r"of 3 environments, after 2 before; call reset\(\)"):
         team.act(np.zeros((3, *size)))
@@ -108,11 +118,14 @@ def test_folders_that_hold_no_team(trained, tmp_path):
     folder = trained[0]
     with pytest.raises(MeaninglessFolder, match=r"holds no team\.json\. MAPPO and IPPO"):
         rllib_mmsa.load_team(tmp_path)
+    with pytest.raises(MeaninglessFolder, match="does not exist; name the folder"):
+        rllib_mmsa.load_team(tmp_path / "elsewhere")
     for file in ("team.json", "team.safetensors"):
         shutil.copy(folder / file, tmp_path)
     said = json.loads((tmp_path / "team.json").read_text())
     for changed, words in (
         ({**said, "format": 2}, "has format 2, and this version reads up to 1"),
+        ({}, r"team\.json' says no format; is it a team's"),
         ({"format": 1}, "lacks algorithm, settings, environment"),
         ({**said, "settings": {**said["settings"], "hidden_dim": 9}}, "do not fit what its team"),
     ):
