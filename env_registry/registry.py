@@ -173,6 +173,10 @@ class _Creator:
     def __call__(self, env_context: Mapping[str, Any]) -> Any:
         return make(self.name, **dict(env_context))
 
+    def validate(self, env_config: Mapping[str, Any]) -> None:
+        """`validate` of this name, for whoever knows only what Tune's registry holds."""
+        validate(self.name, env_config)
+
     def least_envs(self, env_config: Mapping[str, Any]) -> int:
         """How many of these a runner should play at once, at least; 1: as many as it is told."""
         entry_point = ENVIRONMENTS[self.name].least_envs

@@ -15,6 +15,7 @@ from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE
 
 from env_registry.contract import TEAM
 from rllib_mmsa import origin, whole
+from rllib_mmsa.errors import ConfigError
 from rllib_mmsa.method.agents import RecurrentAgent, SaleAgent
 from rllib_mmsa.rllib import meaning, messages, tested
 from rllib_mmsa.rllib.collect import Collected, EpisodeCollector
@@ -118,6 +119,11 @@ class Saved(Algorithm):
         folder = _on_this_machine(path, filesystem) if isinstance(path, str) else None
         if folder and (folder / whole.CLASS_FILE).is_file():
             origin.load_class(folder)  # RLlib would go on without the settings
+        elif folder and (folder / whole.TEAM_FILE).is_file():
+            raise ConfigError(
+                f"'{folder}' is a team that acts, not a checkpoint that trains on: "
+                "rllib_mmsa.load_team(path) or `rllib evaluate` plays it."
+            )
         return super().from_checkpoint(path, filesystem, **kwargs)
 
     def restore(self, checkpoint_path: Any) -> None:

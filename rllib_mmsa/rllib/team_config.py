@@ -21,7 +21,7 @@ from rllib_mmsa.rllib.refused import (
 )
 from rllib_mmsa.rllib.runner import EpisodeRunner
 from rllib_mmsa.rllib.strict import ARGUMENTS, StrictConfig
-from rllib_mmsa.rllib.vector_env import least_envs
+from rllib_mmsa.rllib.vector_env import check_env, least_envs
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -151,6 +151,16 @@ class TeamConfig(StrictConfig):
         )
         config.metrics_num_episodes_for_smoothing = self.evaluation_duration
         return config
+
+    def build_algo(self, env: Any = None, use_copy: bool = True) -> Any:
+        """RLlib's; a wrong environment is told before Ray starts.
+
+        Raises:
+            ConfigError: there is no environment, or none of that name.
+            ValueError: what the environment says of its options.
+        """
+        check_env(self.env if env is None else env, self.env_config or {})
+        return super().build_algo(env, use_copy)
 
     def validate(self) -> None:
         """Checks the settings.

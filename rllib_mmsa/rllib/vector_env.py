@@ -18,6 +18,7 @@ An environment that can step all slots in one call registers a creator with a fu
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -30,6 +31,7 @@ from ray.rllib.env.vector.vector_multi_agent_env import VectorMultiAgentEnv
 from ray.tune.registry import ENV_CREATOR, _global_registry
 
 from env_registry.contract import TEAM, StepResult, as_grouped_env
+from rllib_mmsa.errors import ConfigError, unknown
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +70,34 @@ def find_creator(env: Any) -> Callable[[EnvContext], Any]:
     if isinstance(env, str) and _global_registry.contains(ENV_CREATOR, env):
         return _global_registry.get(ENV_CREATOR, env)
     return lambda context: _gym_env_creator(env_descriptor=env, env_context=context)
+
+
+def check_env(env: Any, env_config: Mapping[str, Any]) -> None:
+    """Refuses an environment that cannot be made, as far as that is known without making it.
+
+    Args:
+        env: what the configuration names (``make_vector_env``).
+        env_config: its options, which the creator's ``validate`` checks, where it has one.
+
+    Raises:
+        ConfigError: there is none, or no such name.
+        ValueError: the creator's own, about the options.
+    """
+    if env is None:
+        raise ConfigError('there is no environment; name one: config.environment("lbf")')
+    # With one of these it is a Gymnasium id or a class's path, which RLlib looks up itself.
+    if isinstance(env, str) and not re.search(r"[.:/]|-v\d+$", env):
+        if not _global_registry.contains(ENV_CREATOR, env):
+            # Once Ray runs, its registry tells no names.
+            names = [name for kind, name in _global_registry._to_flush if kind == ENV_CREATOR]
+            said = unknown("environment", env, names) if names else f"unknown environment {env!r}."
+            raise ConfigError(
+                f"{said} `rllib envs` lists this package's; register one of your own with "
+                "ray.tune.register_env(name, creator)."
+            )
+    validate = getattr(find_creator(env), "validate", None)
+    if validate is not None:
+        validate(env_config)
 
 
 def least_envs(env: Any, env_config: Mapping[str, Any]) -> int:

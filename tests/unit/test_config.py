@@ -1,6 +1,7 @@
 """Settings: defaults, what is refused in words, old names, removed options, presets."""
 
 import pytest
+import ray
 
 from rllib_mmsa.errors import ConfigError
 from rllib_mmsa.method.settings import PRESETS, MMSASettings, Settings, names
@@ -82,6 +83,31 @@ def test_bad_settings_are_said_in_words(name, settings, words):
     config.update_from_dict(settings)
     with pytest.raises(ValueError, match=words):
         config.validate()
+
+
+@pytest.mark.parametrize(
+    ("env", "env_config", "words"),
+    [
+        (None, {}, "there is no environment; name one"),
+        ("lbff", {}, "unknown environment 'lbff'.*register one of your own"),
+        ("lbf", {"tsk": "8x8-2p-2f-v2"}, "unknown key 'tsk'.*did you mean 'task'"),
+        ("lbf", {"task": "8x8-2p-2f-v9"}, "has version v9"),
+    ],
+)
+def test_an_environment_that_is_none_is_refused_before_ray_starts(
+    env, env_config, words, monkeypatch
+):
+    monkeypatch.setattr(ray, "init", lambda *args, **kwargs: pytest.fail("Ray was started"))
+    config = ALGORITHMS["QMIX"].get_default_config().environment(env, env_config=env_config)
+    for build in (config.build_algo, lambda: config.build_algo(env)):
+        with pytest.raises(ValueError, match=words):
+            build()
+
+
+def test_a_team_that_acts_is_no_checkpoint_to_train_on(tmp_path):
+    (tmp_path / "team.json").write_text("{}")
+    with pytest.raises(ConfigError, match="is a team that acts, not a checkpoint"):
+        ALGORITHMS["MMSA"].from_checkpoint(tmp_path)
 
 
 def test_old_qmix_options_are_accepted():

@@ -49,6 +49,15 @@ def test_what_is_no_example_is_said(name):
         assert done.exit_code == 2 and "unknown example" in done.output
 
 
+def test_a_file_that_is_none_is_told_what_was_meant(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("mmsa_lbf", "mmsa_lbff.yaml"):
+        done = run("train", "file", name)
+        assert done.exit_code == 2 and "`rllib train example mmsa_lbf`" in done.output
+    done = run("train", "mine.yaml", "config.lr=1e-3")
+    assert done.exit_code == 2 and "rllib train file mine.yaml config.lr=1e-3" in done.output
+
+
 def test_an_example_trains_as_its_file_does(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # of which a path would start
     options = ["--dry-run", "--storage-path", str(tmp_path), "config.seed=7"]

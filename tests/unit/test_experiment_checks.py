@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import ray
 
-from rllib_mmsa.command.experiment import checks, preflight
+from rllib_mmsa.command.experiment import metrics, preflight
 from rllib_mmsa.command.experiment.structure import parse_experiment
 from rllib_mmsa.command.run.schedulers import search_space
 from rllib_mmsa.errors import ConfigError
@@ -29,7 +29,7 @@ MINIMAL = {"run": "QMIX", "env": "two_step"}
     ],
 )
 def test_short_metric_names_are_completed(short, path):
-    assert checks.stop_criteria({short: 5}) == {path: 5}
+    assert metrics.stop_criteria({short: 5}) == {path: 5}
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,8 @@ def test_short_metric_names_are_completed(short, path):
         ({"timesteps_total": 1}, "write 'num_env_steps_sampled_lifetime'"),
         ({"episode_reward_mean": 1}, "write 'env_runners/episode_return_mean'"),
         ({"training_iteration": "ten"}, "must be a number, but is text ('ten')"),
+        ({"training_iteration": "200,000"}, "is text ('200,000'). Write 200000."),
+        ({"training_iteration": {"grid_search": [1, 2]}}, "must be a number, but is a search space"),
         ({"training_iteration": True}, "must be a number, but is a boolean"),
         ({"training_iteration": 0}, "must be 1 or more, but is 0"),
         (7, "stop must be a mapping"),
@@ -47,7 +49,7 @@ def test_short_metric_names_are_completed(short, path):
 )  # fmt: skip
 def test_mistakes_in_stop(stop, words):
     with pytest.raises(ConfigError) as error:
-        checks.stop_criteria(stop)
+        metrics.stop_criteria(stop)
     assert words in str(error.value)
 
 
@@ -66,6 +68,8 @@ def test_every_value_of_a_search_space_is_visited_one_space_at_a_time():
         ({"grid_serch": [1]}, "unknown search space 'grid_serch'. Did you mean 'grid_search'?"),
         ({"grid_search": []}, "'grid_search' takes a list of values, but has a list ([])"),
         ({"grid_search": 5}, "'grid_search' takes a list of values"),
+        ({"grid_search": [1, 2, 1]}, "'grid_search' lists 1 twice; list it once"),
+        ({"grid_search": [1, 2], "choice": [3]}, "lr: grid_search and choice are two search spaces"),
         ({"uniform": [1]}, "'uniform' takes 2 numbers, but has a list ([1])"),
         ({"uniform": [1, "b"]}, "must be a number, but is text ('b')"),
         ({"uniform": [2, 1]}, "'uniform' needs low < high, but has 2 and 1"),
@@ -105,6 +109,7 @@ def test_search_spaces_become_tunes_own():
         ({"env": {"grid_search": ["lbf", "lfb"]}}, "unknown environment 'lfb'"),
         ({"run": "QMX"}, "run: unknown algorithm 'QMX'. Did you mean 'QMIX'?"),
         ({"config": {"gama": 0.9}}, "a: config: unknown option 'gama'. Did you mean 'gamma'?"),
+        ({"config": {"latent_dim": 9}}, "'latent_dim' is an option of MMSA alone; leave it out"),
         ({"config": {"num_workers": 2}}, "write 'num_env_runners' (default 0)"),
         ({"config": {"exploration_config": {"type": "x"}}}, "write 'epsilon' (default [[0, 1.0]"),
         ({"config": {"num_samples": 2}}, "'num_samples' belongs beside 'config:', not in it"),

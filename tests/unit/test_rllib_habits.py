@@ -5,7 +5,7 @@ from ray.rllib.callbacks.callbacks import RLlibCallback
 
 import rllib_mmsa
 from rllib_mmsa import QMIXConfig
-from rllib_mmsa.command.experiment import checks, preflight
+from rllib_mmsa.command.experiment import metrics, preflight
 from rllib_mmsa.command.experiment.structure import parse_experiment
 from rllib_mmsa.errors import ConfigError
 from rllib_mmsa.rllib.learner import QLearner
@@ -120,7 +120,7 @@ def test_runners_and_evaluation_in_processes_are_set_as_rllib_s_are():
 
 
 def test_a_callbacks_metric_is_where_a_stop_criterion_looks_for_it(habitual):
-    path = checks.metric("env_runners/my_length", "stop")
+    path = metrics.metric("env_runners/my_length", "stop")
     assert path == "env_runners/my_length"
     assert habitual[1][-1]["env_runners"]["my_length"] > 0
 
@@ -168,12 +168,12 @@ def test_every_metric_that_is_known_is_one_that_is_reported(name, more):
         for key in part
     }
     never = {f"{part}/win_rate" for part in ("env_runners", "evaluation/env_runners")}
-    known = {m for m in checks.KNOWN_METRICS if "/" in m} - never  # nothing is won here
+    known = {m for m in metrics.KNOWN_METRICS if "/" in m} - never  # nothing is won here
     if name == "MMSA":
         assert known - OF_PPO <= reported
     assert name != "MAPPO" or reported >= OF_PPO
     for metric in reported:
-        assert checks.metric(metric, "stop") == metric
+        assert metrics.metric(metric, "stop") == metric
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_every_metric_that_is_known_is_one_that_is_reported(name, more):
 )
 def test_a_misspelt_metric_is_no_callbacks(name, words):
     with pytest.raises(ConfigError) as error:
-        checks.metric(name, "stop")
+        metrics.metric(name, "stop")
     assert words in str(error.value)
 
 

@@ -39,13 +39,17 @@ from rllib_mmsa.command.cli.options import (
     TrustOption,
     VerboseOption,
 )
+from rllib_mmsa.command.cli.train_group import TrainGroup
 from rllib_mmsa.command.exits import mistakes
+from rllib_mmsa.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from rllib_mmsa.command.experiment.experiment import Experiment
     from rllib_mmsa.command.experiment.overrides import Override
 
+
 app = typer.Typer(
+    cls=TrainGroup,
     no_args_is_help=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -149,7 +153,14 @@ def _file(ctx: typer.Context, named: str) -> str | Path:
     """The file that a command names, or that its example is."""
     from rllib_mmsa.command import examples
 
-    return examples.path_of(named) if ctx.info_name == "example" else named
+    if ctx.info_name == "example":
+        return examples.path_of(named)
+    near = nearest(Path(named).stem, examples.names(), cutoff=0.8)
+    if near and Path(named).name == named and not Path(named).exists():
+        raise ConfigError(
+            f"no experiment file '{named}'. Did you mean the example? `rllib train example {near}`"
+        )
+    return named
 
 
 def _from_here(restore: str | None) -> list[Override]:
@@ -164,10 +175,10 @@ def _from_here(restore: str | None) -> list[Override]:
 
 def _said_stop(changed: Sequence[Override], stop: str | None) -> dict[str, float]:
     """The stop criteria of the command line alone, which a run that is resumed takes on."""
-    from rllib_mmsa.command.experiment import checks, files, overrides
+    from rllib_mmsa.command.experiment import files, metrics, overrides
 
-    said = checks.stop_criteria(overrides.apply({}, changed).get("stop"), "stop")
-    return {**said, **checks.stop_criteria(files.parse_option(stop, "--stop"), "--stop")}
+    said = metrics.stop_criteria(overrides.apply({}, changed).get("stop"), "stop")
+    return {**said, **metrics.stop_criteria(files.parse_option(stop, "--stop"), "--stop")}
 
 
 @app.command("resume")
@@ -186,15 +197,15 @@ def train_resume(
     """
     with mistakes():
         from rllib_mmsa.command import trust
-        from rllib_mmsa.command.experiment import checks
         from rllib_mmsa.command.experiment import files as experiment_files
+        from rllib_mmsa.command.experiment import metrics
 
         experiment = experiment_files.recorded(results.expanduser().resolve(), files or ())
         trust.require_run(experiment.path)
         more_stop = experiment_files.parse_option(stop, "--stop")
         _train(
             [experiment],
-            resume=True, stop=checks.stop_criteria(more_stop, "--stop"), verbose=verbose,
+            resume=True, stop=metrics.stop_criteria(more_stop, "--stop"), verbose=verbose,
             ray_address=ray_address, num_cpus=ray_num_cpus,
         )  # fmt: skip
 

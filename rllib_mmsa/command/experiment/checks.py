@@ -10,54 +10,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rllib_mmsa.errors import ConfigError, nearest, shortened, unknown
+from rllib_mmsa.errors import ConfigError, nearest, unknown
 from rllib_mmsa.older.options import REMOVED
-from rllib_mmsa.older.rllib_names import RENAMED_METRICS
-
-# Result keys that a `stop` criterion or a checkpoint score is most often of.
-STOP_METRICS = (
-    "training_iteration",
-    "time_total_s",
-    "num_env_steps_sampled_lifetime",
-    "test_return",
-    "test_win_rate",
-    "test_env_steps",
-    "env_runners/num_env_steps_sampled_lifetime",
-    "env_runners/num_episodes_lifetime",
-    "env_runners/episode_return_mean",
-    "env_runners/episode_return_min",
-    "env_runners/episode_return_max",
-    "env_runners/episode_len_mean",
-    "env_runners/win_rate",
-    "env_runners/epsilon",
-    "evaluation/env_runners/episode_return_mean",
-    "evaluation/env_runners/episode_return_min",
-    "evaluation/env_runners/episode_return_max",
-    "evaluation/env_runners/episode_len_mean",
-    "evaluation/env_runners/win_rate",
-)
-
-# What else is reported, by the algorithms' losses among others.
-KNOWN_METRICS = (
-    *STOP_METRICS,
-    *(f"env_runners/{name}" for name in ("episode_len_min", "episode_len_max", "num_episodes",
-      "num_env_steps_sampled", "episode_duration_sec_mean", "num_episodes_dropped_lifetime")),
-    *(f"evaluation/env_runners/{name}" for name in ("episode_len_min", "episode_len_max",
-      "num_episodes")),
-    *(f"replay/{name}" for name in ("num_episodes", "num_env_steps", "bytes")),
-    *(f"learners/team/{name}" for name in ("total_loss", "td_loss", "td_error_abs", "q_tot_mean",
-      "td_target_mean", "gradients_default_optimizer_global_norm", "num_skipped_updates",
-      "default_optimizer_learning_rate", "num_updates_lifetime", "num_target_updates",
-      "kl_prior_loss", "kl_balanced_loss", "reconstruction_embeddings_loss",
-      "reconstruction_hidden_loss", "reconstruction_obs_loss", "reconstruction_mask_loss",
-      "sale_latent_loss", "sale_observation_loss", "policy_loss", "policy_agreement",
-      "vf_loss", "vf_explained_var", "entropy", "mean_kl_loss")),
-)  # fmt: skip
-# Parts of a result into which callbacks log.
-METRIC_FOLDERS = (
-    "env_runners", "evaluation", "learners", "replay", "timers", "perf", "custom_metrics",
-    "fault_tolerance", "env_runner_group",
-)  # fmt: skip
 
 # Tune's search spaces as one-key mappings -> the numbers of arguments each takes.
 SEARCH_SPACES: dict[str, tuple[int, ...]] = {
@@ -119,7 +73,7 @@ def number(value: Any, where: str, *, minimum: float | None = None, whole: bool 
     if whole and isinstance(value, float) and value.is_integer():
         value, ok = int(value), True
     if not ok:
-        raise ConfigError(f"{where} must be {kind}, but is {describe(value)}.")
+        raise ConfigError(f"{where} must be {kind}, but is {describe(value)}.{_meant(value)}")
     if not math.isfinite(value):
         raise ConfigError(f"{where} must be a finite number, but is {value}.")
     if minimum is not None and value < minimum:
@@ -127,91 +81,17 @@ def number(value: Any, where: str, *, minimum: float | None = None, whole: bool 
     return value
 
 
+def _meant(value: Any) -> str:
+    """The number that text such as '200,000' stands for, as a hint."""
+    plain = str(value).replace(",", "").replace("_", "").replace(" ", "")
+    return f" Write {plain}." if isinstance(value, str) and plain.isdecimal() else ""
+
+
 def flag(value: Any, where: str) -> bool:
     """Check that `value` is true or false."""
     if not isinstance(value, bool):
         raise ConfigError(f"{where} must be true or false, but is {describe(value)}.")
     return value
-
-
-def metric(name: str, where: str) -> str:
-    """Resolve a metric's name to its full path in the result.
-
-    A short name (`episode_return_mean`) stands for the training metric. A path that is not known
-    is taken as it is where nothing that is known is near: a callback may log it.
-
-    Args:
-        name: What the user wrote.
-        where: The place in the file, for the message.
-
-    Returns:
-        The path, such as "env_runners/episode_return_mean".
-
-    Raises:
-        ConfigError: If no such metric is reported.
-    """
-    name = str(name)
-    if name in KNOWN_METRICS:
-        return name
-    if name in RENAMED_METRICS:
-        raise ConfigError(
-            f"{where}: '{name}' is a name of RLlib's old API stack; "
-            f"write '{RENAMED_METRICS[name]}'."
-        )
-    short = {"evaluation/" + m.rsplit("/", 1)[1]: m for m in STOP_METRICS if "evaluation/" in m}
-    short.update({m.rsplit("/", 1)[-1]: m for m in reversed(STOP_METRICS) if "eval" not in m})
-    if name in short:
-        return short[name]
-    if _may_be_logged(name):
-        return name
-    mean = f"{name}_mean"
-    near = mean if mean in (*short, *KNOWN_METRICS) else nearest(name, [*KNOWN_METRICS, *short])
-    # A full path is the better advice where only its last part was misspelt.
-    hint = f" Did you mean '{near}'?" if near else ""
-    raise ConfigError(
-        f"{where}: unknown metric '{shortened(name)}'.{hint} Metrics: {', '.join(STOP_METRICS)}, "
-        "learners/<module>/<name>; one that a callback logs is named with its whole path, such as "
-        "env_runners/my_metric."
-    )
-
-
-def _may_be_logged(name: str) -> bool:
-    """Whether a path that is not known may be a callback's metric, and no misspelt name."""
-    folder, _, last = name.rpartition("/")
-    if not last or name.split("/")[0] not in METRIC_FOLDERS:
-        return False
-    folders = (folder, "evaluation/env_runners") if folder == "evaluation" else (folder,)
-    beside = {m.rsplit("/", 1)[1] for m in KNOWN_METRICS if m.rsplit("/", 1)[0] in folders}
-    begun = any(known.startswith(f"{last}_") for known in beside)
-    return not begun and nearest(last, beside, cutoff=0.85) is None
-
-
-def stop_criteria(stop: Any, where: str = "stop") -> dict[str, float]:
-    """Check a `stop` mapping and resolve its metric names.
-
-    Args:
-        stop: Metric name (or nested mapping of names) -> value at which training ends.
-        where: The place in the file, for the message.
-
-    Returns:
-        Full metric path -> number.
-    """
-    checked: dict[str, float] = {}
-    for name, value in _flatten(mapping(stop, where)).items():
-        path = metric(name, where)
-        checked[path] = number(value, f"{where}: {name}")
-        if path in ("training_iteration", "time_total_s") or path.endswith("_lifetime"):
-            number(value, f"{where}: {name}", minimum=1)
-    return checked
-
-
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Join nested keys with '/', as Tune does with results."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        path = f"{prefix}{key}"
-        flat.update(_flatten(value, path + "/") if isinstance(value, Mapping) else {path: value})
-    return flat
 
 
 def is_search_space(value: Any) -> bool:
@@ -233,6 +113,8 @@ def search_values(value: Any, where: str) -> list[Any]:
     if not isinstance(args, list) or not args:
         raise ConfigError(f"{where}: '{kind}' takes a list of values, but has {describe(args)}.")
     arity = SEARCH_SPACES[kind]
+    if kind == "grid_search":
+        _refuse_twice(args, where)
     if not arity:
         return list(args)
     if len(args) not in arity:
@@ -248,6 +130,22 @@ def search_values(value: Any, where: str) -> list[Any]:
     if "log" in kind and low <= 0:
         raise ConfigError(f"{where}: '{kind}' needs low > 0, but has {low}.")
     return [low, high - 1] if "randint" in kind else [low, high]
+
+
+def _refuse_twice(values: list[Any], where: str) -> None:
+    """Refuse a grid with a value twice: two trials would be the same run."""
+    for i, value in enumerate(values):
+        if any(value == one and type(value) is type(one) for one in values[:i]):
+            raise ConfigError(
+                f"{where}: 'grid_search' lists {value!r} twice; list it once. Repetitions with "
+                "seeds of their own are num_samples."
+            )
+
+
+def refuse_two_spaces(value: Any, where: str) -> None:
+    """Refuse a mapping that is several search spaces at once."""
+    if isinstance(value, Mapping) and len(value) > 1 and set(value) <= set(SEARCH_SPACES):
+        raise ConfigError(f"{where}: {' and '.join(value)} are two search spaces; write one.")
 
 
 def misspelt_search_space(value: Any) -> str | None:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rllib_mmsa.command.experiment import checks, search, storage
+from rllib_mmsa.command.experiment import checks, metrics, search, storage
 from rllib_mmsa.command.experiment.experiment import Experiment
 from rllib_mmsa.command.experiment.structure import EXPERIMENT_KEYS
 from rllib_mmsa.errors import ConfigError, unknown
@@ -100,7 +100,7 @@ def notices(experiment: Experiment) -> list[str]:
         f"stop: '{name}' is no metric of RLlib's or of this project; a run whose callbacks never "
         "log it is not stopped by it"
         for name in experiment.stop
-        if name not in checks.KNOWN_METRICS
+        if name not in metrics.KNOWN_METRICS
     ]
     algorithm = find_algorithm(experiment.run, experiment.name)
     for one in settings:
@@ -161,6 +161,7 @@ def check_options(options: Mapping[str, Any], defaults: Mapping[str, Any], where
             checks.refuse_removed(key, where)
             if key in EXPERIMENT_KEYS:
                 raise ConfigError(f"{where}: '{key}' belongs beside 'config:', not in it.")
+            _refuse_anothers(key, where)
             raise unknown("option", key, valid, where, OTHER_NAMES)
         if key == "framework" and value != "torch":
             raise ConfigError(f"{here}: RLlib has only 'torch' left, not '{value}'.")
@@ -173,6 +174,19 @@ def check_options(options: Mapping[str, Any], defaults: Mapping[str, Any], where
             check_options(checks.mapping(value, here), defaults, here)
         else:
             checks.option_type(value, defaults.get(key), here)
+
+
+def _refuse_anothers(key: str, where: str) -> None:
+    """Say whose option it is where it is another algorithm's."""
+    from rllib_mmsa.rllib import ALGORITHMS
+
+    having = [
+        name for name, kind in ALGORITHMS.items() if key in kind.get_default_config().to_dict()
+    ]
+    if having:
+        raise ConfigError(
+            f"{where}: '{key}' is an option of {', '.join(having)} alone; leave it out."
+        )
 
 
 def _refuse_old_names(options: Mapping[str, Any], defaults: Mapping[str, Any], where: str) -> None:
@@ -260,6 +274,7 @@ def _search_paths(
     """Find the search spaces in nested settings, with the values that represent them."""
     for key, value in tree.items():
         here = f"{where}: {key}"
+        checks.refuse_two_spaces(value, here)
         near = checks.misspelt_search_space(value)
         if near:
             raise ConfigError(

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rllib_mmsa.command.experiment import checks
+from rllib_mmsa.command.experiment import checks, metrics
 from rllib_mmsa.errors import ConfigError, unknown
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def check_scheduler(value: Any, where: str, stop: Mapping[str, float]) -> dict[s
     checks.check_keys(written, [*SHARED_KEYS, *SCHEDULERS[kind]], "key", where)
     settings = {"metric": TEST_RETURN, "mode": "max", "time_attr": ENV_STEPS, **written}
     for key in ("metric", "time_attr"):
-        settings[key] = checks.metric(settings[key], f"{where}: {key}")
+        settings[key] = metrics.metric(settings[key], f"{where}: {key}")
     settings["metric"] = LATEST.get(settings["metric"], settings["metric"])
     if settings["metric"].startswith("evaluation/"):
         raise ConfigError(

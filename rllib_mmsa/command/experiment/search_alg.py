@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rllib_mmsa.command.experiment import checks, search
+from rllib_mmsa.command.experiment import checks, metrics, search
 from rllib_mmsa.errors import ConfigError, require_extra, unknown
 
 KINDS = ("optuna",)
@@ -37,7 +37,7 @@ def check(
     checks.check_keys(written, KEYS, "key", where)
     default = {name: scheduler.get(name) for name in ("metric", "mode") if name in scheduler}
     settings = {"metric": search.TEST_RETURN, "mode": "max", **default, **written}
-    metric = checks.metric(settings["metric"], f"{where}: metric")
+    metric = metrics.metric(settings["metric"], f"{where}: metric")
     settings["metric"] = search.LATEST.get(metric, metric)
     if settings["mode"] not in ("min", "max"):
         raise ConfigError(f"{where}: mode must be 'min' or 'max', not '{settings['mode']}'.")

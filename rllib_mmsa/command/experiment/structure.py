@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rllib_mmsa.command.experiment import checks, loggers, search, search_alg
+from rllib_mmsa.command.experiment import checks, loggers, metrics, search, search_alg
 from rllib_mmsa.command.experiment.experiment import DEFAULT_STORAGE, Experiment
 from rllib_mmsa.errors import ConfigError, shortened, unknown
 
@@ -76,8 +76,8 @@ def parse_experiment(
     env = entry.get("env", config.get("env"))
     config.pop("env", None)
     _check_names(entry.get("run"), env, name)
-    stop = checks.stop_criteria(entry.get("stop"), f"{name}: stop")
-    stop.update(checks.stop_criteria(more_stop, "--stop"))
+    stop = metrics.stop_criteria(entry.get("stop"), f"{name}: stop")
+    stop.update(metrics.stop_criteria(more_stop, "--stop"))
     scheduler = search.check_scheduler(entry.get("scheduler"), f"{name}: scheduler", stop)
     return Experiment(
         name=name,
@@ -214,7 +214,7 @@ def _checkpoint_settings(entry: Mapping[str, Any], name: str, kept: int) -> dict
     if merged.get("checkpoint_score_order", "max") not in ("min", "max"):
         raise ConfigError(f"{where}: checkpoint_score_order must be 'min' or 'max'.")
     if "checkpoint_score_attribute" in merged:
-        merged["checkpoint_score_attribute"] = checks.metric(
+        merged["checkpoint_score_attribute"] = metrics.metric(
             merged["checkpoint_score_attribute"], f"{where}: checkpoint_score_attribute"
         )
     return merged
