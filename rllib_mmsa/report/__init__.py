@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rllib_mmsa.errors import ConfigError
+from rllib_mmsa.errors import ConfigError, shortened, unknown
 from rllib_mmsa.replacing import replacing
 
 if TYPE_CHECKING:
@@ -117,7 +117,10 @@ def run(
         check_out(out)
     if export is not None and export.suffix.lower() != ".csv":
         raise ConfigError(f"--export writes CSV; '{export}' does not end in .csv.")
+    if metrics and export is None:
+        raise ConfigError("--metric adds a column to a data file; name it: --export FILE.csv.")
     collected = load(results, metrics)
+    _check_named(collected, metrics, options.pool)
     named = groups.group(collected, options.pool)
     lines = [f"{len(collected)} run(s) in {len(named)} group(s)"]
     lines += [f"note: {remark}" for remark in groups.remarks(named)]
@@ -130,6 +133,22 @@ def run(
         files = _write(content, out)
         lines.append(f"report      {out / PAGE} and {len(files) - 1} files beside it")
     return lines
+
+
+def _check_named(collected: Sequence[Run], metrics: Sequence[str], pool: Sequence[str]) -> None:
+    """Refuse a result key and a setting that no run has: they would silently do nothing."""
+    import numpy as np
+
+    for key in metrics:
+        if all(key not in run.extra or np.isnan(run.extra[key]).all() for run in collected):
+            raise ConfigError(
+                f"--metric: no run has '{shortened(key)}'; name a key of result.json "
+                "with its whole path, such as learners/team/td_loss."
+            )
+    settings = {name for run in collected for name in run.identity}
+    for name in pool:
+        if name not in settings:
+            raise unknown("setting", name, settings, "--pool")
 
 
 def make(runs: Sequence[Run], out: Path, options: Options) -> list[Path]:

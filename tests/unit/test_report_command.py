@@ -31,6 +31,22 @@ def test_command_reports_and_exports(tmp_path, monkeypatch):
     assert (tmp_path / "again" / final).read_bytes() == (tmp_path / "out" / final).read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--out", "o", "--metric", "x"], "--metric adds a column to a data file; name it"),
+        (["--export", "x.csv", "--metric", "learners/foo"], "no run has 'learners/foo'; name a key"),
+        (["--export", "x.csv", "--pool", "versio"], "unknown setting 'versio'. Did you mean 'ver"),
+    ],
+)
+def test_what_no_run_has_is_refused(tmp_path, monkeypatch, options, words):
+    monkeypatch.chdir(tmp_path)
+    write_experiment(tmp_path / "e", "MMSA", [1, 2], lr=0.1)
+    done = call(tmp_path / "e", *options)
+    assert done.exit_code == 2 and words in " ".join(done.output.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["e"]
+
+
 def one_evaluation(folder):
     """The first result, an evaluation, and results without one, as of 6,000 env steps."""
     config = config_of(1)
