@@ -35,7 +35,7 @@ def test_command_reports_and_exports(tmp_path, monkeypatch):
     ("options", "words"),
     [
         (["--out", "o", "--metric", "x"], "--metric adds a column to a data file; name it"),
-        (["--export", "x.csv", "--metric", "learners/foo"], "no run has 'learners/foo'; name a key"),
+        (["--export", "x.csv", "--metric", "learners/foo"], "no run has 'learners/foo'; name a"),
         (["--export", "x.csv", "--pool", "versio"], "unknown setting 'versio'. Did you mean 'ver"),
     ],
 )
