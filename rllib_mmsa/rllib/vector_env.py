@@ -110,6 +110,11 @@ def least_envs(env: Any, env_config: Mapping[str, Any]) -> int:
     return 1 if ask is None else int(ask(env_config))
 
 
+def make_one_env(env: Any, env_config: Mapping[str, Any]) -> Any:
+    """Makes one environment under the contract, as the first of a runner is made."""
+    return _make_sub_env(find_creator(env), EnvContext(dict(env_config), worker_index=0))
+
+
 def _make_sub_env(create: Callable[[EnvContext], Any], context: EnvContext) -> Any:
     return as_grouped_env(create(context))
 

@@ -73,6 +73,9 @@ def test_a_run_begins_from_anothers_checkpoint(tmp_path):
     tiny_file(tmp_path, run="VDN")
     refused = rllib(tmp_path, *restore)
     assert refused.returncode == 2 and "was made by IndependentQ" in refused.stderr
+    tiny_file(tmp_path, env="counter", stop={"training_iteration": 4})
+    refused = rllib(tmp_path, *restore)
+    assert refused.returncode == 2 and "number of agents: 2 (environment: 3)" in refused.stderr
 
     tiny_file(tmp_path, stop={"training_iteration": 4}, restore="tiny")
     done = rllib(tmp_path, "train", "file", "f.yaml", *storage, "-n", "second")

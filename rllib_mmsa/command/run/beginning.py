@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 
@@ -11,6 +12,8 @@ from rllib_mmsa.command.checkpoints import locate, pickled_env_steps
 from rllib_mmsa.command.experiment import preflight
 from rllib_mmsa.command.experiment.experiment import Experiment
 from rllib_mmsa.errors import ConfigError
+from rllib_mmsa.rllib import meaning
+from rllib_mmsa.rllib.vector_env import make_one_env
 
 
 def with_checkpoint(experiment: Experiment) -> Experiment:
@@ -23,7 +26,8 @@ def with_checkpoint(experiment: Experiment) -> Experiment:
         The experiment, `restore` being a checkpoint's absolute path.
 
     Raises:
-        ConfigError: If there is none, another algorithm made it, or the run would end at once.
+        ConfigError: If there is none, another algorithm made it, it was trained on another
+            environment, or the run would end at once.
     """
     if experiment.restore is None:
         return experiment
@@ -47,4 +51,23 @@ def with_checkpoint(experiment: Experiment) -> Experiment:
             f"stop criterion {NUM_ENV_STEPS_SAMPLED_LIFETIME}: {last:g} is already reached; "
             "set a later one."
         )
+    _refuse_another_game(experiment, checkpoint, where)
     return dataclasses.replace(experiment, restore=str(checkpoint))
+
+
+def _refuse_another_game(experiment: Experiment, checkpoint: Path, where: str) -> None:
+    """Compare what the checkpoint's numbers mean with the environment, which is made for it."""
+    settings = {"env": experiment.env, **experiment.config}
+    first = next(preflight.variants(settings, f"{experiment.name}: config"))
+    options = first.get("env_config") or {}
+    try:
+        env = make_one_env(first["env"], options)
+    except Exception:  # the trial will say what is wrong with it
+        return
+    try:
+        found = meaning.describe(env, first["env"], options)
+        meaning.compare(meaning.of_checkpoint(checkpoint), found, checkpoint)
+    except meaning.MeaningError as err:
+        raise ConfigError(f"{where}: {err}") from None
+    finally:
+        env.close()
