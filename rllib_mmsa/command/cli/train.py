@@ -41,12 +41,10 @@ from rllib_mmsa.command.cli.options import (
 )
 from rllib_mmsa.command.cli.train_group import TrainGroup
 from rllib_mmsa.command.exits import mistakes
-from rllib_mmsa.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from rllib_mmsa.command.experiment.experiment import Experiment
     from rllib_mmsa.command.experiment.overrides import Override
-
 
 app = typer.Typer(
     cls=TrainGroup,
@@ -153,14 +151,7 @@ def _file(ctx: typer.Context, named: str) -> str | Path:
     """The file that a command names, or that its example is."""
     from rllib_mmsa.command import examples
 
-    if ctx.info_name == "example":
-        return examples.path_of(named)
-    near = nearest(Path(named).stem, examples.names(), cutoff=0.8)
-    if near and Path(named).name == named and not Path(named).exists():
-        raise ConfigError(
-            f"no experiment file '{named}'. Did you mean the example? `rllib train example {near}`"
-        )
-    return named
+    return examples.path_of(named) if ctx.info_name == "example" else named
 
 
 def _from_here(restore: str | None) -> list[Override]:

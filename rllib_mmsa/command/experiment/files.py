@@ -89,16 +89,27 @@ def recorded(folder: Path, given: Sequence[str] = ()) -> Experiment:
     return structure.parse_experiment(folder.name, entry, exists=True)
 
 
+def _meant(path: Path) -> str:
+    """A hint at the file beside a path that is none, or at the example of such a name."""
+    siblings = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+    near = nearest(path.name, siblings)
+    if near:
+        return f" Did you mean '{path.parent / near}'?"
+    if path != Path(path.name):
+        return ""
+    from rllib_mmsa.command import examples  # here: it reads its files by this module
+
+    near = nearest(path.stem, examples.names(), cutoff=0.8)
+    return f" Did you mean the example? `rllib train example {near}`" if near else ""
+
+
 def _read_text(path: Path) -> str:
     """The text of an experiment file, whatever the path leads to."""
     try:
         if path.is_dir():
             raise ConfigError(f"{path} is a directory; name a YAML file in it.")
         if not path.exists():
-            siblings = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-            near = nearest(path.name, siblings)
-            hint = f" Did you mean '{path.parent / near}'?" if near else ""
-            raise ConfigError(f"no experiment file '{shortened(path, 200)}'.{hint}")
+            raise ConfigError(f"no experiment file '{shortened(path, 200)}'.{_meant(path)}")
         with path.open("rb") as file:  # a pipe has no size, and a device no end
             content = file.read(MAX_FILE_BYTES + 1)
     except OSError as err:

@@ -118,13 +118,14 @@ def stop_criteria(stop: Any, where: str = "stop") -> dict[str, float]:
         Full metric path -> number.
     """
     checked: dict[str, float] = {}
-    for name, value in checks.mapping(stop, where).items():
+    written = checks.mapping(stop, where)
+    for name, value in written.items():
         if checks.is_search_space(value):
             raise ConfigError(
                 f"{where}: {name} must be a number, but is a search space; what is searched stands "
                 "under 'config:', and trials of unlike lengths are experiments of their own."
             )
-    for name, value in _flatten(checks.mapping(stop, where)).items():
+    for name, value in _flatten(written).items():
         path = metric(name, where)
         checked[path] = checks.number(value, f"{where}: {name}")
         if path in ("training_iteration", "time_total_s") or path.endswith("_lifetime"):
